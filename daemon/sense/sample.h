@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sample.h - what the policy can know, as plain data
+ *
+ * One struct sample is one look at the machine. Memory is in bytes, time in
+ * microseconds of a monotonic clock that counts suspend (CLOCK_BOOTTIME),
+ * counters are cumulative since boot. Nothing here is smoothed or derived.
+ *
+ * Absence is explicit: a field is meaningful only if its bit is set in the
+ * group's `have` mask. A source that could not be read leaves its mask 0; it
+ * never leaves a zero that looks like a measurement.
+ *
+ * Leaves out: where the numbers come from (the sources in sense/) and what they mean for
+ * the balloon (decide/).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* /proc/meminfo, bytes. */
+enum sample_mem_field {
+	MEM_TOTAL,	/* MemTotal: shrinks as the balloon grows */
+	MEM_FREE,
+	MEM_AVAILABLE,
+	MEM_CACHED,	/* Cached + Buffers, without Shmem */
+	MEM_SHMEM,
+	MEM_ANON,	/* AnonPages */
+	MEM_ACTIVE_FILE,
+	MEM_INACTIVE_FILE,
+	MEM_DIRTY,	/* Dirty + Writeback */
+	MEM_UNEVICTABLE,
+	MEM_MLOCKED,
+	MEM_SLAB_UNRECLAIMABLE,
+	MEM_KERNEL,	/* KernelStack + PageTables */
+	MEM_COMMITTED_AS,
+	MEM_SWAP_TOTAL,
+	MEM_SWAP_FREE,
+	MEM_WATERMARK_HIGH, /* sum of the zones' high watermarks, /proc/zoneinfo */
+	_MEM_FIELD_MAX,
+};
+
+/* /proc/vmstat, events (pages where the name says so in the kernel). */
+enum sample_vm_field {
+	VM_PSWPIN,
+	VM_PSWPOUT,
+	VM_REFAULT_ANON,
+	VM_REFAULT_FILE,
+	VM_ACTIVATE_ANON,
+	VM_ACTIVATE_FILE,
+	VM_RESTORE_ANON,
+	VM_RESTORE_FILE,
+	VM_ALLOCSTALL,	/* all zones */
+	VM_PGSCAN_DIRECT,
+	VM_PGSCAN_KSWAPD,
+	VM_PGSTEAL_DIRECT,
+	VM_PGSTEAL_KSWAPD,
+	VM_OOM_KILL,
+	VM_ZSWPIN,
+	VM_ZSWPOUT,
+	_VM_FIELD_MAX,
+};
+
+/* /proc/pressure, cumulative stall time in microseconds. */
+enum sample_psi_field {
+	PSI_MEM_SOME_US,
+	PSI_MEM_FULL_US,
+	PSI_IO_SOME_US,
+	PSI_IO_FULL_US,
+	_PSI_FIELD_MAX,
+};
+
+/* Which PSI trigger woke the loop, if one did. */
+enum sample_trigger {
+	TRIGGER_NONE,
+	TRIGGER_EARLY,		/* "some" over its threshold */
+	TRIGGER_EMERGENCY,	/* "full" over its threshold */
+};
+
+/* What the transport says. Bytes. */
+struct sample_balloon {
+	bool valid;		/* a device is there and answered */
+	bool host_target_valid;
+	bool may_exceed_host;	/* may inflate beyond the host's target */
+	bool may_undercut_host;	/* may deflate below the host's target when memory is short */
+	bool draining;		/* the module is giving memory back by itself */
+	uint64_t size;
+	uint64_t host_target;
+	uint64_t limit;		/* the largest balloon that host and module allow */
+	uint64_t holdoff_us;	/* LOCK answers NOMEM for that long */
+	uint64_t relief_events;	/* times that the module gave memory back by itself, cumulative */
+
+	/* Result of the last step that was asked for; zero if none was. */
+	int64_t asked;		/* bytes, > 0 inflate */
+	int64_t moved;		/* bytes, same sign */
+	uint64_t took_us;
+	uint32_t stop;		/* enum uballoon_stop as a number */
+};
+
+struct sample {
+	uint64_t time_us;	/* when the sources were read */
+	uint64_t ram;		/* the guest's RAM, balloon included; 0 if unknown */
+
+	uint32_t mem_have;	/* 1U << enum sample_mem_field */
+	uint32_t vm_have;
+	uint32_t psi_have;
+	uint64_t mem[_MEM_FIELD_MAX];
+	uint64_t vm[_VM_FIELD_MAX];
+	uint64_t psi[_PSI_FIELD_MAX];
+
+	enum sample_trigger trigger;
+	struct sample_balloon balloon;
+};
+
+static inline bool sample_has_mem(const struct sample *s, enum sample_mem_field f)
+{
+	return s->mem_have & (1U << f);
+}
+
+static inline bool sample_has_vm(const struct sample *s, enum sample_vm_field f)
+{
+	return s->vm_have & (1U << f);
+}
+
+static inline bool sample_has_psi(const struct sample *s, enum sample_psi_field f)
+{
+	return s->psi_have & (1U << f);
+}
