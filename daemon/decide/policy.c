@@ -405,7 +405,10 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	if (why != _REASON_MAX)
 		return why;
 	if (g->goal < v->size) {
-		backoff_trip(&st->hold, v->now_us, r->c->hold_off_us,
+		/* A working set that does not fit will not fit in ten minutes either. */
+		backoff_trip(&st->hold, v->now_us,
+			     g->reason == REASON_PRESSURE ? r->c->emergency_hold_off_max_us :
+							    r->c->hold_off_us,
 			     scale(r->c->hold_off_us, HOLD_OFF_GROWTH, 1));
 		target_set(st, v, g->goal, g->reason, g);
 		return g->reason;
@@ -504,8 +507,14 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		st->target_valid = false;
 		st->settling = false;
 	}
-	if (st->target_valid && st->target_reason == REASON_HOST)
-		ratelimit_feedback(&st->rate, s->balloon.asked, s->balloon.moved);
+	if (st->target_valid && st->target_reason == REASON_HOST) {
+		bool failed = s->balloon.stop == (s->balloon.asked > 0 ? POLICY_STOP_NOMEM :
+									 POLICY_STOP_REFUSED);
+
+		/* Running out of time says nothing about the guest's memory. */
+		ratelimit_feedback(&st->rate, s->balloon.asked,
+				   failed ? s->balloon.moved : s->balloon.asked);
+	}
 	watch_progress(c, st, s, v);
 	arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);

@@ -161,6 +161,7 @@ static void test_burst_after_hours_of_idleness(void **state)
 
 	(void)state;
 	toy_init(&t, 16 * GIB);
+	t.move_rate = 4 * GIB;
 	t.cold_rate = 50 * MIB;
 	run(&t, 3 * HOUR);
 	t.need += 4 * GIB;

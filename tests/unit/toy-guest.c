@@ -164,7 +164,7 @@ static void guest(struct toy *t, uint64_t dt_us)
 
 static void transport(struct toy *t, uint64_t dt_us)
 {
-	uint64_t can = t->move_rate * dt_us / SEC;
+	uint64_t can = t->move_rate / PAGE * dt_us / SEC * PAGE;
 	int64_t n;
 
 	if (!t->left || t->stuck)
@@ -173,7 +173,7 @@ static void transport(struct toy *t, uint64_t dt_us)
 		/* Without reclaim only what is free; the kernel keeps its watermark. */
 		uint64_t have = unused(t) + (t->decision.may_reclaim ? t->cold + t->hot_resident : 0);
 
-		n = min64(min64(can, t->left), sat(have, wmark(t) / 2));
+		n = min64(min64(can, t->left), sat(have, wmark(t) / 2) / PAGE * PAGE);
 		t->balloon += n;
 	} else {
 		n = -(int64_t)min64(min64(can, -t->left), t->balloon);
