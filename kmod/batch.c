@@ -49,7 +49,7 @@ static void manage(struct uballoon *ub, struct list_head *pages, unsigned int or
 			run = 0;
 		}
 		run += 1L << order;
-		ub->unmanaged_pages += sign * (1L << order);
+		ub->unmanaged_pages -= sign * (1L << order);
 	}
 	if (run)
 		adjust_managed_page_count(first, sign * run);
@@ -413,7 +413,8 @@ static int by_address(void *priv, const struct list_head *a, const struct list_h
  * @b:		empty batch, order set
  * @count:	balloon pages wanted
  * @gfp:	how
- * @until:	stop then, with at least one page
+ * @until:	stop then, with at least one page. A tick more or less does not matter, but
+ *		that each look at the fine clock may be a trip to the host does
  *
  * @b->count says how many it became.
  */
@@ -429,7 +430,7 @@ void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp
 				break;
 			list_add_tail(&page->lru, &b->pages);
 			b->count++;
-			if (ktime_after(ktime_get(), until))
+			if (ktime_after(ktime_get_coarse(), until))
 				break;
 		}
 		return;
@@ -441,7 +442,7 @@ void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp
 		if (!chunk)
 			break;
 		b->count += chunk;
-		if (ktime_after(ktime_get(), until))
+		if (ktime_after(ktime_get_coarse(), until))
 			break;
 	}
 	/* Neighbours go to the host together, and hosts like ascending addresses. */

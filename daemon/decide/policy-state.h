@@ -13,6 +13,13 @@
 #include "decide/ratelimit.h"
 #include "sense/sample.h"
 
+/*
+ * Values of enum uballoon_stop that the policy looks at, part of the module's ABI. decide/ does
+ * not include its header; the unit tests assert that they agree.
+ */
+#define POLICY_STOP_NOMEM	3
+#define POLICY_STOP_REFUSED	5
+
 /* Slots of the window that remembers the largest need of the last hold-off time. */
 #define POLICY_PEAK_SLOTS	8
 /* Slots of the window over which the growth of the need is measured. */

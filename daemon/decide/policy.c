@@ -44,6 +44,12 @@
 /* An inflate below this share of A cannot explain that A is low. */
 #define SETTLE_MASK_DIVISOR 8
 
+/*
+ * The hold-off after a law's deflate doubles once. On month-long traces more doublings save a
+ * reversal every two hours and cost 4 % of the gain.
+ */
+#define HOLD_OFF_GROWTH 2
+
 /* Slower than this the transport is stuck: a tenth of the slowest that works, bytes a second. */
 #define STUCK_RATE 15000000ULL
 /* ... and is asked again after this. */
@@ -90,7 +96,8 @@ static bool deflating_urgently(const struct policy_state *st)
 /* Has the move arrived? An inflate that has is followed by settling. */
 static void arrive(const struct policy_config *c, struct policy_state *st, const struct view *v)
 {
-	uint64_t tolerance = st->target_order ? 0 : GRAIN;
+	/* Steps are whole pages. */
+	uint64_t tolerance = st->target_order ? PAGE_BYTES - 1 : GRAIN;
 
 	if (!st->target_valid)
 		return;
@@ -104,7 +111,7 @@ static void arrive(const struct policy_config *c, struct policy_state *st, const
 			st->settle_last_us = v->now_us;
 			st->settle_healthy = 0;
 		}
-	} else if (v->size > st->target) {
+	} else if (sub_sat(v->size, st->target) >= PAGE_BYTES) {
 		return;
 	}
 	st->target_valid = false;
@@ -398,8 +405,11 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	if (why != _REASON_MAX)
 		return why;
 	if (g->goal < v->size) {
-		backoff_trip(&st->hold, v->now_us, r->c->hold_off_us,
-			     r->c->emergency_hold_off_max_us);
+		/* A working set that does not fit will not fit in ten minutes either. */
+		backoff_trip(&st->hold, v->now_us,
+			     g->reason == REASON_PRESSURE ? r->c->emergency_hold_off_max_us :
+							    r->c->hold_off_us,
+			     scale(r->c->hold_off_us, HOLD_OFF_GROWTH, 1));
 		target_set(st, v, g->goal, g->reason, g);
 		return g->reason;
 	}
@@ -428,7 +438,9 @@ static enum policy_reason decide_goal(const struct round *r, struct law_goal *g)
 	run_law(r, g);
 	if (g->goal >= r->b.hi && g->goal >= v->size) {
 		g->goal = r->b.hi;
-		g->reason = r->b.hi_reason;
+		/* On the way there the law's reason says more. */
+		if (sub_sat(r->b.hi, v->size) < (g->order ? PAGE_BYTES : GRAIN))
+			g->reason = r->b.hi_reason;
 	}
 	g->goal = max_u64(g->goal, r->b.lo);
 	/* Bounds that came down are an order; the floor wavers with every allocation, though. */
@@ -495,8 +507,14 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		st->target_valid = false;
 		st->settling = false;
 	}
-	if (st->target_valid && st->target_reason == REASON_HOST)
-		ratelimit_feedback(&st->rate, s->balloon.asked, s->balloon.moved);
+	if (st->target_valid && st->target_reason == REASON_HOST) {
+		bool failed = s->balloon.stop == (s->balloon.asked > 0 ? POLICY_STOP_NOMEM :
+									 POLICY_STOP_REFUSED);
+
+		/* Running out of time says nothing about the guest's memory. */
+		ratelimit_feedback(&st->rate, s->balloon.asked,
+				   failed ? s->balloon.moved : s->balloon.asked);
+	}
 	watch_progress(c, st, s, v);
 	arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);
