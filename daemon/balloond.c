@@ -92,7 +92,8 @@ static int world_arm(void *ctx, enum sample_trigger which, const struct config_t
 	if (r < 0)
 		return r;
 	if (window_us != t->window_us)
-		log_info("memory pressure is watched over %llu ms instead of %llu ms",
+		log_info("%s memory pressure is watched over %llu ms instead of %llu ms",
+			 which == TRIGGER_EMERGENCY ? "critical" : "early",
 			 (unsigned long long)window_us / 1000,
 			 (unsigned long long)t->window_us / 1000);
 	return fd;

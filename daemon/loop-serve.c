@@ -266,8 +266,13 @@ static void apply(struct loop *l, const struct config *new)
 	if (l->options.log_level < 0)
 		log_set_level(new->log_level);
 	loop_resolve(l);
-	loop_arm(l);
-	device_lease_changed(l);
+	/* Also after a trigger was lost: a reload is what its message asks for. */
+	if (memcmp(&new->psi_early, &old.psi_early, sizeof(old.psi_early)) != 0 ||
+	    memcmp(&new->psi_emergency, &old.psi_emergency, sizeof(old.psi_emergency)) != 0 ||
+	    l->problems.text[PROBLEM_PSI][0] != '\0')
+		loop_arm(l);
+	if (new->lease_us != old.lease_us)
+		device_lease_changed(l);
 }
 
 void serve_reload(struct loop *l, struct bus_answer *ret)
