@@ -18,6 +18,7 @@
  * not include its header; the unit tests assert that they agree.
  */
 #define POLICY_STOP_NOMEM	3
+#define POLICY_STOP_FLOOR	4
 #define POLICY_STOP_REFUSED	5
 
 /* Slots of the window that remembers the largest need of the last hold-off time. */
@@ -100,5 +101,6 @@ struct policy_state {
 	/* The transport's progress. */
 	uint64_t progress_us;		/* last time that it was as asked */
 	int stuck_sign;			/* direction that is stuck: -1, 0 = none, 1 */
+	int stuck_reason;		/* enum policy_reason */
 	uint64_t stuck_until_us;
 };

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "sample-maker.h"
+#include "uballoon.h"
 
 #define WALKS 10000
 #define STEPS 200
@@ -145,7 +146,7 @@ static void carry_out(struct walk *w, const struct policy_decision *d)
 	b->asked = d->step;
 	b->moved = moved;
 	b->took_us = d->step ? 1 + rnd(SEC) : 0;
-	b->stop = rnd(10);
+	b->stop = chance(2) ? rnd(UBALLOON_STOP_INTERRUPTED + 1) : UBALLOON_STOP_BUDGET;
 	b->size += moved;
 }
 

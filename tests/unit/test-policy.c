@@ -9,6 +9,7 @@
 #include "uballoon.h"
 
 _Static_assert(POLICY_STOP_NOMEM == UBALLOON_STOP_NOMEM, "ABI");
+_Static_assert(POLICY_STOP_FLOOR == UBALLOON_STOP_FLOOR, "ABI");
 _Static_assert(POLICY_STOP_REFUSED == UBALLOON_STOP_REFUSED, "ABI");
 
 static struct policy_config config(enum policy_mode mode)
@@ -521,6 +522,62 @@ static void test_counters_that_run_backwards_are_no_data(void **state)
 	assert_int_equal(d.step, 0);
 }
 
+/* The module's floor is no fault: accepted at once, asked again a minute later. */
+static void test_module_floor_is_accepted(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+	uint64_t asked_again = 0;
+
+	(void)state;
+	policy_init(&st);
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	assert_true(d.step > 0);
+	s.balloon.asked = d.step;
+	s.balloon.moved = 512 * MIB;
+	s.balloon.took_us = 100000;
+	s.balloon.stop = UBALLOON_STOP_FLOOR;
+	set_balloon(&s, 512 * MIB);
+	d = decide_at(&c, &st, &s, 102 * SEC);
+	assert_int_equal(d.reason, REASON_FLOOR);
+	assert_int_equal(d.step, 0);
+	s.balloon.asked = s.balloon.moved = 0;
+	for (int i = 103; i < 200 && !asked_again; i++) {
+		d = decide_at(&c, &st, &s, i * SEC);
+		if (d.step)
+			asked_again = i;
+	}
+	assert_in_range(asked_again, 162, 164);
+}
+
+/* Nothing moves, so the answer to the same question stays the same. */
+static void test_observe_is_steady(void **state)
+{
+	struct policy_config c = config(MODE_OBSERVE);
+	struct policy_decision d;
+	struct policy_state st;
+	struct sample s;
+
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		s = healthy(100 * SEC);
+		no_device(&s);
+		if (k)
+			cache_everywhere(&s);
+		policy_init(&st);
+		decide_at(&c, &st, &s, 100 * SEC);
+		for (int i = 1; i < 20; i++) {
+			d = decide_at(&c, &st, &s, (100 + i) * SEC);
+			assert_int_equal(d.reason, k ? REASON_CACHE : REASON_FREE);
+			assert_int_equal(d.step, 0);
+			assert_true(d.target > 0);
+		}
+	}
+}
+
 static void test_mode_change_drops_the_move(void **state)
 {
 	struct policy_config c = config(MODE_MANUAL);
@@ -584,6 +641,8 @@ int main(void)
 		cmocka_unit_test(test_ram_from_memtotal),
 		cmocka_unit_test(test_rates_at_100_ms),
 		cmocka_unit_test(test_counters_that_run_backwards_are_no_data),
+		cmocka_unit_test(test_module_floor_is_accepted),
+		cmocka_unit_test(test_observe_is_steady),
 		cmocka_unit_test(test_mode_change_drops_the_move),
 		cmocka_unit_test(test_looks_again_when_it_matters),
 	};
