@@ -31,7 +31,8 @@ void policy_config_default(struct policy_config *c)
 
 		.dwell_us = 3 * SEC,
 		.settle_us = 60 * SEC,
-		/* Half of it would follow every lunch break; twice of it forgoes a tenth of the gain. */
+		/* Half of it would follow every lunch break; twice of it forgoes a tenth of the
+		   gain. */
 		.hold_off_us = 600 * SEC,
 		.emergency_hold_off_us = 600 * SEC,
 		.emergency_hold_off_max_us = 3600 * SEC,

@@ -36,5 +36,5 @@ bool move_masks(const struct policy_state *st);
  * stuck_reason when asking on is pointless for a while, and forgets the move
  * unless it is urgent.
  */
-void move_progress(const struct policy_config *c, struct policy_state *st,
-		   const struct sample *s, const struct view *v);
+void move_progress(const struct policy_config *c, struct policy_state *st, const struct sample *s,
+		   const struct view *v);

@@ -45,7 +45,7 @@
 #define RATE_DT_MAX_US (2 * SEC)
 
 struct bounds {
-	uint64_t lo;	/* relief goes no lower */
+	uint64_t lo; /* relief goes no lower */
 	uint64_t hi;
 	enum policy_reason hi_reason;
 };
@@ -58,11 +58,11 @@ void policy_init(struct policy_state *st)
 
 /* --- bounds --- */
 
-static void bounds_make(const struct policy_config *c, const struct sample *s,
-			const struct view *v, struct bounds *ret)
+static void bounds_make(const struct policy_config *c, const struct sample *s, const struct view *v,
+			struct bounds *ret)
 {
 	const struct sample_balloon *b = &s->balloon;
-	struct bounds r = { .hi = v->ram - v->floor, .hi_reason = REASON_FLOOR };
+	struct bounds r = {.hi = v->ram - v->floor, .hi_reason = REASON_FLOOR};
 
 	if (c->limit < r.hi) {
 		r.hi = c->limit;
@@ -134,12 +134,13 @@ static int64_t step_make(const struct policy_config *c, const struct policy_stat
 {
 	bool up = st->target > v->size;
 	uint64_t distance = up ? st->target - v->size : v->size - st->target;
-	uint64_t rate = up ? slower(c->inflate_rate, g ? g->inflate_rate : 0) :
-			     slower(c->deflate_rate, g ? g->deflate_rate : 0);
+	uint64_t rate = up ? slower(c->inflate_rate, g ? g->inflate_rate : 0)
+			   : slower(c->deflate_rate, g ? g->deflate_rate : 0);
 
 	if (rate && !move_is_urgent(st))
-		distance = min_u64(distance, scale(rate, clamp_u64(v->dt_us, FAST_INTERVAL_US,
-								   RATE_DT_MAX_US), SEC));
+		distance = min_u64(
+			distance,
+			scale(rate, clamp_u64(v->dt_us, FAST_INTERVAL_US, RATE_DT_MAX_US), SEC));
 	distance -= distance % MOVE_PAGE;
 	return up ? (int64_t)distance : -(int64_t)distance;
 }
@@ -155,7 +156,7 @@ struct round {
 	struct bounds b;
 	enum pressure level;
 	uint64_t headroom;
-	bool relieved;		/* the module gave memory back since the last sample */
+	bool relieved; /* the module gave memory back since the last sample */
 };
 
 static enum policy_reason give_back(const struct round *r, uint64_t target,
@@ -199,8 +200,12 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 		return give_back(r, min_u64(r->b.lo + (v->size - r->b.lo) / 2, g->goal),
 				 REASON_PRESSURE);
 	}
-	if (move_is_urgent(st))
+	if (move_is_urgent(st)) {
+		/* The hold-off counts from the end of it, however slow the transport is. */
+		st->alarm.until_us =
+			max_u64(st->alarm.until_us, add_sat(v->now_us, st->alarm.length_us));
 		return st->target_reason;
+	}
 	if (r->level >= PRESSURE_SHORT && v->size && v->size <= r->b.lo) {
 		/* Not below the host's target, whatever happens: that is the protocol. */
 		st->target_valid = false;
@@ -259,8 +264,8 @@ static enum policy_reason decide_order(const struct round *r, const struct law_g
 
 	if (g->goal == r->v->size) {
 		st->target_valid = false;
-		return g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA ? g->reason :
-										    REASON_STEADY;
+		return g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA ? g->reason
+										  : REASON_STEADY;
 	}
 	if (g->goal > r->v->size) {
 		why = bar(st, r->s, r->v, r->level);
@@ -287,8 +292,7 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	    bar(st, r->s, v, r->level) == _REASON_MAX) {
 		st->target = min_u64(st->target, g->goal);
 		/* If something else takes memory meanwhile, half of what is left is less. */
-		st->target = min_u64(st->target,
-				     v->size + sub_sat(v->available, r->headroom) / 2);
+		st->target = min_u64(st->target, v->size + sub_sat(v->available, r->headroom) / 2);
 		return st->target_reason;
 	}
 	if (st->target_valid && st->target_sign < 0 && g->goal < v->size) {
@@ -308,8 +312,8 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	if (g->goal < v->size) {
 		/* A working set that does not fit will not fit in ten minutes either. */
 		backoff_trip(&st->hold, v->now_us,
-			     g->reason == REASON_PRESSURE ? r->c->emergency_hold_off_max_us :
-							    r->c->hold_off_us,
+			     g->reason == REASON_WORKING_SET ? r->c->emergency_hold_off_max_us
+							     : r->c->hold_off_us,
 			     scale(r->c->hold_off_us, HOLD_OFF_GROWTH, 1));
 		move_to(st, v, g->goal, g->reason, g);
 		return g->reason;
@@ -346,7 +350,7 @@ static void goal_make(const struct round *r, struct law_goal *ret)
 	if (g.goal > cap) {
 		/* On the way up the law's reason says more than the bound's. */
 		if (cap < v->size)
-			g = (struct law_goal){ .order = true, .reason = r->b.hi_reason };
+			g = (struct law_goal){.order = true, .reason = r->b.hi_reason};
 		else if (cap - v->size < (g.order ? MOVE_PAGE : MOVE_GRAIN))
 			g.reason = r->b.hi_reason;
 		g.goal = cap;
@@ -361,8 +365,7 @@ static enum policy_reason decide_goal(const struct round *r, const struct law_go
 {
 	struct policy_state *st = r->st;
 
-	if (st->stuck_sign &&
-	    st->stuck_sign == (g->goal > r->v->size) - (g->goal < r->v->size)) {
+	if (st->stuck_sign && st->stuck_sign == (g->goal > r->v->size) - (g->goal < r->v->size)) {
 		st->target_valid = false;
 		return st->stuck_reason;
 	}
@@ -421,8 +424,8 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		st->settling = false;
 	}
 	if (st->target_valid && st->target_reason == REASON_HOST) {
-		bool failed = s->balloon.stop == (s->balloon.asked > 0 ? POLICY_STOP_NOMEM :
-									 POLICY_STOP_REFUSED);
+		bool failed = s->balloon.stop ==
+			      (s->balloon.asked > 0 ? POLICY_STOP_NOMEM : POLICY_STOP_REFUSED);
 
 		/* Running out of time says nothing about the guest's memory. */
 		ratelimit_feedback(&st->rate, s->balloon.asked,
@@ -473,14 +476,14 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	return reason == _REASON_MAX ? decide_goal(r, g) : reason;
 }
 
-void policy_decide(const struct policy_config *c, struct policy_state *st,
-		   const struct sample *s, struct policy_decision *ret)
+void policy_decide(const struct policy_config *c, struct policy_state *st, const struct sample *s,
+		   struct policy_decision *ret)
 {
-	struct policy_decision d = { .reason = REASON_NO_DATA, .next_us = c->interval_us };
+	struct policy_decision d = {.reason = REASON_NO_DATA, .next_us = c->interval_us};
 	struct view v;
 	bool usable = view_make(c, st, s, &v);
-	struct round r = { .c = c, .st = st, .s = s, .v = &v };
-	struct law_goal g = { .goal = v.size };
+	struct round r = {.c = c, .st = st, .s = s, .v = &v};
+	struct law_goal g = {.goal = v.size};
 
 	d.goal = d.target = v.size;
 	if (st->last_us && s->time_us <= st->last_us) {

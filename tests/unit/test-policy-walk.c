@@ -47,13 +47,13 @@ struct walk {
 	struct sample s;
 	uint64_t need;
 	uint64_t now_us;
-	uint64_t down_us;	/* last deflate that an estimate asked for */
+	uint64_t down_us; /* last deflate that an estimate asked for */
 	uint64_t urgent_us;
 };
 
 static void walk_init(struct walk *w)
 {
-	static const uint64_t rams[] = { 64 * MIB, 512 * MIB, 2 * GIB, 8 * GIB, 1024 * GIB };
+	static const uint64_t rams[] = {64 * MIB, 512 * MIB, 2 * GIB, 8 * GIB, 1024 * GIB};
 
 	memset(w, 0, sizeof(*w));
 	policy_config_default(&w->c);
@@ -162,8 +162,8 @@ static void check(struct walk *w, const struct policy_decision *d)
 {
 	const struct sample_balloon *b = &w->s.balloon;
 	uint64_t after = b->size + d->step;
-	bool estimate = w->c.mode == MODE_AUTO &&
-			!(b->host_target_valid && b->host_target > b->size);
+	bool estimate =
+		w->c.mode == MODE_AUTO && !(b->host_target_valid && b->host_target > b->size);
 
 	assert_true(d->next_us >= SEC / 10 && d->next_us <= w->c.idle_interval_us);
 	assert_int_equal(d->step % 4096, 0);
@@ -179,7 +179,8 @@ static void check(struct walk *w, const struct policy_decision *d)
 	}
 	if (d->step > 0) {
 		assert_true(after <= w->s.ram - d->n.floor);
-		assert_true(d->n.floor >= (w->c.floor ? w->c.floor : policy_floor_curve(w->s.ram)) ||
+		assert_true(d->n.floor >=
+				    (w->c.floor ? w->c.floor : policy_floor_curve(w->s.ram)) ||
 			    d->n.floor == w->s.ram);
 		assert_true(after <= w->c.limit);
 		assert_true(after <= b->limit || after <= b->size);
