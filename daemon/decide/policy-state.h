@@ -76,6 +76,7 @@ struct policy_state {
 	uint32_t critical_seen;		/* samples in a row below the critical level */
 	bool relief_seen_valid;
 	uint64_t relief_seen;
+	uint64_t relief_size;		/* of the balloon then */
 
 	/* Law adaptive. */
 	uint64_t burst;			/* envelope of the growth of the need, bytes */
