@@ -36,9 +36,11 @@ MIB, GIB = 1 << 20, 1 << 30
 RAM = 2 * GIB
 # Of all RAM: more than the guest has left once the balloon is inflated, less than it has without.
 PROGRAM_BYTES = RAM * 62 // 100
-PROGRAM = (f"stress-ng --vm 1 --vm-bytes {PROGRAM_BYTES // MIB}M --vm-keep --vm-method zero-one "
+# Four workers: a single mapping larger than MemTotal (which the balloon lowers) would be refused by
+# the kernel's overcommit heuristic before a single page is touched.
+PROGRAM = (f"stress-ng --vm 4 --vm-bytes {PROGRAM_BYTES // MIB}M --vm-keep --vm-method zero-one "
            "--oomable --vm-ops {ops} --timeout 100")
-CACHE_MIB = 200
+CACHE_MIB = 500
 HOLD_OFF = "10s"
 # All of it; the guest's boot included, the build of its image not.
 TIME_LIMIT_S = 280
@@ -89,7 +91,7 @@ class Watcher(threading.Thread):
         self.worst_some = self.worst_full = 0.0
         self.history = []           # (t, host bytes, balloon bytes or None)
         self.error = None
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self._changed = threading.Condition()
 
     def elapsed(self):
@@ -107,18 +109,18 @@ class Watcher(threading.Thread):
     def run(self):
         job, due = None, time.monotonic()
         try:
-            while not self._stop.is_set():
+            while not self._ended.is_set():
                 if job is None:
                     job = self.guest.spawn(SAMPLE, 60)
                 while job.running() and time.monotonic() < due + 0.9:
-                    self._stop.wait(0.02)
+                    self._ended.wait(0.02)
                 fresh = None
                 if not job.running():
                     fresh = self._take(job)
                     job = None
                 self._show(fresh)
                 due = max(due + 1, time.monotonic() - 0.5)
-                self._stop.wait(max(0.0, due - time.monotonic()))
+                self._ended.wait(max(0.0, due - time.monotonic()))
         except (GuestDied, OSError, ValueError, TypeError) as e:
             self.error = e
             with self._changed:
@@ -171,7 +173,7 @@ class Watcher(threading.Thread):
                 self._changed.wait(1)
 
     def stop(self):
-        self._stop.set()
+        self._ended.set()
         self.join(10)
 
     def balloon(self):
