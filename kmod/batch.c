@@ -49,7 +49,7 @@ static void manage(struct uballoon *ub, struct list_head *pages, unsigned int or
 			run = 0;
 		}
 		run += 1L << order;
-		ub->unmanaged_pages += sign * (1L << order);
+		ub->unmanaged_pages -= sign * (1L << order);
 	}
 	if (run)
 		adjust_managed_page_count(first, sign * run);
@@ -198,7 +198,7 @@ void uballoon_batch_done(struct uballoon *ub, struct uballoon_batch *b)
 	if (atomic_read(&ub->reapers))
 		wake_up_all(&ub->wait);
 	else
-		queue_work(ub->wq, &ub->reap_work);
+		queue_delayed_work(ub->wq, &ub->reap_work, 0);
 }
 
 /* While it is above zero, nobody else finishes what the host answers. */
@@ -311,6 +311,17 @@ static void finish_unlock(struct uballoon *ub, struct uballoon_batch *b)
 	uballoon_batch_put(ub, b);
 }
 
+/*
+ * A page that replaces another one is locked until compaction is through with
+ * both, and must not join a list before.
+ */
+static bool must_wait(struct uballoon_batch *b)
+{
+	struct page *page = list_first_entry_or_null(&b->pages, struct page, lru);
+
+	return b->migration && page && PageLocked(page);
+}
+
 /**
  * uballoon_reap - book what the host has answered
  * @ub:	balloon
@@ -330,10 +341,14 @@ void uballoon_reap(struct uballoon *ub)
 		return;
 	list = llist_reverse_order(list);
 	llist_for_each_entry_safe(b, next, list, done_node) {
-		if (b->unlock)
+		if (must_wait(b)) {
+			llist_add(&b->done_node, &ub->done);
+			queue_delayed_work(ub->wq, &ub->reap_work, 1);
+		} else if (b->unlock) {
 			finish_unlock(ub, b);
-		else
+		} else {
 			finish_lock(ub, b);
+		}
 	}
 	if (host->ops->size_changed)
 		host->ops->size_changed(host);
@@ -413,7 +428,8 @@ static int by_address(void *priv, const struct list_head *a, const struct list_h
  * @b:		empty batch, order set
  * @count:	balloon pages wanted
  * @gfp:	how
- * @until:	stop then, with at least one page
+ * @until:	stop then, with at least one page. A tick more or less does not matter, but
+ *		that each look at the fine clock may be a trip to the host does
  *
  * @b->count says how many it became.
  */
@@ -429,7 +445,7 @@ void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp
 				break;
 			list_add_tail(&page->lru, &b->pages);
 			b->count++;
-			if (ktime_after(ktime_get(), until))
+			if (ktime_after(ktime_get_coarse(), until))
 				break;
 		}
 		return;
@@ -441,7 +457,7 @@ void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp
 		if (!chunk)
 			break;
 		b->count += chunk;
-		if (ktime_after(ktime_get(), until))
+		if (ktime_after(ktime_get_coarse(), until))
 			break;
 	}
 	/* Neighbours go to the host together, and hosts like ascending addresses. */
@@ -616,7 +632,8 @@ void uballoon_batch_drop(struct uballoon *ub)
 	LIST_HEAD(pages);
 
 	uballoon_reap(ub);
-	/* What was with the device comes back as if refused. */
+	llist_del_all(&ub->done);
+	/* What was with the device, or is not booked yet, comes back as if refused. */
 	for (i = 0; i < UBALLOON_BATCHES; i++) {
 		b = ub->batches[i];
 		if (!atomic_read(&b->parts))
