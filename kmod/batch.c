@@ -198,7 +198,7 @@ void uballoon_batch_done(struct uballoon *ub, struct uballoon_batch *b)
 	if (atomic_read(&ub->reapers))
 		wake_up_all(&ub->wait);
 	else
-		queue_work(ub->wq, &ub->reap_work);
+		queue_delayed_work(ub->wq, &ub->reap_work, 0);
 }
 
 /* While it is above zero, nobody else finishes what the host answers. */
@@ -311,6 +311,17 @@ static void finish_unlock(struct uballoon *ub, struct uballoon_batch *b)
 	uballoon_batch_put(ub, b);
 }
 
+/*
+ * A page that replaces another one is locked until compaction is through with
+ * both, and must not join a list before.
+ */
+static bool must_wait(struct uballoon_batch *b)
+{
+	struct page *page = list_first_entry_or_null(&b->pages, struct page, lru);
+
+	return b->migration && page && PageLocked(page);
+}
+
 /**
  * uballoon_reap - book what the host has answered
  * @ub:	balloon
@@ -330,10 +341,14 @@ void uballoon_reap(struct uballoon *ub)
 		return;
 	list = llist_reverse_order(list);
 	llist_for_each_entry_safe(b, next, list, done_node) {
-		if (b->unlock)
+		if (must_wait(b)) {
+			llist_add(&b->done_node, &ub->done);
+			queue_delayed_work(ub->wq, &ub->reap_work, 1);
+		} else if (b->unlock) {
 			finish_unlock(ub, b);
-		else
+		} else {
 			finish_lock(ub, b);
+		}
 	}
 	if (host->ops->size_changed)
 		host->ops->size_changed(host);
@@ -617,7 +632,8 @@ void uballoon_batch_drop(struct uballoon *ub)
 	LIST_HEAD(pages);
 
 	uballoon_reap(ub);
-	/* What was with the device comes back as if refused. */
+	llist_del_all(&ub->done);
+	/* What was with the device, or is not booked yet, comes back as if refused. */
 	for (i = 0; i < UBALLOON_BATCHES; i++) {
 		b = ub->batches[i];
 		if (!atomic_read(&b->parts))

@@ -701,7 +701,7 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 
 static void reap_work(struct work_struct *work)
 {
-	struct uballoon *ub = container_of(work, struct uballoon, reap_work);
+	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, reap_work);
 
 	spin_lock(&ub->lock);
 	ub->internals.reap_work_events++;
@@ -790,7 +790,7 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	init_llist_head(&ub->done);
 	init_waitqueue_head(&ub->wait);
 	init_waitqueue_head(&ub->poll_wait);
-	INIT_WORK(&ub->reap_work, reap_work);
+	INIT_DELAYED_WORK(&ub->reap_work, reap_work);
 	INIT_DELAYED_WORK(&ub->drain_work, drain_work);
 
 	ub->wq = alloc_workqueue("uballoon", WQ_MEM_RECLAIM | WQ_FREEZABLE | WQ_UNBOUND, 0);
@@ -906,7 +906,7 @@ void uballoon_core_drop(struct uballoon *ub)
  */
 void uballoon_core_free(struct uballoon *ub)
 {
-	cancel_work_sync(&ub->reap_work);
+	cancel_delayed_work_sync(&ub->reap_work);
 	cancel_delayed_work_sync(&ub->drain_work);
 	destroy_workqueue(ub->wq);
 	WARN_ON_ONCE(ub->inflight_pages || ub->unmanaged_pages);

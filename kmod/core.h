@@ -146,7 +146,7 @@ struct uballoon {
 	atomic_t reapers;		/* callers that will look at @done by themselves */
 	wait_queue_head_t wait;		/* answers, free batches, the end of a mover */
 	wait_queue_head_t poll_wait;	/* files */
-	struct work_struct reap_work;
+	struct delayed_work reap_work;
 	struct delayed_work lease_work;
 	struct delayed_work drain_work;
 
