@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * config.h - balloond.conf: one table of keys, one strict reader
+ *
+ * The table is what the manual, the default file and the reader agree on: a
+ * key that is not in it does not exist. No output, no logging and no global
+ * state, so that `balloonctl check-config` uses the very same code.
+ *
+ * Sizes may be percentages of RAM, which nobody knows while the file is read
+ * (MemTotal shrinks as the balloon grows). struct config keeps them as shares;
+ * config_resolve() makes plain bytes of them once RAM is known.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decide/policy.h"
+
+/* Read if no other file is named. */
+#define CONFIG_PATH SYSCONFDIR "/balloond.conf"
+
+enum config_on_stop {
+	ON_STOP_RETURN,	/* give the memory back before exiting */
+	ON_STOP_KEEP,	/* leave the balloon as it is, without a lease */
+	_ON_STOP_MAX,
+};
+
+/* Keys that are sizes and may be given as a share of RAM. */
+enum config_size_key {
+	SIZE_LIMIT,
+	SIZE_FLOOR,
+	SIZE_RESERVE,
+	SIZE_HEADROOM_MIN,
+	SIZE_HEADROOM_MAX,
+	SIZE_WORTHWHILE,
+	SIZE_DEAD_BAND,
+	_SIZE_KEY_MAX,
+};
+
+/* PSI trigger: `stall` within `window`; stall 0 = no trigger. */
+struct config_trigger {
+	uint64_t stall_us;
+	uint64_t window_us;
+};
+
+struct config {
+	struct policy_config policy;	/* in bytes, but for the keys that have a share below */
+	/* Share of RAM in millionths; 0 = the size in `policy` is meant as it stands. */
+	uint32_t ram_ppm[_SIZE_KEY_MAX];
+
+	uint64_t lease_us;		/* 0 = off */
+	enum config_on_stop on_stop;
+	struct config_trigger psi_early;
+	struct config_trigger psi_emergency;
+	int log_level;			/* LOG_ERR to LOG_DEBUG */
+};
+
+enum config_type {
+	CONFIG_ENUM,		/* a string, one of `words`; stored as int */
+	CONFIG_SIZE,		/* uint64_t, bytes */
+	CONFIG_RATE,		/* uint64_t, bytes a second */
+	CONFIG_TIME,		/* uint64_t, microseconds */
+	CONFIG_PERMILLE,	/* uint32_t */
+	CONFIG_TRIGGER,		/* struct config_trigger */
+	CONFIG_COUNT,		/* uint32_t, a plain number in the file */
+	CONFIG_BOOL,		/* bool, true or false in the file */
+};
+
+/* One key. Limits are inclusive and in the stored unit; for triggers they bound the window. */
+struct config_key {
+	const char *name;	/* full: "adaptive.headroom_min" */
+	enum config_type type;
+	size_t offset;		/* in struct config */
+	uint64_t min;
+	uint64_t max;
+	int size_key;		/* enum config_size_key if percentages are allowed, else -1 */
+	/* A word for a value outside of the range: "auto", "unlimited", "off"; NULL if none. */
+	const char *word;
+	uint64_t word_value;
+	/* CONFIG_ENUM: the name of value i, NULL behind the last. */
+	const char *(*enum_name)(int i);
+	int enum_first;
+	const char *unit;	/* what the manual says about the value: "size", "time", ... */
+	const char *help;	/* one line */
+};
+
+/* All keys in the order of the manual. Never NULL. */
+const struct config_key *config_keys(size_t *ret_n);
+
+/*
+ * The value of key in *c as the file would have it, without the quotes: 30s,
+ * 10%, auto. Returns buf. All types but CONFIG_COUNT and CONFIG_BOOL are quoted there.
+ */
+const char *config_format(const struct config *c, const struct config_key *key, char *buf,
+			  size_t n);
+
+/* What was wrong, one "FILE:LINE: KEY: reason" each: in the order of the file, then what disagrees. */
+struct config_errors {
+	size_t n;
+	char **lines;
+};
+
+void config_errors_done(struct config_errors *e);
+
+/* The defaults, those that balloond.conf shows. */
+void config_default(struct config *ret);
+
+/*
+ * Read path over the defaults. Keys that are not in the file keep their
+ * default. @include is refused: one file, one answer to "what is set?".
+ *
+ * Returns 1 if the file was read; 0 if there is none (*ret = the defaults);
+ * -EINVAL if it is wrong in any way, -ENOMEM, or what open() and read() say.
+ * On error *ret is untouched and *errors has at least one line; the caller
+ * calls config_errors_done() in any case.
+ */
+int config_load(const char *path, struct config *ret, struct config_errors *errors);
+
+/*
+ * The policy's configuration on a machine with this much RAM: shares become
+ * bytes. A minimum that turns out to be over its maximum raises the maximum.
+ */
+void config_resolve(const struct config *c, uint64_t ram, struct policy_config *ret);
+
+/* "return", "keep"; NULL if out of range. */
+const char *config_on_stop_name(int i);
