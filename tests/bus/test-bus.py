@@ -392,13 +392,8 @@ def leaks(t):
     t.equal(bus.call("Reload"), None, "reload")
     t.equal(daemon.descriptors(), descriptors, "open files")
     # A sanitizer build keeps what is freed in quarantine; a leak of a page a round shows anyway.
-    t.check(daemon.rss_kib() < rss + 240 * (8 if sanitized() else 1),
+    t.check(daemon.rss_kib() < rss + 240 * (8 if lab.sanitized() else 1),
             f"RSS went from {rss} to {daemon.rss_kib()} KiB")
-
-
-def sanitized():
-    with open(lab.BALLOOND, "rb") as f:
-        return b"__asan_init" in f.read()
 
 
 if __name__ == "__main__":

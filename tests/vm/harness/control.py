@@ -2,7 +2,7 @@
 """The harness's end of the control channel; the other end is guest/agent.c.
 
 A thread drains the socket all the time, so the agent never blocks on us.
-Commands may overlap; each is a Job.
+Commands may overlap, also from several threads; each is a Job.
 """
 import queue
 import socket
@@ -67,6 +67,7 @@ class Control:
         self._jobs = {}
         self._next = 1
         self._lock = threading.Lock()
+        self._put_lock = threading.Lock()
         self.ready = Job(self, 0, "boot", 0)
         self._jobs[0] = self.ready
         end = time.monotonic() + timeout
@@ -113,9 +114,10 @@ class Control:
                 raise GuestDied(f"control channel: {e}") from None
 
     def _job(self, what, timeout):
-        job = Job(self, self._next, what, timeout)
-        self._jobs[self._next] = job
-        self._next += 1
+        with self._lock:
+            job = Job(self, self._next, what, timeout)
+            self._jobs[self._next] = job
+            self._next += 1
         return job
 
     def spawn(self, command, timeout):
@@ -124,6 +126,11 @@ class Control:
         return job
 
     def put(self, data, dest, mode):
+        # The agent has one file open at a time.
+        with self._put_lock:
+            self._put(data, dest, mode)
+
+    def _put(self, data, dest, mode):
         steps = [(PUT, mode, dest.encode())]
         steps += [(DATA, 0, data[i:i + _CHUNK]) for i in range(0, len(data), _CHUNK)]
         for kind, arg, payload in steps:
