@@ -137,7 +137,8 @@ bool view_make(const struct policy_config *c, const struct policy_state *st,
 	v.ram = s->ram;
 	if (!v.ram && sample_has_mem(s, MEM_TOTAL))
 		v.ram = add_sat(s->mem[MEM_TOTAL], v.size);
-	if (!v.ram || v.size > v.ram)
+	/* Steps are signed. */
+	if (!v.ram || v.ram > INT64_MAX || v.size > v.ram)
 		usable = false;
 	v.usable = sub_sat(v.ram, v.size);
 
