@@ -27,9 +27,8 @@
 
 /* One slice of a step. The bus and signals wait at most this long, and one batch. */
 #define SLICE_US (20 * 1000)
-/* Giving back on exit: longest time, and longest time without progress. */
-#define STOP_MAX_US   (120ULL * 1000 * 1000)
-#define STOP_STALL_US (10 * 1000 * 1000)
+/* Giving back on exit takes this long at most, and tail.stuck without progress. */
+#define STOP_MAX_US (120ULL * 1000 * 1000)
 /* Between two messages to the service manager, and what each of them asks for. */
 #define STOP_PERIOD_US (1000 * 1000)
 #define STOP_EXTEND_US (15 * 1000 * 1000)
@@ -348,7 +347,8 @@ static void stop_slice(struct loop *l, int r, const struct transport_result *res
 		r = 1;
 	}
 	/* Over: the balloon is empty, or will not become any smaller. */
-	if (r <= 0 || now >= l->stop_deadline_us || now - l->stop_progress_us >= STOP_STALL_US)
+	if (r <= 0 || now >= l->stop_deadline_us ||
+	    now - l->stop_progress_us >= l->policy.stuck_us)
 		stop_finish(l, r);
 }
 
