@@ -288,22 +288,29 @@ enum ctl_exit ctl_bus_subscribe(struct ctl_bus *b)
 	return CTL_OK;
 }
 
+/* Take up what has arrived. */
+static int drain(struct ctl_bus *b)
+{
+	int r;
+
+	do
+		r = sd_bus_process(b->bus, NULL);
+	while (r > 0);
+	return r;
+}
+
 enum ctl_exit ctl_bus_wait(struct ctl_bus *b, uint64_t timeout_us)
 {
 	int r;
 
 	b->changed = false;
-	do {
-		r = sd_bus_process(b->bus, NULL);
-		if (r < 0)
-			return say(b, r, &SD_BUS_ERROR_NULL);
-	} while (r > 0);
-	if (b->changed)
-		return CTL_OK;
-
-	r = sd_bus_wait(b->bus, timeout_us);
-	if (r < 0 && r != -EINTR)
-		return say(b, r, &SD_BUS_ERROR_NULL);
-	/* What has arrived is taken up by the next call; a caller reads the state anew anyway. */
-	return CTL_OK;
+	r = drain(b);
+	if (r >= 0 && !b->changed) {
+		r = sd_bus_wait(b->bus, timeout_us);
+		if (r == -EINTR)
+			return CTL_OK;
+		if (r >= 0)
+			r = drain(b);
+	}
+	return r < 0 ? say(b, r, &SD_BUS_ERROR_NULL) : CTL_OK;
 }

@@ -240,8 +240,8 @@ static void set_pfns(struct vballoon *v, struct uballoon_batch *b)
 	vb->next_page = NULL;
 	vb->next_pfn = 0;
 	vb->pfns = 0;
-	if (b->old_page)
-		vb->pfn[vb->pfns++] = cpu_to_virtio32(v->vdev, page_to_pfn(b->old_page));
+	for (i = 0; i < b->old_count; i++)
+		vb->pfn[vb->pfns++] = cpu_to_virtio32(v->vdev, page_to_pfn(b->old_pages[i]));
 	list_for_each_entry(page, &b->pages, lru) {
 		pfn = page_to_pfn(page);
 		for (i = 0; i < 1U << b->order; i++)

@@ -153,7 +153,7 @@ class Watcher(threading.Thread):
         self.history.append((t, host, balloon))
         if fresh is None:
             print(f"{t:4.0f}s  {'(the guest is busy)':<52}  {size(host):>8}", flush=True)
-            self.timeline.add(t=t, host=host, balloon=None, target=None, available=None, some=None, full=None)
+            self.timeline.add(t=t, host=host)
             return
         moved = f"-> {size(target)}" if target is not None and target != balloon else ""
         left = RAM - (balloon or 0)
@@ -209,11 +209,11 @@ def read_files(g, w):
 
 def act(g, w):
     """The story. Returns the figures for the summary."""
-    w.phase("1 use", "a program uses most of the guest's memory once")
+    w.phase("1 program", "a program uses most of the guest's memory once")
     g.sh(PROGRAM.format(ops=20000), 110)
     before = max(host for _, host, _ in w.history)
 
-    w.phase("2 no balloon", "what free page reporting gives back by itself; then a backup reads "
+    w.phase("2 idle, no balloon", "what free page reporting gives back by itself; then a backup reads "
                             f"{FILES_MIB} MiB of files")
     idle_from = w.elapsed()
     w.until(lambda: w.elapsed() - idle_from > 6 and w.steady(5, 1, 16 * MIB), 40, "host memory settles")
@@ -227,7 +227,7 @@ def act(g, w):
 
     w.say(f"\n# /etc/balloond.conf in the guest, because you are waiting:  {CONFIG}", "36")
     g.put(f"{CONFIG}\n".encode(), "/etc/balloond.conf", 0o644)
-    w.phase("3 balloond", "systemctl enable --now balloond; nothing else is configured")
+    w.phase("3 idle, balloond", "systemctl enable --now balloond; nothing else is configured")
     g.sh("systemctl enable --now balloond 2>&1", 60)
     w.until(lambda: w.balloon() > RAM // 4, 40, "the balloon inflates")
     w.until(lambda: w.steady(8, 2, 64 * MIB), 60, "the balloon comes to rest")
@@ -240,7 +240,7 @@ def act(g, w):
         raise DemoFailed(f"the program needs {size(PROGRAM_BYTES)}, the guest still has {size(available)}: "
                          "too easy to prove anything")
 
-    w.phase("4 need", f"stress-ng needs {size(PROGRAM_BYTES)}, the guest has {size(available)} available")
+    w.phase("4 stress-ng needs it", f"stress-ng needs {size(PROGRAM_BYTES)}, the guest has {size(available)} available")
     needed_from = w.elapsed()
     program = g.spawn(PROGRAM.format(ops=200000), 110)
     w.until(lambda: not program.running(), 115, "stress-ng ends")

@@ -52,7 +52,8 @@ def plain(t, g):
         lines = out.splitlines()
         t.check(lines[0].startswith("target: a balloon of 128 MiB, the guest keeps "), lines[0])
         for line in lines[1:]:
-            t.check(re.match(r"[\d.]+( .iB)? of 128 MiB  \S+$", line), f"line {line!r}")
+            t.check(re.match(r"[\d.]+( .iB)? -> 128 MiB  \S+$", line), f"line {line!r}")
+        t.check(re.match(r"12[6-9]\S* MiB -> 128 MiB", lines[-1]), f"the last line: {lines[-1]!r}")
         t.check("\r" not in out and "\033" not in out, "control characters")
         s = status(g)
         t.between(s["size"], 128 * MIB - PAGE, 128 * MIB + PAGE, "size")
