@@ -577,6 +577,37 @@ static void test_module_floor_is_accepted(void **state)
 	assert_in_range(asked_again, 162, 164);
 }
 
+/* What a program gives back when it ends is taken without waiting for that minute. */
+static void test_module_floor_is_forgotten_when_there_is_more(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+	uint64_t asked_again = 0;
+
+	(void)state;
+	policy_init(&st);
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	s.balloon.asked = d.step;
+	s.balloon.moved = 512 * MIB;
+	s.balloon.took_us = 100000;
+	s.balloon.stop = UBALLOON_STOP_FLOOR;
+	set_balloon(&s, 512 * MIB);
+	d = decide_at(&c, &st, &s, 102 * SEC);
+	assert_int_equal(d.reason, REASON_FLOOR);
+	s.balloon.asked = s.balloon.moved = 0;
+	s.mem[MEM_FREE] += 512 * MIB;
+	s.mem[MEM_AVAILABLE] += 512 * MIB;
+	for (int i = 103; i < 200 && !asked_again; i++) {
+		d = decide_at(&c, &st, &s, i * SEC);
+		if (d.step)
+			asked_again = i;
+	}
+	assert_in_range(asked_again, 103, 120);
+}
+
 /* Nothing moves, so the answer to the same question stays the same. */
 static void test_observe_is_steady(void **state)
 {
@@ -666,6 +697,7 @@ int main(void)
 		cmocka_unit_test(test_rates_at_100_ms),
 		cmocka_unit_test(test_counters_that_run_backwards_are_no_data),
 		cmocka_unit_test(test_module_floor_is_accepted),
+		cmocka_unit_test(test_module_floor_is_forgotten_when_there_is_more),
 		cmocka_unit_test(test_observe_is_steady),
 		cmocka_unit_test(test_mode_change_drops_the_move),
 		cmocka_unit_test(test_looks_again_when_it_matters),
