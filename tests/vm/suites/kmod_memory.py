@@ -50,31 +50,29 @@ def shrinker(t, series):
             t.check(s["size_pages"] > 0, "it does not take everything")
 
 
-def offline(t, b, blocks):
-    """Offlines memory blocks that hold balloon pages; the pages must move."""
-    moved = b.state()["migrated_pages"]
-    done = []
-    for block in blocks:
-        status, _ = b.g.run(f"echo offline > /sys/devices/system/memory/memory{block}/state", 60)
-        if status == 0:
-            done.append(block)
-        if len(done) == 2:
+def offline(t, b):
+    """Offlines and onlines memory blocks, one at a time, until balloon pages have had to move.
+
+    Where the balloon's pages lie is the allocator's matter, and blocks with
+    pages that cannot move refuse."""
+    for block in range(1, 8):
+        state = f"/sys/devices/system/memory/memory{block}/state"
+        if b.g.run(f"echo offline > {state}", 60)[0] != 0:
+            continue
+        t.equal(b.state()["size_pages"], 350 * PAGES_PER_MIB, "size while a block is offline")
+        b.g.sh(f"echo online > {state}")
+        if b.state()["migrated_pages"] > 10000:
             break
-    t.check(len(done) >= 2, f"blocks {done} were offlined")
     s = t.wait(lambda: (s := b.state())["inflight_batches"] == 0 and s, 10, "host is up to date")
-    t.check(s["migrated_pages"] - moved > 1000, f"{s['migrated_pages'] - moved} pages moved")
-    return done
+    t.check(s["migrated_pages"] > 10000, f"{s['migrated_pages']} pages moved")
 
 
 def migration(t, series, device, parameters):
     with balloon(t, series, parameters=parameters, balloon=device, memory=1024 * MIB, end_tolerance=12 * MIB) as b:
         b.lock("4k", 500)
         b.ok("unlock 4k 150M")
-        done = offline(t, b, (3, 4, 5, 2, 6))
-        t.equal(b.state()["size_pages"], 350 * PAGES_PER_MIB, "size")
+        offline(t, b)
         t.equal(b.actual_mib(), 350, "the balloon as the host sees it, MiB")
-        for block in done:
-            b.g.sh(f"echo online > /sys/devices/system/memory/memory{block}/state")
         b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
         b.ok("pop")
         s = b.balanced()
