@@ -6,20 +6,23 @@ Adds up meson's test logs (one JSON object a line) and ends with the line
 any other counts as one. Exit status 1 if anything failed or nothing ran.
 
 What a suite leaves out is not forgiven: one that died, timed out, printed no
-plan or promised more points than it made counts as one more failure. Prints
-the failed points and the reasons for skips before the total.
+plan or promised more points than it made counts as one more failure. Prints the failed
+points with what their tests said of them (the TAP comments that follow, cut after
+a dozen lines) and the reasons for skips before the total.
 """
 import json
 import re
 import sys
 
 _POINT = re.compile(r"(not )?ok\b\s*\d*\s*(?:- )?([^#]*)(?:#\s*(skip|todo)\S*\s*(.*))?$", re.I)
+_SAID_LINES = 12
 _PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*skip\S*\s*(.*))?$", re.I)
 
 
 def count(entry):
-    """(passed, [failed names], [(skipped name, reason)]) of one suite."""
+    """(passed, [(failed name, [what was said])], [(skipped name, reason)]) of one suite."""
     passed, failed, skipped = 0, [], []
+    said = None
     plan = None
     points = 0
     text = entry.get("stdout") or ""
@@ -31,13 +34,17 @@ def count(entry):
                 skipped.append(("", m[2] or "no reason given"))
         elif m := _POINT.match(line):
             points += 1
+            said = None
             name, directive = m[2].strip(), (m[3] or "").lower()
             if directive == "skip" and not m[1]:
                 skipped.append((name, m[4] or "no reason given"))
             elif bool(m[1]) != (directive == "todo"):
-                failed.append(name)
+                said = []
+                failed.append((name, said))
             else:
                 passed += 1
+        elif said is not None and line.startswith("#"):
+            said.append(line)
     result = entry["result"]
     if plan is None and points == 0:
         # Not TAP: the exit status speaks.
@@ -46,11 +53,13 @@ def count(entry):
         elif result in ("OK", "EXPECTEDFAIL"):
             passed += 1
         else:
-            failed.append(f"(result {result}, no test points)")
+            failed.append((f"(result {result}, no test points)", text.splitlines()[-_SAID_LINES:]))
     elif plan is None or plan > points:
-        failed.append(f"(ended after {points} points, plan {'missing' if plan is None else plan})")
+        failed.append((f"(ended after {points} points, plan {'missing' if plan is None else plan})",
+                       text.splitlines()[-_SAID_LINES:]))
     elif result not in ("OK", "SKIP", "EXPECTEDFAIL") and not failed:
-        failed.append(f"(result {result} with exit status {entry.get('returncode')}, all points ok)")
+        failed.append((f"(result {result} with exit status {entry.get('returncode')}, all points ok)",
+                       (entry.get("stderr") or "").splitlines()[-_SAID_LINES:]))
     return passed, failed, skipped
 
 
@@ -67,8 +76,10 @@ def main(paths):
         for entry in entries:
             p, f, s = count(entry)
             passed, failed, skipped = passed + p, failed + len(f), skipped + len(s)
-            for name in f:
+            for name, said in f:
                 print(f"FAILED  {entry['name']}: {name}")
+                for line in said[:_SAID_LINES]:
+                    print(f"        {line[:200]}")
             for name, reason in s:
                 print(f"skipped {entry['name']}{': ' if name else ''}{name}: {reason}")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

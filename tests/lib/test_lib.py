@@ -78,6 +78,16 @@ def total(name, entries, want, status):
         t.equal(p.returncode, status, "exit status")
 
 
+@tap.case("tally: what a failed test said is shown with it")
+def said(t):
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+        f.write(json.dumps({"name": "s", "result": "FAIL", "returncode": 1,
+                            "stdout": "not ok 1 - a\n# got 1, want 2\nok 2 - b\n# b: 0.1 s\n1..2\n"}) + "\n")
+        f.flush()
+        p = subprocess.run([sys.executable, tally.__file__, f.name], text=True, capture_output=True, timeout=60)
+    t.equal(p.stdout.splitlines(), ["FAILED  s: a", "        # got 1, want 2", "1 passed, 1 failed, 0 skipped"], "output")
+
+
 total("points are added over suites", [("OK", 0, "ok 1 - a\nok 2 - b\n1..2\n"), ("OK", 0, "1..1\nok 1\n")],
       "3 passed, 0 failed, 0 skipped", 0)
 total("failures and skips", [("FAIL", 1, "ok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no\n1..3\n")],

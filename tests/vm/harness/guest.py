@@ -90,8 +90,8 @@ class Guest:
 
     # -- life -----------------------------------------------------------
     def start(self):
-        """Boots until the agent answers. A boot that hangs is tried once more:
-        nothing of ours runs before the agent, and emulators do that rarely."""
+        """Boots until the agent answers. A boot that hangs or dies is tried once more, and said:
+        nothing of ours runs before the agent, and emulated machines do that rarely."""
         for attempt in (1, 2):
             self._launch()
             try:
@@ -99,11 +99,13 @@ class Guest:
                 self._control.put(f"{self._verdict}\n".encode(), "/run/vmtest/verdict", 0o600)
                 return self
             except GuestDied:
-                hung = self.alive()
+                how = "hung" if self.alive() else f"ended (QEMU: status {self.process.poll()})"
+                said = f"{self._qemu_messages()}\n{self.console_tail()}"
                 self.kill()
-                if attempt == 2 or not hung:
-                    raise GuestDied(f"{self.name}: no sign of life; console:\n{self.console_tail()}") from None
-                print(f"# {self.name}: the boot hung, trying once more", flush=True)
+                if attempt == 2:
+                    raise GuestDied(f"{self.name}: the boot {how}; console:\n{said}") from None
+                print("\n".join(f"# {line}" for line in
+                                [f"{self.name}: the boot {how}, trying once more", *said.splitlines()]), flush=True)
 
     def _launch(self):
         os.makedirs(LOGS, exist_ok=True)
@@ -187,6 +189,9 @@ class Guest:
                     pass
         finally:
             self.kill()
+        for line in said.splitlines():
+            if line.startswith("memory:"):
+                print(f"# {self.name}: {line}", flush=True)
         problems = []
         if verdict.split() != [self._verdict]:
             problems.append("the guest did not write its verdict")
