@@ -15,7 +15,6 @@
  *
  * Left out: which page size, how much and when is core.c's matter.
  */
-#include <linux/list_sort.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -26,8 +25,6 @@
 #define REFUSED_MAX	16
 /* Pages that are given back at a time: bounds the latency of a signal. */
 #define QUIET_PAGES	(32 * UBALLOON_PAGES_PER_2M)
-/* 4 KiB pages between two looks at the clock. */
-#define FILL_CHUNK	64
 
 /* ---- the pool ---- */
 
@@ -77,6 +74,7 @@ struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep
 		return NULL;
 
 	b->old_count = 0;
+	b->old_refused = 0;
 	b->count = 0;
 	b->refused_count = 0;
 	b->order = UBALLOON_ORDER_4K;
@@ -147,6 +145,7 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	unsigned int order = b->order;
 	unsigned int refused_4k = b->refused_count << order;
 	unsigned int taken_4k = b->count << order;
+	bool ours;
 	struct page *page;
 	LIST_HEAD(to_free);
 	bool drain;
@@ -168,6 +167,13 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 		balloon_page_list_enqueue(&ub->lists_4k[b->hold].dev, &b->pages);
 
 	spin_lock(&ub->lock);
+	ours = ub->call && b->call == ub->call;
+	if (ours && ub->call_splits && order == UBALLOON_ORDER_2M &&
+	    b->stop == UBALLOON_STOP_NONE) {
+		list_splice_tail_init(&b->refused, &ub->whole);
+		ub->part_pages += refused_4k;
+		refused_4k = 0;
+	}
 	if (b->migration) {
 		ub->size[UBALLOON_4K] -= refused_4k;
 		ub->counters.unlocked_4k_pages += refused_4k;
@@ -182,13 +188,13 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	}
 	if (b->stop != UBALLOON_STOP_RESET)
 		ub->counters.refused_pages += refused_4k;
-	if (ub->call && b->call == ub->call) {
+	if (ours) {
 		ub->call_inflight_pages -= taken_4k + refused_4k;
 		ub->call_done_pages += taken_4k;
 		ub->call_refused_pages += refused_4k;
 		if (b->stop != UBALLOON_STOP_NONE)
 			ub->call_stop = b->stop;
-		if (b->stop == UBALLOON_STOP_NONE &&
+		if (b->stop == UBALLOON_STOP_NONE && order == UBALLOON_ORDER_4K &&
 		    ub->refused_count + b->refused_count <= REFUSED_MAX) {
 			list_splice_init(&b->refused, &ub->refused);
 			ub->refused_count += b->refused_count;
@@ -204,19 +210,48 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	uballoon_batch_put(ub, b);
 }
 
-/* Frees pages that others have replaced; those took over their place in the accounts. */
-static void free_old_pages(struct uballoon_batch *b)
+/*
+ * Frees pages that others have replaced; those took over their place in the
+ * accounts. What the host does not release waits for another try; if there is no
+ * room to wait, it stays with the host for good.
+ */
+static void free_old_pages(struct uballoon *ub, struct uballoon_batch *b)
 {
 	unsigned int i;
 
-	for (i = 0; i < b->old_count; i++)
+	spin_lock(&ub->lock);
+	for (i = 0; i < b->old_refused && ub->old_count < UBALLOON_OLD_PAGES; i++)
+		ub->old_pages[ub->old_count++] = b->old_pages[i];
+	spin_unlock(&ub->lock);
+	for (i = b->old_refused; i < b->old_count; i++)
 		put_page(b->old_pages[i]);
+	if (b->old_refused)
+		uballoon_migrate_retry(ub);
 	b->old_count = 0;
+}
+
+/* Puts back into the balloon what the host does not release. */
+static void keep_refused(struct uballoon *ub, struct uballoon_batch *b)
+{
+	u64 kept_4k = (u64)b->refused_count << b->order;
+
+	if (list_empty(&b->refused))
+		return;
+	if (b->order == UBALLOON_ORDER_4K)
+		balloon_page_list_enqueue(&ub->lists_4k[b->hold].dev, &b->refused);
+	spin_lock(&ub->lock);
+	if (b->order == UBALLOON_ORDER_2M)
+		list_splice_tail_init(&b->refused, &ub->pages_2m[b->hold]);
+	ub->size[uballoon_pagesize(b->order)] += kept_4k;
+	ub->counters.refused_pages += kept_4k;
+	spin_unlock(&ub->lock);
 }
 
 static void finish_unlock(struct uballoon *ub, struct uballoon_batch *b)
 {
 	LIST_HEAD(pages);
+
+	keep_refused(ub, b);
 
 	/* An unlocking caller may have taken the pages already. */
 	spin_lock(&ub->lock);
@@ -226,7 +261,7 @@ static void finish_unlock(struct uballoon *ub, struct uballoon_batch *b)
 	spin_unlock(&ub->lock);
 
 	uballoon_pages_release(ub, &pages, b->order);
-	free_old_pages(b);
+	free_old_pages(ub, b);
 	uballoon_batch_put(ub, b);
 }
 
@@ -317,57 +352,6 @@ void uballoon_host_silent(struct uballoon *ub, const char *what)
 			    ub->host->ops->name, what);
 }
 
-/* ---- guest -> batch ---- */
-
-static int by_address(void *priv, const struct list_head *a, const struct list_head *b)
-{
-	const struct page *pa = list_entry(a, struct page, lru);
-	const struct page *pb = list_entry(b, struct page, lru);
-
-	return page_to_pfn(pa) > page_to_pfn(pb);
-}
-
-/**
- * uballoon_batch_fill - allocate pages into a batch
- * @b:		empty batch, order set
- * @count:	balloon pages wanted
- * @gfp:	how
- * @until:	stop then, with at least one page. A tick more or less does not matter, but
- *		that each look at the fine clock may be a trip to the host does
- *
- * @b->count says how many it became.
- */
-void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp, ktime_t until)
-{
-	unsigned int chunk;
-	struct page *page;
-
-	if (b->order == UBALLOON_ORDER_2M) {
-		while (b->count < count && !uballoon_params.refuse_2m) {
-			page = alloc_pages(gfp, UBALLOON_ORDER_2M);
-			if (!page)
-				break;
-			list_add_tail(&page->lru, &b->pages);
-			b->count++;
-			if (ktime_after(ktime_get_coarse(), until))
-				break;
-		}
-		return;
-	}
-
-	while (b->count < count) {
-		chunk = alloc_pages_bulk_list(gfp, min(count - b->count, (unsigned int)FILL_CHUNK),
-					      &b->pages);
-		if (!chunk)
-			break;
-		b->count += chunk;
-		if (ktime_after(ktime_get_coarse(), until))
-			break;
-	}
-	/* Neighbours go to the host together, and hosts like ascending addresses. */
-	list_sort(NULL, &b->pages, by_address);
-}
-
 /* ---- host -> guest ---- */
 
 static unsigned int take_off_list(struct uballoon *ub, unsigned int order, unsigned int hold,
@@ -393,18 +377,15 @@ static unsigned int take_off_list(struct uballoon *ub, unsigned int order, unsig
 
 /**
  * uballoon_batch_take_new - fill a batch with pages that the host does not know of
- * @ub:	balloon
- * @b:	empty
- *
- * Return: how many 4 KiB pages.
+ * @ub:		balloon
+ * @b:		empty
+ * @most:	4 KiB pages
  */
-unsigned int uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b)
+void uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most)
 {
-	unsigned int count = take_off_list(ub, UBALLOON_ORDER_4K, UBALLOON_HOLD_NEW,
-					   ub->host->batch_4k, &b->pages);
-
-	list_sort(NULL, &b->pages, by_address);
-	return count;
+	b->count = take_off_list(ub, UBALLOON_ORDER_4K, UBALLOON_HOLD_NEW,
+				 min(most, ub->host->batch_4k), &b->pages);
+	uballoon_pages_sort(&b->pages);
 }
 
 static bool batch_answered(struct uballoon *ub, const void *arg)
@@ -421,7 +402,8 @@ static bool batch_free(struct uballoon *ub, const void *arg)
 
 /* Tells the host about pages held that way. Returns the pages, 0 if there are none. */
 static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsigned int count,
-				   ktime_t until, unsigned int mode, u32 *ret_stop)
+				   ktime_t until, unsigned int mode, unsigned int *ret_refused,
+				   u32 *ret_stop)
 {
 	struct uballoon_host *host = ub->host;
 	struct uballoon_batch *b;
@@ -447,7 +429,7 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsi
 		uballoon_batch_put(ub, b);
 		return 0;
 	}
-	list_sort(NULL, &b->pages, by_address);
+	uballoon_pages_sort(&b->pages);
 
 	atomic_inc(&b->parts);
 	host->ops->unlock(host, b);
@@ -456,6 +438,10 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsi
 		if (stop == UBALLOON_STOP_BUDGET && until)
 			uballoon_host_silent(ub, "an unlock");
 		*ret_stop = stop;
+		if (stop == UBALLOON_STOP_NONE) {
+			*ret_refused = b->refused_count;
+			*ret_stop = b->stop;
+		}
 	} else {
 		spin_lock(&ub->lock);
 		list_splice_init(&b->pages, &pages);
@@ -473,19 +459,22 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsi
  * @want_pages:	at most so many 4 KiB pages
  * @until:	wait so long for the host's acknowledgement, where it is needed; 0 = do not wait
  * @mode:	TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
- * @ret_stop:	UBALLOON_STOP_NONE: the pages are free. TARGET: the host allows no less.
- *		NOMEM: no page of that size is there. Else: they will be when the host answers
+ * @refused:	4 KiB pages that the host does not release are added to it
+ * @ret_stop:	UBALLOON_STOP_NONE: the pages are free. RESET: they are, and the host has nothing
+ *		any more (or the device goes away). TARGET: the host allows no less. REFUSED: it
+ *		releases none of that size. NOMEM: no page of that size is there.
+ *		BUDGET, INTERRUPTED: they will be free when the host answers
  *
  * Pages that the host need not be told about go first. Does not allocate.
  *
  * Return: 4 KiB pages taken off the balloon.
  */
 u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_pages,
-			     ktime_t until, unsigned int mode, u32 *ret_stop)
+			     ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop)
 {
 	enum uballoon_pagesize ps = uballoon_pagesize(order);
 	unsigned int unit = 1U << order;
-	unsigned int claim, got;
+	unsigned int claim, got, kept = 0;
 	u64 room, total;
 	LIST_HEAD(pages);
 
@@ -508,20 +497,48 @@ u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_p
 	if (got)
 		uballoon_pages_release(ub, &pages, order);
 	else
-		got = take_back_told(ub, order, claim, until, mode, ret_stop);
+		got = take_back_told(ub, order, claim, until, mode, &kept, ret_stop);
 
 	spin_lock(&ub->lock);
 	ub->size[ps] += (u64)(claim - got) << order;
+	got -= kept;
 	if (order == UBALLOON_ORDER_2M)
 		ub->counters.unlocked_2m_pages += (u64)got << order;
 	else
 		ub->counters.unlocked_4k_pages += got;
 	spin_unlock(&ub->lock);
+	*refused += (u64)kept << order;
 	if (!got && *ret_stop == UBALLOON_STOP_NONE)
-		*ret_stop = UBALLOON_STOP_NOMEM;
+		*ret_stop = kept ? UBALLOON_STOP_REFUSED : UBALLOON_STOP_NOMEM;
 	if (got && ub->host->ops->size_changed)
 		ub->host->ops->size_changed(ub->host);
 	return (u64)got << order;
+}
+
+/**
+ * uballoon_batch_none - is there not a page of the balloon, on a list or in a batch?
+ * @ub:	balloon
+ *
+ * Who takes a page off a list has a batch before, so lists come first.
+ */
+bool uballoon_batch_none(struct uballoon *ub)
+{
+	unsigned int hold;
+	bool none;
+
+	spin_lock(&ub->lock);
+	none = !uballoon_total(ub) && !ub->old_count;
+	for (hold = 0; hold < UBALLOON_HOLDS; hold++)
+		none &= list_empty(&ub->pages_2m[hold]);
+	spin_unlock(&ub->lock);
+	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
+		struct balloon_dev_info *dev = &ub->lists_4k[hold].dev;
+
+		spin_lock_irq(&dev->pages_lock);
+		none &= list_empty(&dev->pages) && !dev->isolated_pages;
+		spin_unlock_irq(&dev->pages_lock);
+	}
+	return none && READ_ONCE(ub->free_count) == UBALLOON_BATCHES;
 }
 
 /**

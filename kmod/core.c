@@ -195,6 +195,37 @@ void uballoon_host_target(struct uballoon *ub, u64 pages)
 		mod_delayed_work(ub->wq, &ub->drain_work, 0);
 }
 
+/**
+ * uballoon_host_reset - the host has started over and holds nothing any more
+ * @ub:	balloon
+ *
+ * Frees all pages. Until it returns, ops->lock() must refuse (RESET), and ops->unlock() must agree
+ * at once; afterwards no page of before will ever be given to ops->unlock(). Calls of the device
+ * go on. Process context, may sleep.
+ */
+void uballoon_host_reset(struct uballoon *ub)
+{
+	ktime_t until;
+	u32 stop;
+	u64 got;
+
+	spin_lock(&ub->lock);
+	ub->counters.pop_events++;
+	ub->host_generation++;
+	spin_unlock(&ub->lock);
+	while (!uballoon_batch_none(ub)) {
+		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+		got = uballoon_give_back(ub, U64_MAX, until, TASK_UNINTERRUPTIBLE, &stop);
+		spin_lock(&ub->lock);
+		ub->counters.pop_pages += got;
+		spin_unlock(&ub->lock);
+		/* The rest is with compaction, or in a call that is about to end. */
+		if (!got)
+			msleep(20);
+	}
+	wake_up_all(&ub->poll_wait);
+}
+
 /* ---- what is ---- */
 
 void uballoon_core_info(struct uballoon *ub, struct uballoon_info *ret)
@@ -336,6 +367,8 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 		ub->lists_4k[hold].hold = hold;
 	}
 	INIT_LIST_HEAD(&ub->refused);
+	INIT_LIST_HEAD(&ub->whole);
+	INIT_LIST_HEAD(&ub->parts);
 	INIT_LIST_HEAD(&ub->free_batches);
 	init_llist_head(&ub->done);
 	init_waitqueue_head(&ub->wait);
@@ -388,7 +421,7 @@ static void give_all_back(struct uballoon *ub)
 		ub->counters.pop_pages += got;
 		spin_unlock(&ub->lock);
 		cond_resched();
-	} while (got && stop == UBALLOON_STOP_NONE);
+	} while (got && uballoon_is_free(stop));
 	if (uballoon_wait(ub, nothing_inflight, NULL, patience, TASK_UNINTERRUPTIBLE))
 		uballoon_host_silent(ub, "requests before the device goes away");
 }

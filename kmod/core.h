@@ -118,6 +118,7 @@ struct uballoon {
 	struct uballoon_list_4k lists_4k[UBALLOON_LISTS]; /* own locks */
 	struct page *old_pages[UBALLOON_OLD_PAGES];
 	unsigned int old_count;
+	unsigned int owed_pages;	/* released by the host for others that it may get */
 
 	/* Bounds. */
 	u64 ceiling_pages;
@@ -146,8 +147,12 @@ struct uballoon {
 	u64 call_done_pages;
 	u64 call_refused_pages;
 	u32 call_stop;
-	struct list_head refused;	/* kept from the allocator until the call ends */
+	struct list_head refused;	/* 4 KiB pages kept from the allocator by the call */
 	unsigned int refused_count;
+	bool call_splits;		/* 2 MiB pages that are refused go to @whole */
+	struct list_head whole;		/* to be offered in parts; still in flight */
+	struct list_head parts;		/* 4 KiB pages out of them */
+	unsigned int part_pages;	/* on both lists, in 4 KiB pages */
 	struct task_struct *locker;	/* allocates for the balloon: must not shrink it */
 
 	/* Batches. */
@@ -188,6 +193,7 @@ bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_left);
 
 /* core.c: process context. */
 void uballoon_host_target(struct uballoon *ub, u64 pages);
+void uballoon_host_reset(struct uballoon *ub);
 u64 uballoon_size(struct uballoon *ub);
 u64 uballoon_ram(struct uballoon *ub);
 u64 uballoon_floor(struct uballoon *ub);
@@ -201,6 +207,12 @@ u32 uballoon_holdoff_left_ms(struct uballoon *ub);
 void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv);
 void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv);
 void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop);
+
+/* Whether what was given back with @stop is free now, or will be one day. */
+static inline bool uballoon_is_free(u32 stop)
+{
+	return stop != UBALLOON_STOP_BUDGET && stop != UBALLOON_STOP_INTERRUPTED;
+}
 
 /* move.c: for reclaim.c and core.c. */
 u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom);
@@ -218,18 +230,21 @@ void uballoon_batch_exit(struct uballoon *ub);
 void uballoon_batch_drop(struct uballoon *ub);
 struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep);
 void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b);
-void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp, ktime_t until);
 u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_pages,
-			     ktime_t until, unsigned int mode, u32 *ret_stop);
+			     ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop);
+bool uballoon_batch_none(struct uballoon *ub);
 void uballoon_reap(struct uballoon *ub);
 void uballoon_reapers_inc(struct uballoon *ub);
 void uballoon_reapers_dec(struct uballoon *ub);
 u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
 		  const void *arg, ktime_t until, unsigned int mode);
 void uballoon_host_silent(struct uballoon *ub, const char *what);
-unsigned int uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b);
+void uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most);
 
 /* pages.c */
+unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, unsigned int count,
+				  gfp_t gfp, ktime_t until);
+void uballoon_pages_sort(struct list_head *pages);
 void uballoon_pages_manage(struct uballoon *ub, struct list_head *pages, unsigned int order,
 			   int sign);
 void uballoon_pages_free(struct list_head *pages, unsigned int order);
@@ -238,6 +253,7 @@ void uballoon_page_mark_offline(struct page *page);
 
 /* migrate.c */
 void uballoon_migrate_init(struct balloon_dev_info *dev);
+void uballoon_migrate_retry(struct uballoon *ub);
 void uballoon_migrate_work(struct work_struct *work);
 
 #endif /* _UBALLOON_CORE_H */

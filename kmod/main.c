@@ -17,7 +17,7 @@
 
 static char *host = "auto";
 module_param(host, charp, 0444);
-MODULE_PARM_DESC(host, "hypervisor: auto (default, whichever is found), virtio, or none (pages are only withheld)");
+MODULE_PARM_DESC(host, "hypervisor: auto (default, whichever is found), virtio, vmware, or none (pages are only withheld)");
 
 struct uballoon_params uballoon_params = {
 	.floor_mb = -1,
@@ -40,8 +40,13 @@ MODULE_PARM_DESC(refuse_2m, "for tests: behave as if no 2 MiB page were free (de
 
 static const struct uballoon_host_driver *const drivers[] = {
 	&uballoon_virtio_driver,
+#ifdef CONFIG_X86
+	&uballoon_vmware_driver,
+#endif
 	&uballoon_none_driver,
 };
+
+static bool active[ARRAY_SIZE(drivers)];	/* init and exit only */
 
 /**
  * uballoon_attach - make the balloon visible
@@ -86,6 +91,16 @@ static bool selected(const struct uballoon_host_driver *drv)
 	return !strcmp(host, drv->name) || (drv->automatic && !strcmp(host, "auto"));
 }
 
+static void uballoon_exit_drivers(void)
+{
+	unsigned int i = ARRAY_SIZE(drivers);
+
+	while (i--) {
+		if (active[i])
+			drivers[i]->exit();
+	}
+}
+
 static int __init uballoon_init(void)
 {
 	unsigned int i, n = 0;
@@ -94,33 +109,29 @@ static int __init uballoon_init(void)
 	for (i = 0; i < ARRAY_SIZE(drivers); i++) {
 		if (!selected(drivers[i]))
 			continue;
+		n++;
 		r = drivers[i]->init();
+		/* Another hypervisor's guest: no matter, unless this one was asked for. */
+		if (r == -ENODEV && !strcmp(host, "auto"))
+			continue;
 		if (r)
 			goto err_drivers;
-		n++;
+		active[i] = true;
 	}
 	if (!n) {
-		pr_err("host=%s: unknown; use auto, virtio or none\n", host);
+		pr_err("host=%s: unknown; use auto, virtio, vmware (on x86) or none\n", host);
 		return -EINVAL;
 	}
 	return 0;
 
 err_drivers:
-	while (i--) {
-		if (selected(drivers[i]))
-			drivers[i]->exit();
-	}
+	uballoon_exit_drivers();
 	return r;
 }
 
 static void __exit uballoon_exit(void)
 {
-	unsigned int i = ARRAY_SIZE(drivers);
-
-	while (i--) {
-		if (selected(drivers[i]))
-			drivers[i]->exit();
-	}
+	uballoon_exit_drivers();
 }
 
 module_init(uballoon_init);

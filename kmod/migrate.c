@@ -21,6 +21,8 @@
 
 /* Time for more pages to come: compaction moves them one by one. */
 #define GATHER_MS	20
+/* And until what could not be done is tried again. */
+#define RETRY_MS	200
 
 #ifdef CONFIG_BALLOON_COMPACTION
 
@@ -85,24 +87,38 @@ void uballoon_migrate_init(struct balloon_dev_info *dev)
 
 #endif
 
-/* Hands one batch of new pages to the host. Returns the pages. */
+/*
+ * Hands one batch of new pages to the host, not more than it has released old
+ * ones if it minds the difference. Returns the pages.
+ */
 static unsigned int lock_new(struct uballoon *ub)
 {
 	struct uballoon_batch *b = uballoon_batch_get(ub, UBALLOON_RESERVED);
+	bool owed = ub->host->unlock_first;
+	unsigned int count;
 
 	if (!b)
 		return 0;
 	b->migration = true;
-	b->count = uballoon_batch_take_new(ub, b);
-	if (!b->count) {
+	uballoon_batch_take_new(ub, b, owed ? READ_ONCE(ub->owed_pages) : UINT_MAX);
+	count = b->count;
+	if (!count) {
 		uballoon_batch_put(ub, b);
 		return 0;
 	}
+	if (owed) {
+		spin_lock(&ub->lock);
+		ub->owed_pages -= count;
+		spin_unlock(&ub->lock);
+	}
 	ub->host->ops->lock(ub->host, b);
-	return b->count;
+	return count;
 }
 
-/* Tells the host about the old pages; they are freed when it has answered. */
+/*
+ * Tells the host about the old pages; they are freed when it has answered.
+ * Returns those that it has not refused at once, which are kept for another try.
+ */
 static unsigned int unlock_old(struct uballoon *ub)
 {
 	struct uballoon_batch *b = uballoon_batch_get(ub, UBALLOON_RESERVED);
@@ -123,19 +139,32 @@ static unsigned int unlock_old(struct uballoon *ub)
 	b->migration = true;
 	b->hold = UBALLOON_HOLD_TOLD;
 	b->old_count = count;
+	atomic_inc(&b->parts);
 	ub->host->ops->unlock(ub->host, b);
+	count -= READ_ONCE(b->old_refused);
+	uballoon_batch_put(ub, b);
+	spin_lock(&ub->lock);
+	ub->owed_pages += count;
+	spin_unlock(&ub->lock);
 	return count;
+}
+
+static unsigned int catch_up(struct uballoon *ub)
+{
+	unsigned int count;
+
+	/* The host first gets, then gives, if it may: so it never holds less than it should. */
+	if (!ub->host->unlock_first) {
+		count = lock_new(ub);
+		return count + unlock_old(ub);
+	}
+	count = unlock_old(ub);
+	return count + lock_new(ub);
 }
 
 static bool batch_free(struct uballoon *ub, const void *arg)
 {
 	return READ_ONCE(ub->free_count) > UBALLOON_RESERVED;
-}
-
-static bool anything_left(struct uballoon *ub)
-{
-	return READ_ONCE(ub->old_count) ||
-	       !list_empty(&ub->lists_4k[UBALLOON_HOLD_NEW].dev.pages);
 }
 
 /**
@@ -146,17 +175,32 @@ void uballoon_migrate_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, migrate_work);
 	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+	bool left;
 
 	if (!uballoon_core_enter(ub))
 		return;
-	/* The host first gets, then gives: it never holds less than it should. */
-	while (lock_new(ub) + unlock_old(ub)) {
+	while (catch_up(ub)) {
 		if (uballoon_wait(ub, batch_free, NULL, until, TASK_KILLABLE))
 			break;
 		cond_resched();
 	}
+	spin_lock(&ub->lock);
+	left = ub->old_count || !list_empty(&ub->lists_4k[UBALLOON_HOLD_NEW].dev.pages);
+	/* New pages that the guest has taken back meanwhile are not to be made up for. */
+	if (!left)
+		ub->owed_pages = 0;
+	spin_unlock(&ub->lock);
 	/* No batch, or pages that compaction has at the moment. */
-	if (anything_left(ub))
-		queue_delayed_work(ub->wq, &ub->migrate_work, msecs_to_jiffies(GATHER_MS));
+	if (left)
+		uballoon_migrate_retry(ub);
 	uballoon_core_leave(ub);
+}
+
+/**
+ * uballoon_migrate_retry - bring the host up to date some time later
+ * @ub:	balloon
+ */
+void uballoon_migrate_retry(struct uballoon *ub)
+{
+	queue_delayed_work(ub->wq, &ub->migrate_work, msecs_to_jiffies(RETRY_MS));
 }

@@ -116,13 +116,15 @@ static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, unsig
 	spin_lock(&ub->lock);
 	have = uballoon_total(ub) + ub->inflight_pages;
 	bound = min(ub->ceiling_pages, uballoon_host_bound(ub));
-	asked = mv->pages - ub->call_done_pages - ub->call_inflight_pages - ub->call_refused_pages;
+	/* Others may do for the ones that are refused: those are kept from the allocator. */
+	asked = mv->pages - ub->call_done_pages - ub->call_inflight_pages;
 
 	if (ub->call_stop != UBALLOON_STOP_NONE) {
 		stop = ub->call_stop;
 	} else if (ub->call_refused_pages >= REFUSED_ENOUGH * unit) {
 		stop = UBALLOON_STOP_REFUSED;
-	} else if (!asked) {
+	} else if (asked < unit) {
+		/* Less than one only if parts of a large page were refused. */
 		stop = UBALLOON_STOP_DONE;
 	} else if (uballoon_holdoff_left_ms(ub)) {
 		stop = UBALLOON_STOP_NOMEM;
@@ -161,6 +163,78 @@ static bool call_answered(struct uballoon *ub, const void *arg)
 	return !READ_ONCE(ub->call_inflight_pages);
 }
 
+/* A batch for the running call, when there is room in the pipe. */
+static struct uballoon_batch *lock_batch_get(struct uballoon *ub, ktime_t until, u32 *ret_stop)
+{
+	struct uballoon_batch *b;
+
+	*ret_stop = UBALLOON_STOP_NONE;
+	while (!may_submit(ub, NULL) || !(b = uballoon_batch_get(ub, UBALLOON_RESERVED))) {
+		*ret_stop = uballoon_wait(ub, may_submit, NULL, until, TASK_INTERRUPTIBLE);
+		if (*ret_stop == UBALLOON_STOP_NONE)
+			continue;
+		if (*ret_stop == UBALLOON_STOP_BUDGET)
+			uballoon_host_silent(ub, "lock requests");
+		return NULL;
+	}
+	b->call = ub->call;
+	return b;
+}
+
+/*
+ * Offers parts of large pages that were refused whole: often it is but a few of
+ * them that the host minds, and these pages have been found and cleared already.
+ */
+static u32 lock_parts(struct uballoon *ub, ktime_t until)
+{
+	struct uballoon_batch *b;
+	struct page *page;
+	unsigned int i;
+	u32 stop;
+
+	b = lock_batch_get(ub, until, &stop);
+	if (!b)
+		return stop;
+	spin_lock(&ub->lock);
+	while (b->count < ub->host->batch_4k) {
+		if (list_empty(&ub->parts)) {
+			page = list_first_entry_or_null(&ub->whole, struct page, lru);
+			if (!page)
+				break;
+			list_del(&page->lru);
+			split_page(page, UBALLOON_ORDER_2M);
+			for (i = 0; i < UBALLOON_PAGES_PER_2M; i++)
+				list_add_tail(&page[i].lru, &ub->parts);
+		}
+		list_move_tail(ub->parts.next, &b->pages);
+		b->count++;
+	}
+	ub->part_pages -= b->count;
+	spin_unlock(&ub->lock);
+	ub->host->ops->lock(ub->host, b);
+	uballoon_reap(ub);
+	return UBALLOON_STOP_NONE;
+}
+
+/* No time for them, or no use. */
+static void drop_parts(struct uballoon *ub)
+{
+	LIST_HEAD(whole);
+	LIST_HEAD(parts);
+
+	spin_lock(&ub->lock);
+	ub->call_splits = false;
+	ub->inflight_pages -= ub->part_pages;
+	ub->call_inflight_pages -= ub->part_pages;
+	ub->call_refused_pages += ub->part_pages;
+	ub->part_pages = 0;
+	list_splice_init(&ub->whole, &whole);
+	list_splice_init(&ub->parts, &parts);
+	spin_unlock(&ub->lock);
+	uballoon_pages_free(&whole, UBALLOON_ORDER_2M);
+	uballoon_pages_free(&parts, UBALLOON_ORDER_4K);
+}
+
 /* One batch: wait for room in the pipe, claim, allocate, hand over, collect answers. */
 static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t gfp,
 		      unsigned int most, ktime_t until)
@@ -173,24 +247,20 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	stop = must_leave(ub, until);
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
+	if (READ_ONCE(ub->part_pages) && READ_ONCE(ub->call_stop) == UBALLOON_STOP_NONE)
+		return lock_parts(ub, until);
 	stop = claim_room(ub, mv, most, &count);
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
 
-	while (!may_submit(ub, NULL) || !(b = uballoon_batch_get(ub, UBALLOON_RESERVED))) {
-		stop = uballoon_wait(ub, may_submit, NULL, until, TASK_INTERRUPTIBLE);
-		if (stop == UBALLOON_STOP_NONE)
-			continue;
+	b = lock_batch_get(ub, until, &stop);
+	if (!b) {
 		unclaim_room(ub, (u64)count << order);
-		if (stop == UBALLOON_STOP_BUDGET)
-			uballoon_host_silent(ub, "lock requests");
 		return stop;
 	}
-
 	b->order = order;
-	b->call = ub->call;
-	uballoon_batch_fill(b, count, gfp, until);
-	got = b->count;
+	got = uballoon_pages_alloc(&b->pages, order, count, gfp, until);
+	b->count = got;
 	unclaim_room(ub, (u64)(count - got) << order);
 	if (got)
 		ub->host->ops->lock(ub->host, b);
@@ -245,6 +315,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	ub->call_done_pages = 0;
 	ub->call_refused_pages = 0;
 	ub->call_stop = UBALLOON_STOP_NONE;
+	ub->call_splits = mv->page_order == UBALLOON_ORDER_2M;
 	ub->locker = current;
 	ub->counters.lock_calls++;
 	spin_unlock(&ub->lock);
@@ -253,6 +324,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 		stop = lock_batch(ub, mv, gfp, most, until);
 		cond_resched();
 	} while (stop == UBALLOON_STOP_NONE);
+	drop_parts(ub);
 
 	end = uballoon_wait(ub, call_answered, NULL, with_grace(until), TASK_KILLABLE);
 	if (end == UBALLOON_STOP_BUDGET)
@@ -265,7 +337,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 		stop = ub->call_stop;
 	else if (stop == UBALLOON_STOP_DONE && end != UBALLOON_STOP_NONE)
 		stop = end;
-	else if (stop == UBALLOON_STOP_DONE && ub->call_refused_pages)
+	else if (stop == UBALLOON_STOP_DONE && ub->call_done_pages < mv->pages)
 		stop = UBALLOON_STOP_REFUSED;
 	/* What is still with the host belongs to nobody's call. */
 	ub->call = 0;
@@ -274,7 +346,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	ub->refused_count = 0;
 	spin_unlock(&ub->lock);
 
-	uballoon_pages_free(&refused, mv->page_order);
+	uballoon_pages_free(&refused, UBALLOON_ORDER_4K);
 	move_end(ub);
 out:
 	mv->stop = stop;
@@ -320,12 +392,17 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 		}
 		got = uballoon_batch_take_back(ub, mv->page_order,
 					       min(room, mv->pages - mv->done_pages),
-					       with_grace(until), TASK_INTERRUPTIBLE, &stop);
-		if (stop != UBALLOON_STOP_NONE)
+					       with_grace(until), TASK_INTERRUPTIBLE,
+					       &mv->refused_pages, &stop);
+		if (!uballoon_is_free(stop))
 			break;
 		mv->done_pages += got;
+		if (stop != UBALLOON_STOP_NONE)
+			break;
 		if (mv->done_pages == mv->pages)
 			stop = UBALLOON_STOP_DONE;
+		else if (mv->refused_pages)
+			stop = UBALLOON_STOP_REFUSED;
 		cond_resched();
 	} while (stop == UBALLOON_STOP_NONE);
 	move_end(ub);
@@ -359,14 +436,14 @@ static void lower_bounds(struct uballoon *ub)
 u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsigned int mode,
 		       u32 *ret_stop)
 {
-	u64 got = 0;
+	u64 got = 0, refused = 0;
 
 	if (want_pages >= UBALLOON_PAGES_PER_2M)
 		got = uballoon_batch_take_back(ub, UBALLOON_ORDER_2M, want_pages, until, mode,
-					       ret_stop);
+					       &refused, ret_stop);
 	if (!got)
 		got = uballoon_batch_take_back(ub, UBALLOON_ORDER_4K, want_pages, until, mode,
-					       ret_stop);
+					       &refused, ret_stop);
 	return got;
 }
 
@@ -394,7 +471,7 @@ u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom)
 		if (oom)
 			left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
 		got = uballoon_give_back(ub, left, until, TASK_UNINTERRUPTIBLE, &stop);
-		if (!got || stop != UBALLOON_STOP_NONE)
+		if (!got || !uballoon_is_free(stop))
 			break;
 		freed += got;
 	}
@@ -488,7 +565,7 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 		while (must_leave(ub, until) == UBALLOON_STOP_NONE) {
 			got = uballoon_give_back(ub, U64_MAX, with_grace(until), TASK_INTERRUPTIBLE,
 						 &stop);
-			if (!got || stop != UBALLOON_STOP_NONE)
+			if (!got || !uballoon_is_free(stop))
 				break;
 			pop->done_pages += got;
 			cond_resched();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pages.c - how the kernel sees balloon pages
+ * pages.c - balloon pages and the kernel's page allocator
  *
  * Those on a list are off the managed page count (MemTotal shrinks and free(1)
  * tells the truth) unless the parameter keep_managed is set, and marked
@@ -9,9 +9,70 @@
  *
  * Invariant: unmanaged_pages and the managed count change together.
  */
+#include <linux/list_sort.h>
 #include <linux/mm.h>
 
 #include "core.h"
+
+/* 4 KiB pages between two looks at the clock. */
+#define ALLOC_CHUNK	64
+
+static int by_address(void *priv, const struct list_head *a, const struct list_head *b)
+{
+	const struct page *pa = list_entry(a, struct page, lru);
+	const struct page *pb = list_entry(b, struct page, lru);
+
+	return page_to_pfn(pa) > page_to_pfn(pb);
+}
+
+/* Neighbours go to the host together, and hosts like ascending addresses. */
+void uballoon_pages_sort(struct list_head *pages)
+{
+	list_sort(NULL, pages, by_address);
+}
+
+/**
+ * uballoon_pages_alloc - allocate pages onto a list, 4 KiB pages in ascending order
+ * @pages:	empty
+ * @order:	of each
+ * @count:	how many are wanted
+ * @gfp:	how
+ * @until:	stop then, with at least one page. A tick more or less does not matter, but
+ *		that each look at the fine clock may be a trip to the host does
+ *
+ * Return: how many it became.
+ */
+unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, unsigned int count,
+				  gfp_t gfp, ktime_t until)
+{
+	unsigned int chunk, got = 0;
+	struct page *page;
+
+	if (order == UBALLOON_ORDER_2M) {
+		while (got < count && !uballoon_params.refuse_2m) {
+			page = alloc_pages(gfp, UBALLOON_ORDER_2M);
+			if (!page)
+				break;
+			list_add_tail(&page->lru, pages);
+			got++;
+			if (ktime_after(ktime_get_coarse(), until))
+				break;
+		}
+		return got;
+	}
+
+	while (got < count) {
+		chunk = alloc_pages_bulk_list(gfp, min(count - got, (unsigned int)ALLOC_CHUNK),
+					      pages);
+		if (!chunk)
+			break;
+		got += chunk;
+		if (ktime_after(ktime_get_coarse(), until))
+			break;
+	}
+	uballoon_pages_sort(pages);
+	return got;
+}
 
 /**
  * uballoon_pages_manage - take pages off the managed count, or put them back

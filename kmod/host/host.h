@@ -43,15 +43,18 @@ enum uballoon_hold {
  * struct uballoon_batch - pages on their way to or from the host
  * @node:		the host's, while it has the batch
  * @pages:		the pages, linked by lru. Ascending addresses for 4 KiB pages
- * @refused:		lock only: the host moves pages here that it does not take
+ * @refused:		the host moves pages here that it does not take (lock) or does not release
+ *			(unlock; only a host with UBALLOON_CAP_MUST_TELL may do that)
  * @old_pages:		unlock only: 4 KiB pages that are not on a list (migration)
  * @old_count:		how many
+ * @old_refused:	how many of them, first in the array, the host does not release
  * @count:		balloon pages on @pages
  * @refused_count:	balloon pages on @refused; the host keeps it and @count right
  * @order:		UBALLOON_ORDER_4K or UBALLOON_ORDER_2M
  * @unlock:		direction
  * @hold:		lock: filled in by the host before it answers; unlock: as it was then
- * @stop:		host's word: UBALLOON_STOP_NONE (go on), REFUSED, NOT_NEEDED or RESET
+ * @stop:		host's word: UBALLOON_STOP_NONE (go on), REFUSED, NOT_NEEDED or RESET. An
+ *			unlock knows RESET only: all of its pages are the guest's then
  *
  * The rest is the core's. @priv is for the host, uballoon_host_ops.batch_priv_size bytes.
  */
@@ -61,6 +64,7 @@ struct uballoon_batch {
 	struct list_head refused;
 	struct page *old_pages[UBALLOON_BATCH_OLD];
 	unsigned int old_count;
+	unsigned int old_refused;
 	unsigned int count;
 	unsigned int refused_count;
 	u8 order;
@@ -106,6 +110,8 @@ struct uballoon_host_ops {
  * @caps:		UBALLOON_CAP_* bits; set, like the rest, before uballoon_attach()
  * @batch_4k:		most 4 KiB pages in a batch
  * @batch_2m:		most 2 MiB pages in a batch; 0 = no 2 MiB pages
+ * @unlock_first:	a page in excess of the target may be refused: where one page replaces
+ *			another, the host gives before it gets
  */
 struct uballoon_host {
 	const struct uballoon_host_ops *ops;
@@ -113,13 +119,14 @@ struct uballoon_host {
 	u64 caps;
 	unsigned int batch_4k;
 	unsigned int batch_2m;
+	bool unlock_first;
 };
 
 /**
  * struct uballoon_host_driver - how main.c gets at a host
  * @name:		value of the module parameter "host"
  * @automatic:		part of host=auto
- * @init:		register with the bus, or start at once
+ * @init:		register with the bus, or start at once. -ENODEV: the hypervisor is another
  * @exit:		undo it
  */
 struct uballoon_host_driver {
@@ -130,6 +137,7 @@ struct uballoon_host_driver {
 };
 
 extern const struct uballoon_host_driver uballoon_virtio_driver;
+extern const struct uballoon_host_driver uballoon_vmware_driver;
 extern const struct uballoon_host_driver uballoon_none_driver;
 
 /* main.c: make the core visible to users, and hide it again. */

@@ -16,10 +16,10 @@
  *  - An unknown call fails with ENOTTY; every call fails with ENODEV once the
  *    host's device has gone, until the file is closed.
  *
- * poll(): POLLIN when the host's target has changed, POLLPRI when the module
- * itself gave memory back (OOM notifier, shrinker, lease). Both stay set for a
- * file until that file calls GET_STATE. POLLERR|POLLHUP mean that the device
- * has gone, nothing else.
+ * poll(): POLLIN when the host's target has changed or the host has started
+ * over, POLLPRI when the module itself gave memory back (OOM notifier,
+ * shrinker, lease). Both stay set for a file until that file calls GET_STATE.
+ * POLLERR|POLLHUP mean that the device has gone, nothing else.
  */
 #ifndef _UAPI_UBALLOON_H
 #define _UAPI_UBALLOON_H
@@ -154,8 +154,8 @@ struct uballoon_counters {
  * @floor_pages:	out: UNLOCK empties to here
  * @host_target_pages:	out: what the host wants the balloon to be
  * @limit_pages:	out: the largest balloon that host and module would allow now
- * @generation:		out: grows when the host's target changes and when the module
- *			gives memory back by itself
+ * @generation:		out: grows when the host's target changes, when the host starts over,
+ *			and when the module gives memory back by itself
  * @lease_ms:		out: lease as set, 0 = off
  * @lease_left_ms:	out: time left of it
  * @holdoff_left_ms:	out: LOCK answers NOMEM for that long
@@ -233,6 +233,9 @@ struct uballoon_target {
  * say how far it came and why it ended.
  *
  * EINVAL: size, flags, order, budget, pages or reserved as above.
+ * A 2 MiB page that the host refuses whole is offered in parts, those of it that
+ * the host takes are 4 KiB pages of the balloon.
+ *
  * E2BIG: @pages is more than the guest's RAM.
  * EOPNOTSUPP: the host has no pages of that size.
  */
