@@ -43,6 +43,8 @@ static const struct uballoon_host_driver *const drivers[] = {
 	&uballoon_none_driver,
 };
 
+static bool active[ARRAY_SIZE(drivers)];	/* init and exit only */
+
 /**
  * uballoon_attach - make the balloon visible
  * @h:	host with a core, ready for requests
@@ -86,6 +88,16 @@ static bool selected(const struct uballoon_host_driver *drv)
 	return !strcmp(host, drv->name) || (drv->automatic && !strcmp(host, "auto"));
 }
 
+static void uballoon_exit_drivers(void)
+{
+	unsigned int i = ARRAY_SIZE(drivers);
+
+	while (i--) {
+		if (active[i])
+			drivers[i]->exit();
+	}
+}
+
 static int __init uballoon_init(void)
 {
 	unsigned int i, n = 0;
@@ -94,33 +106,29 @@ static int __init uballoon_init(void)
 	for (i = 0; i < ARRAY_SIZE(drivers); i++) {
 		if (!selected(drivers[i]))
 			continue;
+		n++;
 		r = drivers[i]->init();
+		/* Another hypervisor's guest: no matter, unless this one was asked for. */
+		if (r == -ENODEV && !strcmp(host, "auto"))
+			continue;
 		if (r)
 			goto err_drivers;
-		n++;
+		active[i] = true;
 	}
 	if (!n) {
-		pr_err("host=%s: unknown; use auto, virtio or none\n", host);
+		pr_err("host=%s: not known to this module (see modinfo) or not in this kernel\n", host);
 		return -EINVAL;
 	}
 	return 0;
 
 err_drivers:
-	while (i--) {
-		if (selected(drivers[i]))
-			drivers[i]->exit();
-	}
+	uballoon_exit_drivers();
 	return r;
 }
 
 static void __exit uballoon_exit(void)
 {
-	unsigned int i = ARRAY_SIZE(drivers);
-
-	while (i--) {
-		if (selected(drivers[i]))
-			drivers[i]->exit();
-	}
+	uballoon_exit_drivers();
 }
 
 module_init(uballoon_init);

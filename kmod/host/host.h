@@ -131,7 +131,7 @@ struct uballoon_host {
  * struct uballoon_host_driver - how main.c gets at a host
  * @name:		value of the module parameter "host"
  * @automatic:		part of host=auto
- * @init:		register with the bus, or start at once
+ * @init:		register with the bus, or start at once. -ENODEV: the hypervisor is another
  * @exit:		undo it
  */
 struct uballoon_host_driver {
