@@ -17,7 +17,7 @@
 
 static char *host = "auto";
 module_param(host, charp, 0444);
-MODULE_PARM_DESC(host, "hypervisor: auto (default, whichever is found), virtio, or none (pages are only withheld)");
+MODULE_PARM_DESC(host, "hypervisor: auto (default, whichever is found), virtio, xen, or none (pages are only withheld)");
 
 struct uballoon_params uballoon_params = {
 	.floor_mb = -1,
@@ -40,6 +40,9 @@ MODULE_PARM_DESC(refuse_2m, "for tests: behave as if no 2 MiB page were free (de
 
 static const struct uballoon_host_driver *const drivers[] = {
 	&uballoon_virtio_driver,
+#ifdef CONFIG_XEN_BALLOON
+	&uballoon_xen_driver,
+#endif
 	&uballoon_none_driver,
 };
 

@@ -142,6 +142,7 @@ struct uballoon_host_driver {
 };
 
 extern const struct uballoon_host_driver uballoon_virtio_driver;
+extern const struct uballoon_host_driver uballoon_xen_driver;
 extern const struct uballoon_host_driver uballoon_none_driver;
 
 /* main.c: make the core visible to users, and hide it again. */
