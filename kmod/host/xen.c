@@ -32,10 +32,10 @@
  * allocations from within reclaim).
  */
 #include <linux/mm.h>
+#include <linux/mmzone.h>
 #include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
-#include <linux/swap.h>
 #include <linux/vmstat.h>
 #include <xen/balloon.h>
 #include <xen/xen.h>
@@ -99,10 +99,23 @@ static u64 xen_pages(struct uballoon_host *host)
  */
 static unsigned long idle_pages(void)
 {
-	unsigned long high = totalram_pages() - min(totalram_pages(), nr_free_buffer_pages());
-	unsigned long free = global_zone_page_state(NR_FREE_PAGES);
+	unsigned long idle = 0, free, keep;
+	struct zone *zone;
+	unsigned int i;
+	int nid;
 
-	return free - min(free, high);
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			zone = &NODE_DATA(nid)->node_zones[i];
+			if (!populated_zone(zone))
+				continue;
+			free = zone_page_state(zone, NR_FREE_PAGES);
+			keep = high_wmark_pages(zone) +
+			       zone->lowmem_reserve[gfp_zone(GFP_HIGHUSER)];
+			idle += free - min(free, keep);
+		}
+	}
+	return idle;
 }
 
 static void count(struct xen_balloon *x, u64 *events)
