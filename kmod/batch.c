@@ -11,8 +11,7 @@
  *
  * Invariants: size = sum of the lists + pages isolated by compaction + pages
  * in batches marked as migration; a page is taken off the size
- * before it is taken off a list; the managed page count changes together with
- * unmanaged_pages.
+ * before it is taken off a list.
  *
  * Left out: which page size, how much and when is core.c's matter.
  */
@@ -25,83 +24,10 @@
 
 /* Pages that one host refuses are kept from the allocator, at most so many. */
 #define REFUSED_MAX	16
+/* Pages that are given back at a time: bounds the latency of a signal. */
+#define QUIET_PAGES	(32 * UBALLOON_PAGES_PER_2M)
 /* 4 KiB pages between two looks at the clock. */
 #define FILL_CHUNK	64
-
-static const unsigned int hpage_pages = UBALLOON_PAGES_PER_2M;
-
-/* Takes @pages off the managed count (or puts them back). Called with ub->lock held. */
-static void manage(struct uballoon *ub, struct list_head *pages, unsigned int order, int sign)
-{
-	struct zone *zone = NULL;
-	struct page *page, *first = NULL;
-	long run = 0;
-
-	lockdep_assert_held(&ub->lock);
-	if (uballoon_params.keep_managed)
-		return;
-	list_for_each_entry(page, pages, lru) {
-		if (page_zone(page) != zone) {
-			if (run)
-				adjust_managed_page_count(first, sign * run);
-			zone = page_zone(page);
-			first = page;
-			run = 0;
-		}
-		run += 1L << order;
-		ub->unmanaged_pages -= sign * (1L << order);
-	}
-	if (run)
-		adjust_managed_page_count(first, sign * run);
-}
-
-/* Crash dumps and /proc/kcore skip pages that are marked, each by itself. */
-static void mark_offline(struct page *page)
-{
-	unsigned int i;
-
-	for (i = 0; i < hpage_pages; i++)
-		__SetPageOffline(page + i);
-}
-
-static void mark_online(struct page *page)
-{
-	unsigned int i;
-
-	for (i = 0; i < hpage_pages; i++)
-		__ClearPageOffline(page + i);
-}
-
-/**
- * uballoon_free_pages - give pages to the kernel that were never on a list
- * @pages:	linked by lru; empty afterwards
- * @order:	of each
- */
-void uballoon_free_pages(struct list_head *pages, unsigned int order)
-{
-	struct page *page, *next;
-
-	list_for_each_entry_safe(page, next, pages, lru) {
-		list_del(&page->lru);
-		__free_pages(page, order);
-	}
-}
-
-/* Gives pages to the kernel that have been taken off a list. */
-static void free_balloon_pages(struct uballoon *ub, struct list_head *pages, unsigned int order)
-{
-	struct page *page;
-
-	spin_lock(&ub->lock);
-	manage(ub, pages, order, 1);
-	spin_unlock(&ub->lock);
-
-	if (order == UBALLOON_ORDER_2M) {
-		list_for_each_entry(page, pages, lru)
-			mark_online(page);
-	}
-	uballoon_free_pages(pages, order);
-}
 
 /* ---- the pool ---- */
 
@@ -227,14 +153,14 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 
 	if (order == UBALLOON_ORDER_2M) {
 		list_for_each_entry(page, &b->pages, lru)
-			mark_offline(page);
+			uballoon_page_mark_offline(page);
 	}
 
 	spin_lock(&ub->lock);
 	if (b->migration)
-		manage(ub, &b->refused, order, 1);
+		uballoon_pages_manage(ub, &b->refused, order, 1);
 	else
-		manage(ub, &b->pages, order, -1);
+		uballoon_pages_manage(ub, &b->pages, order, -1);
 	if (order == UBALLOON_ORDER_2M)
 		list_splice_init(&b->pages, &ub->pages_2m[b->hold]);
 	spin_unlock(&ub->lock);
@@ -272,7 +198,7 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	drain = ub->draining;
 	spin_unlock(&ub->lock);
 
-	uballoon_free_pages(&to_free, order);
+	uballoon_pages_free(&to_free, order);
 	if (drain)
 		mod_delayed_work(ub->wq, &ub->drain_work, 0);
 	uballoon_batch_put(ub, b);
@@ -299,7 +225,7 @@ static void finish_unlock(struct uballoon *ub, struct uballoon_batch *b)
 	ub->internals.unlock_batches++;
 	spin_unlock(&ub->lock);
 
-	free_balloon_pages(ub, &pages, b->order);
+	uballoon_pages_release(ub, &pages, b->order);
 	free_old_pages(b);
 	uballoon_batch_put(ub, b);
 }
@@ -534,7 +460,7 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsi
 		spin_lock(&ub->lock);
 		list_splice_init(&b->pages, &pages);
 		spin_unlock(&ub->lock);
-		free_balloon_pages(ub, &pages, order);
+		uballoon_pages_release(ub, &pages, order);
 	}
 	uballoon_batch_put(ub, b);
 	return count;
@@ -595,10 +521,9 @@ u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_p
 	spin_lock(&ub->lock);
 	total = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
 	room = total - uballoon_min_size(ub);
-	/* A quiet batch needs no request; it is bounded only to keep latency down. */
-	claim = min3(min(want_pages, room), ub->size[ps], (u64)hpage_pages * 32) >> order;
+	claim = min3(min(want_pages, room), ub->size[ps], (u64)QUIET_PAGES) >> order;
 	if (order == UBALLOON_ORDER_4K)
-		claim = min(claim, hpage_pages);
+		claim = min_t(unsigned int, claim, UBALLOON_PAGES_PER_2M);
 	ub->size[ps] -= (u64)claim << order;
 	if (!claim)
 		*ret_stop = ub->size[ps] < unit ? UBALLOON_STOP_NOMEM : UBALLOON_STOP_TARGET;
@@ -609,7 +534,7 @@ u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_p
 	got = take_off_list(ub, order, UBALLOON_HOLD_NEW, claim, &pages);
 	got += take_off_list(ub, order, UBALLOON_HOLD_QUIET, claim - got, &pages);
 	if (got)
-		free_balloon_pages(ub, &pages, order);
+		uballoon_pages_release(ub, &pages, order);
 	else
 		got = take_back_told(ub, order, claim, until, mode, ret_stop);
 
@@ -671,15 +596,16 @@ void uballoon_batch_drop(struct uballoon *ub)
 		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_ORDER_2M;
 		ub->counters.pop_pages += (u64)n << UBALLOON_ORDER_2M;
 		spin_unlock(&ub->lock);
-		free_balloon_pages(ub, &pages, UBALLOON_ORDER_2M);
+		uballoon_pages_release(ub, &pages, UBALLOON_ORDER_2M);
 		do {
-			n = take_off_list(ub, UBALLOON_ORDER_4K, hold, hpage_pages, &pages);
+			n = take_off_list(ub, UBALLOON_ORDER_4K, hold, UBALLOON_PAGES_PER_2M,
+					  &pages);
 			spin_lock(&ub->lock);
 			ub->size[UBALLOON_4K] -= n;
 			ub->counters.unlocked_4k_pages += n;
 			ub->counters.pop_pages += n;
 			spin_unlock(&ub->lock);
-			free_balloon_pages(ub, &pages, UBALLOON_ORDER_4K);
+			uballoon_pages_release(ub, &pages, UBALLOON_ORDER_4K);
 			cond_resched();
 		} while (n);
 	}

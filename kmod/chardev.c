@@ -22,8 +22,8 @@
 struct uballoon_file {
 	struct uballoon *ub;
 	bool writer;
-	spinlock_t lock;
-	u64 host_seen;		/* protected by lock, as is @relief_seen */
+	spinlock_t lock;	/* the two below */
+	u64 host_seen;
 	u64 relief_seen;
 };
 

@@ -454,7 +454,7 @@ void uballoon_core_drop(struct uballoon *ub)
 	uballoon_batch_drop(ub);
 	/* Compaction may have taken pages off the lists; it puts them back. */
 	while (uballoon_size(ub)) {
-		msleep(1);
+		msleep(20);
 		uballoon_batch_drop(ub);
 	}
 }

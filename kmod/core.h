@@ -102,7 +102,7 @@ struct uballoon {
 	struct uballoon_host *host;	/* valid between enter and leave, and for the host */
 	struct workqueue_struct *wq;	/* constant */
 
-	spinlock_t lock;
+	spinlock_t lock;		/* see above */
 
 	/* State of the device. */
 	bool gone;			/* no new users; the host's device goes away */
@@ -227,8 +227,14 @@ void uballoon_reapers_dec(struct uballoon *ub);
 u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
 		  const void *arg, ktime_t until, unsigned int mode);
 void uballoon_host_silent(struct uballoon *ub, const char *what);
-void uballoon_free_pages(struct list_head *pages, unsigned int order);
 unsigned int uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b);
+
+/* pages.c */
+void uballoon_pages_manage(struct uballoon *ub, struct list_head *pages, unsigned int order,
+			   int sign);
+void uballoon_pages_free(struct list_head *pages, unsigned int order);
+void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order);
+void uballoon_page_mark_offline(struct page *page);
 
 /* migrate.c */
 void uballoon_migrate_init(struct balloon_dev_info *dev);

@@ -40,7 +40,7 @@ MODULE_PARM_DESC(refuse_2m, "for tests: behave as if no 2 MiB page were free (de
 
 static const struct uballoon_host_driver *const drivers[] = {
 	&uballoon_virtio_driver,
-#ifdef CONFIG_XEN_BALLOON
+#ifdef UBALLOON_HOST_XEN
 	&uballoon_xen_driver,
 #endif
 	&uballoon_none_driver,

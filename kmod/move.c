@@ -295,7 +295,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	ub->refused_count = 0;
 	spin_unlock(&ub->lock);
 
-	uballoon_free_pages(&refused, mv->page_order);
+	uballoon_pages_free(&refused, mv->page_order);
 	move_end(ub);
 out:
 	mv->stop = stop;
@@ -366,9 +366,20 @@ static void lower_bounds(struct uballoon *ub)
 	ub->floor_pages = min(ub->floor_pages, ub->ceiling_pages);
 }
 
-/* One batch of either page size, large pages first: they give most for the least work. */
+/**
+ * uballoon_give_back - give one batch of either page size back to the guest
+ * @ub:		balloon
+ * @want_pages:	at most so many
+ * @until:	as in uballoon_batch_take_back(), and so are @mode and @ret_stop
+ * @mode:	see there
+ * @ret_stop:	see there
+ *
+ * Large pages first: they give most for the least work.
+ *
+ * Return: 4 KiB pages taken off the balloon.
+ */
 u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsigned int mode,
-		     u32 *ret_stop)
+		       u32 *ret_stop)
 {
 	u64 got = 0;
 
@@ -394,15 +405,17 @@ u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsig
 u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom)
 {
 	ktime_t until = oom ? ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS) : 0;
-	u64 freed = 0, got, size = uballoon_size(ub);
+	u64 freed = 0, got, left, size = uballoon_size(ub);
 	u32 stop;
 
 	if (oom)
 		want_pages = max3(want_pages, (u64)OOM_MIN_PAGES, size / OOM_SHARE);
 	while (freed < want_pages) {
 		/* A little more than asked for, rather than small pages out of thrift. */
-		got = uballoon_give_back(ub, max_t(u64, want_pages - freed, oom ? UBALLOON_PAGES_PER_2M : 0),
-				until, TASK_UNINTERRUPTIBLE, &stop);
+		left = want_pages - freed;
+		if (oom)
+			left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
+		got = uballoon_give_back(ub, left, until, TASK_UNINTERRUPTIBLE, &stop);
 		if (!got || stop != UBALLOON_STOP_NONE)
 			break;
 		freed += got;
@@ -428,7 +441,11 @@ u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom)
 	return freed;
 }
 
-/* Empties the balloon in the background; the pages are added to *counter. */
+/**
+ * uballoon_start_drain - empty the balloon in the background
+ * @ub:		balloon; its bounds are 0
+ * @counter:	in ub->counters; the pages are added to it
+ */
 void uballoon_start_drain(struct uballoon *ub, u64 *counter)
 {
 	spin_lock(&ub->lock);
@@ -438,9 +455,11 @@ void uballoon_start_drain(struct uballoon *ub, u64 *counter)
 	mod_delayed_work(ub->wq, &ub->drain_work, 0);
 }
 
+/* uballoon.drain_work */
 void uballoon_drain_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, drain_work);
+	ktime_t until;
 	u64 got;
 	u32 stop;
 
@@ -450,8 +469,8 @@ void uballoon_drain_work(struct work_struct *work)
 	for (;;) {
 		if (READ_ONCE(ub->gone) || !READ_ONCE(ub->draining))
 			return;
-		got = uballoon_give_back(ub, U64_MAX, ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS),
-				TASK_KILLABLE, &stop);
+		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+		got = uballoon_give_back(ub, U64_MAX, until, TASK_KILLABLE, &stop);
 		spin_lock(&ub->lock);
 		*ub->drain_counter += got;
 		if (uballoon_total(ub) <= uballoon_min_size(ub) && !ub->inflight_pages)
@@ -486,7 +505,8 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 	/* A LOCK that runs finds the ceiling and ends. */
 	if (move_begin(ub, until) == UBALLOON_STOP_NONE) {
 		while (must_leave(ub, until) == UBALLOON_STOP_NONE) {
-			got = uballoon_give_back(ub, U64_MAX, with_grace(until), TASK_INTERRUPTIBLE, &stop);
+			got = uballoon_give_back(ub, U64_MAX, with_grace(until), TASK_INTERRUPTIBLE,
+						 &stop);
 			if (!got || stop != UBALLOON_STOP_NONE)
 				break;
 			pop->done_pages += got;
