@@ -119,7 +119,7 @@ static int __init uballoon_init(void)
 		active[i] = true;
 	}
 	if (!n) {
-		pr_err("host=%s: not known to this module (see modinfo) or not in this kernel\n", host);
+		pr_err("host=%s: unknown (see modinfo), or not for this kernel\n", host);
 		return -EINVAL;
 	}
 	return 0;

@@ -90,8 +90,8 @@ struct uballoon_batch {
  * @poll:		collect answers now instead of waiting for an interrupt. Optional
  * @size_changed:	uballoon_size() has changed. May sleep, must not allocate. Optional
  * @show:		more lines for debugfs, "name value". Optional
- * @move:		where the kernel has a driver of its own that moves the pages, instead of @lock
- *			and @unlock: change the balloon by @pages (> 0 inflates; at most
+ * @move:		where the kernel has a driver of its own that moves the pages, instead of
+ *			@lock and @unlock: change the balloon by @pages (> 0 inflates; at most
  *			uballoon_host.batch_4k; @may_reclaim: allocation may reclaim), wait for
  *			it in @mode and not beyond @until. Returns what was really moved, and in
  *			*ret_stop why no more. Several callers at once: the last one counts.

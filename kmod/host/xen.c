@@ -51,7 +51,8 @@
 
 static bool xen_dom0;
 module_param(xen_dom0, bool, 0444);
-MODULE_PARM_DESC(xen_dom0, "work in Xen's initial domain, too, where a balloon that is too large takes all guests down (default N)");
+MODULE_PARM_DESC(xen_dom0,
+		 "work in Xen's initial domain, too; too large a balloon there ends all guests (default N)");
 
 /* Fields without a remark: protected by @lock, under which nothing sleeps. */
 struct xen_balloon {
@@ -60,7 +61,7 @@ struct xen_balloon {
 	struct notifier_block xenstore;	/* called when xenstore can be used */
 	bool watching;			/* constant once @xenstore has been called */
 
-	spinlock_t lock;
+	spinlock_t lock;		/* innermost, but for the driver's wait queue */
 	u64 ticket;			/* who owns the driver's target */
 	unsigned long goal_pages;	/* what the owner has set it to */
 	unsigned long most_pages;	/* the guest's memory as the host wants it */
@@ -125,7 +126,7 @@ static void count(struct xen_balloon *x, u64 *events)
 	spin_unlock(&x->lock);
 }
 
-/* Takes the driver's target over. Returns the ticket; *ret_start, *ret_goal: memory then and wanted. */
+/* Takes the driver's target over; returns the ticket. *ret_start, *ret_goal: memory then and wanted. */
 static u64 take_target(struct xen_balloon *x, s64 pages, unsigned long *ret_start,
 		       unsigned long *ret_goal)
 {
