@@ -2,10 +2,10 @@
 /*
  * loop-serve.c - what others see and ask for: status, orders, reload
  *
- * The bus and the service manager are shown the state after each tick and after each
- * order. An order changes what the policy is asked to do and lets a
- * tick follow at once; it never moves memory by itself, so that floor and
- * pressure relief hold for operators, too.
+ * The bus and the service manager are shown the state after each tick and after
+ * each order. An order changes what the policy is asked to do and lets a tick
+ * follow at once; it never moves memory by itself, so that floor and pressure
+ * relief hold for operators, too.
  *
  * A reload is all or nothing: the file is read and checked first. The mode of
  * the running daemon survives a reload unless the file's mode has changed.

@@ -3,8 +3,8 @@
  * device.c - the transport over /dev/uballoon
  *
  * Bytes become 4 KiB pages, one move becomes one or two calls: 2 MiB pages as
- * far as they go, 4 KiB pages for the rest. Both share the time budget, so that a
- * move is never longer than asked by more than one batch of the module.
+ * far as they go, 4 KiB pages for the rest. Both share the time budget, so that
+ * a move is never longer than asked by more than one batch of the module.
  *
  * Deflating starts with 2 MiB pages, too: it is how the guest gets most back
  * in the least time, and whole pages are what its allocator wants.

@@ -52,7 +52,7 @@
 static bool xen_dom0;
 module_param(xen_dom0, bool, 0444);
 MODULE_PARM_DESC(xen_dom0,
-		 "work in Xen's initial domain, too; too large a balloon there ends all guests (default N)");
+		 "work in Xen's initial domain, too: its shortage is every guest's end (default N)");
 
 /* Fields without a remark: protected by @lock, under which nothing sleeps. */
 struct xen_balloon {
@@ -126,7 +126,7 @@ static void count(struct xen_balloon *x, u64 *events)
 	spin_unlock(&x->lock);
 }
 
-/* Takes the driver's target over; returns the ticket. *ret_start, *ret_goal: memory then and wanted. */
+/* Takes the driver's target over; returns the ticket. Memory then and wanted: *ret_start, *ret_goal. */
 static u64 take_target(struct xen_balloon *x, s64 pages, unsigned long *ret_start,
 		       unsigned long *ret_goal)
 {

@@ -38,7 +38,7 @@ int main(int argc, char **argv)
 	double *sense_us, *decide_us;
 	struct policy_config c;
 	struct policy_state st;
-	struct policy_decision d = { 0 };
+	struct policy_decision d = {0};
 	struct sense *sense;
 	struct sample s;
 

@@ -35,8 +35,8 @@ static uint64_t number(struct input *in)
 
 static void change(struct input *in, struct sample *s)
 {
-	uint64_t *const groups[] = { s->mem, s->vm, s->psi };
-	static const uint8_t sizes[] = { _MEM_FIELD_MAX, _VM_FIELD_MAX, _PSI_FIELD_MAX };
+	uint64_t *const groups[] = {s->mem, s->vm, s->psi};
+	static const uint8_t sizes[] = {_MEM_FIELD_MAX, _VM_FIELD_MAX, _PSI_FIELD_MAX};
 	unsigned int what = take(in, 1), field = take(in, 1);
 
 	switch (what % 16) {
@@ -87,10 +87,10 @@ static void change(struct input *in, struct sample *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input in = { data, size };
+	struct input in = {data, size};
 	struct policy_config c;
 	struct policy_state st;
-	struct sample s = { .ram = 1ULL << 33, .balloon = { .valid = true } };
+	struct sample s = {.ram = 1ULL << 33, .balloon = {.valid = true}};
 
 	policy_config_default(&c);
 	policy_init(&st);

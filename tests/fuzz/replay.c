@@ -35,7 +35,7 @@ static void feed(const unsigned char *data, size_t len)
 
 static int replay(const char *path)
 {
-	static const unsigned char bad[] = { 0, '\n', ' ', '9', '-', 0xff };
+	static const unsigned char bad[] = {0, '\n', ' ', '9', '-', 0xff};
 	static unsigned char data[MAX_SIZE];
 	FILE *f = fopen(path, "re");
 	size_t len, stride;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The very loop of the daemon, with real timers and signals, on a device in memory and a guest
- * that is a few numbers. The script of each test runs where the loop reads the
- * world, once a tick, so that no threads are needed: it breaks things and sends signals.
+ * The very loop of the daemon, with real timers and signals, on a device in
+ * memory and a guest that is a few numbers. The script of each test runs where
+ * the loop reads the world, once a tick, so that no threads are needed: it
+ * breaks things and sends signals.
  *
  * Not tested here: PSI triggers and udev, which only a real kernel has.
  */

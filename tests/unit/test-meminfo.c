@@ -20,8 +20,8 @@
 
 static void test_present_in_real_kernels(void **state)
 {
-	static const char *const files[] = { "proc-6.1/meminfo", "proc-6.12/meminfo",
-					     "proc-6.18/meminfo" };
+	static const char *const files[] = {"proc-6.1/meminfo", "proc-6.12/meminfo",
+					    "proc-6.18/meminfo"};
 	struct fixture_text t;
 
 	(void)state;
@@ -117,8 +117,8 @@ static void test_every_read_is_new(void **state)
 /* Writes the fixture tree with a line or a file missing. */
 static void tree(char *dir, const char *drop_line, const char *drop_file)
 {
-	static const char *const files[] = { "meminfo", "vmstat", "zoneinfo", "pressure/memory",
-					     "pressure/io" };
+	static const char *const files[] = {"meminfo", "vmstat", "zoneinfo", "pressure/memory",
+					    "pressure/io"};
 	char path[8192];
 
 	strcpy(dir, "/tmp/test-sense-XXXXXX");
@@ -158,21 +158,20 @@ static void test_missing_is_absent_and_told_once(void **state)
 	static const struct {
 		const char *line;
 		const char *file;
-		const char *news;	/* a part of the only one, NULL = none */
-		uint32_t mem, vm, psi;	/* absent */
+		const char *news; /* a part of the only one, NULL = none */
+		uint32_t mem, vm, psi; /* absent */
 	} rows[] = {
-		{ NULL, NULL, NULL, 0, 0, 0 },
-		{ "MemAvailable:", NULL, "MemAvailable", 1U << MEM_AVAILABLE, 0, 0 },
-		{ "MemFree:", NULL, "MemFree", 1U << MEM_FREE, 0, 0 },
-		{ "Mlocked:", NULL, NULL, 1U << MEM_MLOCKED, 0, 0 },
-		{ "pgscan_direct ", NULL, "working set", 0, 1U << VM_PGSCAN_DIRECT, 0 },
-		{ NULL, "vmstat", "/proc/vmstat cannot", 0, ~0U, 0 },
-		{ NULL, "zoneinfo", "watermarks", 1U << MEM_WATERMARK_HIGH, 0, 0 },
-		{ NULL, "pressure/memory", "no /proc/pressure", 0, 0,
-		  ~0U },
-		{ NULL, "pressure/io", "pressure/io", 0, 0,
-		  1U << PSI_IO_SOME_US | 1U << PSI_IO_FULL_US },
-		{ "full", NULL, NULL, 0, 0, 1U << PSI_MEM_FULL_US | 1U << PSI_IO_FULL_US },
+		{NULL, NULL, NULL, 0, 0, 0},
+		{"MemAvailable:", NULL, "MemAvailable", 1U << MEM_AVAILABLE, 0, 0},
+		{"MemFree:", NULL, "MemFree", 1U << MEM_FREE, 0, 0},
+		{"Mlocked:", NULL, NULL, 1U << MEM_MLOCKED, 0, 0},
+		{"pgscan_direct ", NULL, "working set", 0, 1U << VM_PGSCAN_DIRECT, 0},
+		{NULL, "vmstat", "/proc/vmstat cannot", 0, ~0U, 0},
+		{NULL, "zoneinfo", "watermarks", 1U << MEM_WATERMARK_HIGH, 0, 0},
+		{NULL, "pressure/memory", "no /proc/pressure", 0, 0, ~0U},
+		{NULL, "pressure/io", "pressure/io", 0, 0,
+		 1U << PSI_IO_SOME_US | 1U << PSI_IO_FULL_US},
+		{"full", NULL, NULL, 0, 0, 1U << PSI_MEM_FULL_US | 1U << PSI_IO_FULL_US},
 	};
 
 	(void)state;

@@ -65,9 +65,9 @@ static void test_trigger_without_psi(void **state)
 	uint64_t window = 0;
 
 	(void)state;
-	assert_int_equal(psi_trigger_open("/nonexistent", "memory", false, 70000, 1000000, &fd,
-					  &window),
-			 -ENOENT);
+	assert_int_equal(
+		psi_trigger_open("/nonexistent", "memory", false, 70000, 1000000, &fd, &window),
+		-ENOENT);
 	assert_int_equal(fd, -42);
 	assert_int_equal(window, 0);
 }
@@ -88,7 +88,7 @@ static void test_trigger_arguments(void **state)
 /* Whatever this machine allows: a window is taken, or a code says why not. */
 static void test_trigger_here(void **state)
 {
-	static const uint64_t asked_us[] = { 1000000, 1500000, 3600000000 };
+	static const uint64_t asked_us[] = {1000000, 1500000, 3600000000};
 	int fd, r;
 	uint64_t window;
 
@@ -97,7 +97,8 @@ static void test_trigger_here(void **state)
 		r = psi_trigger_open("/proc", "memory", i & 1, asked_us[i] / 14, asked_us[i], &fd,
 				     &window);
 		if (r == 0) {
-			assert_true(window == asked_us[i] || window == 1000000 || window == 2000000);
+			assert_true(window == asked_us[i] || window == 1000000 ||
+				    window == 2000000);
 			/* An hour is beyond every kernel: it fell back. */
 			assert_true(i != 2 || window <= 2000000);
 			close(fd);

@@ -9,7 +9,7 @@
 #include "decide/ratelimit.h"
 
 #define PAGE 4096
-#define MIB (1LL << 20)
+#define MIB  (1LL << 20)
 
 static uint64_t alloc_pages(const struct ratelimit *r, bool *ret_reclaim)
 {
@@ -51,7 +51,7 @@ static void test_four_slow_cycles_after_a_failure(void **state)
 
 static void test_halves_and_creeps(void **state)
 {
-	static const unsigned int down[] = { 1024, 512, 512 };
+	static const unsigned int down[] = {1024, 512, 512};
 	struct ratelimit r;
 	bool reclaim;
 

@@ -21,9 +21,9 @@ static void test_real_kernels(void **state)
 		uint32_t absent;
 		uint64_t refault_file, activate_file, allocstall, oom_kill;
 	} rows[] = {
-		{ "proc-6.1/vmstat", NO_ZSWAP, 0, 0, 17, 1 },
-		{ "proc-6.12/vmstat", NO_ZSWAP, 0, 0, 34, 1 },
-		{ "proc-6.18/vmstat", 0, 1189959, 233651, 0, 0 },
+		{"proc-6.1/vmstat", NO_ZSWAP, 0, 0, 17, 1},
+		{"proc-6.12/vmstat", NO_ZSWAP, 0, 0, 34, 1},
+		{"proc-6.18/vmstat", 0, 1189959, 233651, 0, 0},
 	};
 	struct fixture_text t;
 	struct sample s;
@@ -78,9 +78,16 @@ static void test_allocstall_is_a_sum(void **state)
 static void test_malformed(void **state)
 {
 	static const char *const bad[] = {
-		"pswpin\n",	  "pswpin \n",	  "pswpin x\n",	   "pswpin -1\n",
-		"pswpin 1 2\n",	  "pswpin 0x10\n", "pswpin 1k\n",  "pswpin 18446744073709551616\n",
-		"pswpin 99999999999999999999\n", "pswpin +1\n",
+		"pswpin\n",
+		"pswpin \n",
+		"pswpin x\n",
+		"pswpin -1\n",
+		"pswpin 1 2\n",
+		"pswpin 0x10\n",
+		"pswpin 1k\n",
+		"pswpin 18446744073709551616\n",
+		"pswpin 99999999999999999999\n",
+		"pswpin +1\n",
 	};
 	struct sample s;
 

@@ -11,9 +11,9 @@ static void test_real_kernels(void **state)
 		const char *file;
 		uint64_t high_pages;
 	} rows[] = {
-		{ "proc-6.1/zoneinfo", 691 },
-		{ "proc-6.12/zoneinfo", 717 },
-		{ "proc-6.18/zoneinfo", 25371 },
+		{"proc-6.1/zoneinfo", 691},
+		{"proc-6.12/zoneinfo", 717},
+		{"proc-6.18/zoneinfo", 25371},
 	};
 	struct fixture_text t;
 	uint64_t pages;

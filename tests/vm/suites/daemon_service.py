@@ -129,7 +129,7 @@ def inflates(t, b):
 def bursts(t, b):
     g = b.guest(t)
     b.restart()
-    s = b.inflated(t)
+    s = b.inflated(t, RAM // 2)
     mib = (g.meminfo()["MemAvailable"] + s["size"] * 3 // 4) // MIB
     t.diag(f"balloon {s['size'] >> 20} MiB, available {g.meminfo()['MemAvailable'] >> 20} MiB; the burst takes {mib} MiB")
     kills = g.oom_kills()
