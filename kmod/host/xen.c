@@ -126,7 +126,7 @@ static void count(struct xen_balloon *x, u64 *events)
 	spin_unlock(&x->lock);
 }
 
-/* Takes the driver's target over; returns the ticket. Memory then and wanted: *ret_start, *ret_goal. */
+/* Takes the driver's target over and returns the ticket; memory then, and wanted, in *ret_... */
 static u64 take_target(struct xen_balloon *x, s64 pages, unsigned long *ret_start,
 		       unsigned long *ret_goal)
 {

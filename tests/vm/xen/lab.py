@@ -15,7 +15,8 @@ module and the programs under test are part of the guest's file system, because
 its console, the only way in, carries 7 KB a second.
 
 The guest is like the micro guest of the harness: a stock cloud kernel, busybox,
-agent, end checks. It has no disk and no network; swap is zram.
+agent, end checks. On top of it balloond with a system bus of its own. It has no
+disk and no network; swap is zram.
 
 Left out: more than one guest, fully virtualised ones.
 """
@@ -30,6 +31,7 @@ import time
 
 from harness import kernels, micro
 from harness.control import GuestDied
+from harness.debian import build_dir
 from harness.guest import BAD_LOG, Guest, VerdictError
 from harness.paths import LOGS, VM, HarnessError, cache, digest, locked, scratch
 
@@ -45,6 +47,9 @@ DOM0_MODULES = ("xen_evtchn", "xen_privcmd", "xen_gntdev", "xen_gntalloc", "xenf
 DOMU_MODULES = ("virtio", "virtio_ring", "lzo", "lzo_rle", "zram")
 TOOLSTACK = ("xl", "xenstored", "xenconsoled", "xen-init-dom0")
 XENSTORE = ("read", "write", "ls")
+# What runs in the guest besides the module: (name there, path here).
+PROGRAMS = (("usr/bin/balloond", "{build}/daemon/balloond"), ("usr/bin/balloonctl", "{build}/daemon/ctl/balloonctl"),
+            ("usr/bin/dbus-daemon", "/usr/bin/dbus-daemon"))
 BOOT_TIMEOUT_S = 120
 SYSFS = "/sys/devices/system/xen_memory/xen_memory0"
 
@@ -63,7 +68,7 @@ def _add_modules(archive, kernel, names):
         archive.file(f"lib/modules-boot/{i:02}-{name}.ko", data)
 
 
-def _domu(kernel, programs):
+def _domu(kernel):
     archive = micro.busybox_archive(_script("domu-init").decode())
     archive.file("usr/lib/vmtest/agent", _read(micro.agent()), 0o755)
     for name in ("finish", "baseline"):
@@ -71,10 +76,11 @@ def _domu(kernel, programs):
     _add_modules(archive, kernel, DOMU_MODULES)
     archive.file("lib/modules-test/uballoon.ko", _read(micro.uballoon(kernel)))
     archive.file("bin/ubtool", _read(micro.ubtool()), 0o755)
-    libraries.add(archive, [p for p in programs if p[2] == "program"])
-    for name, path, kind in programs:
-        if kind == "file":
-            archive.file(name, _read(path))
+    libraries.add(archive, [(name, path.format(build=build_dir())) for name, path in PROGRAMS])
+    archive.file("etc/dbus.conf", _script("dbus.conf"))
+    # The D-Bus daemon looks its clients up.
+    archive.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")
+    archive.file("etc/group", b"root:x:0:\n")
     return archive.bytes()
 
 
@@ -100,12 +106,11 @@ def _dom0(packages, kernel, initrd):
     return archive.bytes()
 
 
-def build(series, programs=()):
-    """Folder with hypervisor and saved state for a guest with the kernel @series. @programs of this
-    machine go into the guest: [(name in the guest, path here, "program" or "file")]."""
+def build(series):
+    """Folder with hypervisor and saved state for a guest with the kernel @series."""
     started = time.monotonic()
     packages, kernel = Packages(), kernels.Kernel(series)
-    initrd = _domu(kernel, programs)
+    initrd = _domu(kernel)
     key = digest(packages.tree, kernel.release, initrd, _read(micro.agent()), machine.version(),
                  *(_script(n) for n in sorted(os.listdir(FILES))),
                  *((n, os.path.join(HERE, n)) for n in ("lab.py", "machine.py")))
@@ -216,9 +221,9 @@ class Xen:
 
 
 @contextlib.contextmanager
-def lab(t, series, programs=()):
+def lab(t, series):
     """A Xen for the case @t, guest with the kernel @series; its end checks are a subtest."""
-    path = build(series, programs)
+    path = build(series)
     log = os.path.join(LOGS, f"xen-{series}-{os.getpid()}-{secrets.token_hex(2)}.log")
     m = machine.Machine(log, os.path.join(path, "xen"), state=os.path.join(path, "state"))
     t.defer(m.kill)
