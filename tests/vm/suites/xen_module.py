@@ -9,18 +9,23 @@ Left out: what the module does the same on every host (arguments, files, poll
 of many readers); the balloon daemon (xen_daemon.py).
 """
 import os
+import re
 import sys
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
-import tap                                      # noqa: E402
-from xen import lab as xenlab                   # noqa: E402
-from xen.lab import lab                         # noqa: E402
+import tap                                                            # noqa: E402
+from harness import micro                                             # noqa: E402
+from xen import lab as xenlab                                         # noqa: E402
+from xen.lab import lab                                               # noqa: E402
 
 MIB_PAGES = 256
 RAM_MIB = xenlab.MEMORY_MIB
+# What differs between them is tried with both, everything else with the first.
+PV, PVH = ("6.1", "pv"), ("6.12", "pvh")
+GUESTS = (PV, PVH)
 
 
 def ub(g, script, timeout=60):
@@ -55,15 +60,15 @@ def agree(t, xen, mib, what, timeout=20):
 
 @tap.setup
 def build():
-    for series in ("6.1", "6.12"):
-        xenlab.build(series)
+    for guest in GUESTS:
+        xenlab.build(*guest)
 
 
 build.timeout = 600
 
 
-def both_directions(t, series):
-    with lab(t, series) as xen:
+def both_directions(t, guest):
+    with lab(t, *guest) as xen:
         load(xen.domu)
         info, = ub(xen.domu, "info")
         t.equal(info["host"], "xen", "host")
@@ -91,14 +96,14 @@ def both_directions(t, series):
         t.equal(xen.domu.meminfo()["MemTotal"], total, "MemTotal after POP")
 
 
-for _series in ("6.1", "6.12"):
-    tap.add(f"LOCK, UNLOCK and POP agree with xl list and sysfs, kernel {_series}", both_directions, _series,
+for _guest in GUESTS:
+    tap.add(f"LOCK, UNLOCK and POP agree with xl list and sysfs, {' '.join(_guest)}", both_directions, _guest,
             timeout=90)
 
 
 @tap.case("a call ends with its budget or a signal, and nothing moves after it", timeout=90)
 def bounded(t):
-    with lab(t, "6.1") as xen:
+    with lab(t, *PV) as xen:
         load(xen.domu, "floor_mb=16")
         lock, = ub(xen.domu, f"target {250 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 20 nosleep")[1:]
         t.equal(lock["stop"], "BUDGET", "LOCK with a budget of 20 ms")
@@ -119,7 +124,7 @@ def bounded(t):
 
 @tap.case("LOCK stops at the floor and before reclaim", timeout=90)
 def floor(t):
-    with lab(t, "6.1") as xen:
+    with lab(t, *PV) as xen:
         load(xen.domu)
         lock = ub(xen.domu, f"target {300 * MIB_PAGES} , lock 4k {300 * MIB_PAGES} 10000 cansleep")[1]
         info, = ub(xen.domu, "info")
@@ -140,8 +145,8 @@ def floor(t):
         agree(t, xen, RAM_MIB, "after POP")
 
 
-def host_target(t, series):
-    with lab(t, series) as xen:
+def host_target(t, guest):
+    with lab(t, *guest) as xen:
         load(xen.domu)
         job = xen.domu.spawn("ubtool state , poll 20000 , state", 60)
         time.sleep(0.5)
@@ -166,14 +171,14 @@ def host_target(t, series):
         t.equal(state(xen.domu)["host_target_pages"], 0, "host target")
 
 
-for _series in ("6.1", "6.12"):
-    tap.add(f"xl mem-set is the host's target, and poll() says so, kernel {_series}", host_target, _series,
+for _guest in GUESTS:
+    tap.add(f"xl mem-set is the host's target, and poll() says so, {' '.join(_guest)}", host_target, _guest,
             timeout=90)
 
 
 @tap.case("two parties: what xl mem-set says stands, whatever runs", timeout=120)
 def two_parties(t):
-    with lab(t, "6.1") as xen:
+    with lab(t, *PV) as xen:
         load(xen.domu, "floor_mb=16")
         # Into a LOCK that takes a second or more.
         job = xen.domu.spawn(f"ubtool target {300 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 10000 nosleep", 60)
@@ -205,7 +210,7 @@ def two_parties(t):
 
 @tap.case("the lease runs out: everything goes back", timeout=90)
 def lease(t):
-    with lab(t, "6.1") as xen:
+    with lab(t, *PV) as xen:
         load(xen.domu)
         xen.domu.sh(f"ubtool target {100 * MIB_PAGES} 0 2000 , lock 4k {100 * MIB_PAGES} 10000 nosleep")
         agree(t, xen, RAM_MIB - 100, "before")
@@ -225,7 +230,7 @@ def lease(t):
 
 @tap.case("a program that needs the balloon gets it instead of the OOM killer", timeout=120)
 def oom(t):
-    with lab(t, "6.1") as xen:
+    with lab(t, *PV) as xen:
         load(xen.domu, "floor_mb=32")
         ub(xen.domu, f"target {250 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 10000 nosleep")
         size = state(xen.domu)["size_pages"]
@@ -243,7 +248,7 @@ def oom(t):
 
 @tap.case("unloading gives everything back, up to the host's target", timeout=90)
 def unload(t):
-    with lab(t, "6.1") as xen:
+    with lab(t, *PV) as xen:
         load(xen.domu)
         ub(xen.domu, f"target {120 * MIB_PAGES} , lock 4k {120 * MIB_PAGES} 10000 nosleep")
         xen.domu.sh("rmmod uballoon")
@@ -262,6 +267,34 @@ def unload(t):
         # And the driver obeys the host as before.
         xen.mem_set(RAM_MIB)
         t.wait(lambda: xen.driver_kib() == RAM_MIB * 1024, 10, "xl mem-set 384")
+
+
+@tap.case("the initial domain is left alone, unless a parameter insists", timeout=90)
+def dom0(t):
+    with lab(t, *PV) as xen:
+        g, ko = xen.dom0, "/lib/modules-test/uballoon.ko"
+        memory = int(re.search(r"^Domain-0\s+\d+\s+(\d+)", g.sh("xl list"), re.M)[1])
+        load(g)
+        t.equal(g.run("ls /dev/uballoon 2>&1")[0], 1, "a device after loading with host=auto")
+        t.contains(g.dmesg(), "uballoon: xen: not in the initial domain", "kernel log")
+        g.sh("rmmod uballoon")
+        status, text = g.run(f"insmod {ko} host=xen 2>&1")
+        t.check(status != 0 and "No such device" in text, f"loading with host=xen: {text}")
+
+        load(g, "host=xen xen_dom0=Y")
+        t.equal(ub(g, "info")[0]["host"], "xen", "host")
+        lock = ub(g, f"target {20 * MIB_PAGES} , lock 4k {20 * MIB_PAGES} 10000 nosleep")[1]
+        t.equal(lock["done_pages"], 20 * MIB_PAGES, "LOCK of 20 MiB")
+        t.contains(g.sh("xl list"), f" {memory - 20} ", "xl list")
+        g.sh("rmmod uballoon")
+        t.wait(lambda: f" {memory} " in g.sh("xl list"), 10, "dom0 has its memory back")
+
+
+@tap.case("a guest of another hypervisor refuses host=xen", timeout=90)
+def no_xen(t):
+    with micro.micro(t, "6.1") as g:
+        status, text = g.run("insmod /lib/modules-test/uballoon.ko host=xen 2>&1")
+        t.check(status != 0 and "No such device" in text, f"loading with host=xen: {text}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Xen lab: a real hypervisor, a real dom0, and a PV guest that runs our module.
+"""The Xen lab: a real hypervisor, a real dom0, and a PV or PVH guest that runs our module.
 
-    with lab(t, "6.1") as xen:
+    with lab(t, "6.1", "pv") as xen:
         xen.domu.sh("ubtool info")
         xen.mem_set(200)                # xl mem-set
         xen.memory_mib()                # xl list
@@ -18,7 +18,7 @@ The guest is like the micro guest of the harness: a stock cloud kernel, busybox,
 agent, end checks. On top of it balloond with a system bus of its own. It has no
 disk and no network; swap is zram.
 
-Left out: more than one guest, fully virtualised ones.
+Left out: more than one guest, those with emulated hardware.
 """
 import contextlib
 import glob
@@ -84,7 +84,7 @@ def _domu(kernel):
     return archive.bytes()
 
 
-def _dom0(packages, kernel, initrd):
+def _dom0(packages, kernel, kind, initrd):
     tree, private = packages.tree, f"usr/lib/xen-{packages.version}/bin/"
     archive = micro.busybox_archive(_script("dom0-init").decode())
     for folder in ("var/lib", "var/log"):
@@ -100,21 +100,23 @@ def _dom0(packages, kernel, initrd):
     archive.file("lib/x86_64-linux-gnu/libgcc_s.so.1", _read(f"{tree}/lib/x86_64-linux-gnu/libgcc_s.so.1"))
     _add_modules(archive, packages.kernel, DOM0_MODULES)
     archive.file("etc/xen/xl.conf", b'autoballoon="off"\n')    # only tests move memory
-    archive.file("domu/cfg", _script("domu.cfg"))
+    archive.file("lib/modules-test/uballoon.ko", _read(micro.uballoon(packages.kernel)))
+    archive.file("bin/ubtool", _read(micro.ubtool()), 0o755)
+    archive.file("domu/cfg", _script("domu.cfg").replace(b"@TYPE@", kind.encode()))
     archive.file("domu/kernel", vmlinux(kernel.image))
     archive.file("domu/initrd", initrd)
     return archive.bytes()
 
 
-def build(series):
-    """Folder with hypervisor and saved state for a guest with the kernel @series."""
+def build(series, kind):
+    """Folder with hypervisor and saved state for a guest of @kind ("pv", "pvh") with the kernel @series."""
     started = time.monotonic()
     packages, kernel = Packages(), kernels.Kernel(series)
     initrd = _domu(kernel)
     key = digest(packages.tree, kernel.release, initrd, _read(micro.agent()), machine.version(),
                  *(_script(n) for n in sorted(os.listdir(FILES))),
                  *((n, os.path.join(HERE, n)) for n in ("lab.py", "machine.py")))
-    path = cache("xen", f"state-{series}-{key}")
+    path = cache("xen", f"state-{series}-{kind}-{key}")
     with locked("xen-state"):
         if os.path.exists(path):
             return path
@@ -125,13 +127,13 @@ def build(series):
             with open(dom0, "wb") as f:
                 f.write(vmlinux(packages.kernel.image))
             with open(cpio, "wb") as f:
-                f.write(_dom0(packages, kernel, initrd))
-            print(f"# Xen {packages.version}, dom0 {packages.kernel.release}, guest {kernel.release}: "
+                f.write(_dom0(packages, kernel, kind, initrd))
+            print(f"# Xen {packages.version}, dom0 {packages.kernel.release}, {kind} guest {kernel.release}: "
                   f"built in {time.monotonic() - started:.1f} s", flush=True)
             _save(tmp, xen, dom0, cpio)
             os.unlink(dom0)
             os.unlink(cpio)
-            for old in glob.glob(cache("xen", f"state-{series}-*")):
+            for old in glob.glob(cache("xen", f"state-{series}-{kind}-*")):
                 shutil.rmtree(old)
             os.mkdir(path)
             for name in ("xen", "state"):
@@ -181,6 +183,8 @@ class Xen:
         self.machine = m
         self.dom0 = Domain("dom0", m.control["dom0"])
         self.domu = Domain("domu", m.control["domu"])
+        # A PVH guest's kernel does not count some pages that the host gave it.
+        self.unseen_kib = 0
 
     def mem_set(self, mib):
         """xl mem-set: what the guest shall have; sets its maximum, too."""
@@ -191,8 +195,8 @@ class Xen:
         return int(re.search(r"^domu\s+\d+\s+(\d+)", self.dom0.sh("xl list"), re.M)[1])
 
     def driver_kib(self, name="info/current_kb"):
-        """The state of the guest's own Xen balloon driver: "info/current_kb", "target_kb"."""
-        return int(self.domu.read(f"{SYSFS}/{name}"))
+        """The state of the guest's own Xen balloon driver, "info/current_kb" or "target_kb", as the host counts."""
+        return int(self.domu.read(f"{SYSFS}/{name}")) + self.unseen_kib
 
     def console_tail(self):
         """Last words of both domains."""
@@ -221,14 +225,15 @@ class Xen:
 
 
 @contextlib.contextmanager
-def lab(t, series):
-    """A Xen for the case @t, guest with the kernel @series; its end checks are a subtest."""
-    path = build(series)
-    log = os.path.join(LOGS, f"xen-{series}-{os.getpid()}-{secrets.token_hex(2)}.log")
+def lab(t, series, kind):
+    """A Xen for the case @t, guest of @kind with the kernel @series; its end checks are a subtest."""
+    path = build(series, kind)
+    log = os.path.join(LOGS, f"xen-{series}-{kind}-{os.getpid()}-{secrets.token_hex(2)}.log")
     m = machine.Machine(log, os.path.join(path, "xen"), state=os.path.join(path, "state"))
     t.defer(m.kill)
     x = Xen(m)
     t.on_failure(x.console_tail)
+    x.unseen_kib = MEMORY_MIB * 1024 - x.driver_kib()
     yield x
     with t.subtest("verdict of the guest"):
         x.finish()

@@ -41,7 +41,7 @@ def add(archive, programs, root="/"):
     for name, path in programs:
         with open(path, "rb") as f:
             archive.file(name, f.read(), 0o755)
-    for name, path in closure([p for _, p in programs], root).items():
+    for name, path in sorted(closure([p for _, p in programs], root).items()):
         folder = "lib64" if name.startswith("ld-linux") else "lib/x86_64-linux-gnu"
         with open(path, "rb") as f:
             archive.file(f"{folder}/{name}", f.read(), 0o755)

@@ -7,7 +7,8 @@ the machine is the same in both cases, as a restore demands.
 
 Choices that are not obvious:
  - The CPU has rdrand (without it `xl create` waits for entropy for seconds), and
-   is an AMD one (no page table isolation in Xen or its guests).
+   is an AMD one: no page table isolation in Xen or its guests, and the
+   virtualisation that QEMU emulates, for PVH guests.
  - dom0 has one virtual CPU on a machine of two: with two it is slower and uneven.
  - The machine is stopped while its state is saved. A migration of a running one
    lost pages that were written meanwhile, under emulation.
@@ -33,7 +34,7 @@ from harness.qmp import Qmp, QmpError
 XEN_OPTIONS = ("console=com1 com1=115200,8n1 loglvl=error guest_loglvl=error "
                "dom0_mem=384M,max:384M dom0_max_vcpus=1 spec-ctrl=no bootscrub=0")
 DOM0_OPTIONS = "console=hvc0 rdinit=/init panic=-1 loglevel=5 mitigations=off"
-HARDWARE = ("-accel", "tcg,thread=multi,tb-size=128", "-cpu", "qemu64,+rdrand", "-m", "1024", "-smp", "2",
+HARDWARE = ("-accel", "tcg,thread=multi,tb-size=128", "-cpu", "qemu64,+rdrand,+svm,+npt", "-m", "1024", "-smp", "2",
             "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-no-reboot")
 # What Linux takes for the system request key on a console, and swallows.
 SYSRQ = 0x0f

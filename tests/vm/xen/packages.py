@@ -6,9 +6,11 @@ packages (its signatures are checked as for an installation), dpkg-deb unpacks
 them into a tree in the cache, and the lab reads only that tree.
 
 Names are found, not written down: the newest xen-hypervisor that the archive
-has decides the version of the toolstack, the kernel's meta package decides
-dom0's kernel, and the libraries are what the toolstack's packages depend on.
-The answer holds for as long as apt's lists do; another one makes another tree.
+has decides the version of the toolstack, and the libraries are what the
+toolstack's packages depend on. dom0's kernel is the sibling of the cloud kernel
+whose headers are installed, because modules for it need the common part of
+those. The answer holds for as long as apt's lists do; another one makes another
+tree.
 
 Left out: keeping apt's lists fresh (`./bootstrap deps` does).
 """
@@ -19,7 +21,7 @@ import re
 import subprocess
 import tarfile
 
-from harness.kernels import Kernel
+from harness import kernels
 from harness.paths import HarnessError, cache, command, digest, locked, scratch
 
 ENV = dict(os.environ, LC_ALL="C")
@@ -30,11 +32,12 @@ _LEFT_OUT = re.compile(r"\./(usr/share/|boot/System\.map"
                        r"|lib/modules/[^/]+/kernel/(?!drivers/(xen|virtio|char)/))")
 
 
-class Dom0Kernel(Kernel):
-    """The kernel in an unpacked package. The cloud kernels cannot be dom0."""
+class Dom0Kernel(kernels.Kernel):
+    """The kernel in an unpacked package, with headers. The cloud kernels cannot be dom0."""
 
     def __init__(self, release, tree):
         self.release = release
+        self.headers = f"{tree}/usr/src/linux-headers-{release}"
         self._adopt(tree)
 
 
@@ -42,13 +45,17 @@ class Packages:
     """tree: where they are unpacked. version: Xen's. kernel: dom0's."""
 
     def __init__(self):
-        names = _resolve()
-        self.version, release = names["xen"], names["kernel"]
+        release = kernels.release("6.1").replace("-cloud-", "-")
+        names = _resolve(release)
+        self.version = names["xen"]
         root = cache("xen", "packages-" + digest(json.dumps(names, sort_keys=True)))
         with locked("xen-packages"):
             if not os.path.exists(root):
                 with scratch(root) as tmp:
                     _fetch(names["versions"], tmp)
+                    # The headers' links to the build tools, which are installed, lead there.
+                    for folder in glob.glob("/usr/lib/linux-kbuild-*"):
+                        os.symlink(folder, f"{tmp}/tree{folder}")
                     os.rename(tmp + "/tree", root)
         self.tree = root
         self.kernel = Dom0Kernel(release, root)
@@ -73,9 +80,9 @@ def _libraries(names):
     return libs
 
 
-def _resolve():
-    """{"xen": version, "kernel": release, "versions": {package: version}}; asks apt once for its lists."""
-    lists = digest(*(f"{e.name} {e.stat().st_mtime_ns}\n" for e in
+def _resolve(release):
+    """{"xen": version, "versions": {package: version}} with the kernel @release; asks apt once for its lists."""
+    lists = digest(release, *(f"{e.name} {e.stat().st_mtime_ns}\n" for e in
                      sorted(os.scandir(APT_LISTS), key=lambda e: e.name) if e.is_file()))
     answer = cache("xen", f"names-{lists}.json")
     if os.path.exists(answer):
@@ -84,21 +91,19 @@ def _resolve():
 
     found = re.findall(r"^(xen-hypervisor-(\d[\d.]*)-amd64)$",
                        _apt_cache("pkgnames", "xen-hypervisor-"), re.M)
-    kernels = [re.fullmatch(r"linux-image-(\d.*-amd64)", n) for n in _depends(["linux-image-amd64"])]
-    kernels = sorted(m.group(1) for m in kernels if m)
-    if not found or not kernels:
-        raise HarnessError("the package archive has no Xen hypervisor or no kernel; run ./bootstrap deps")
+    if not found:
+        raise HarnessError("the package archive has no Xen hypervisor; run ./bootstrap deps")
     hypervisor, version = max(found, key=lambda f: [int(n) for n in re.findall(r"\d+", f[1])])
     tools = {f"xen-utils-{version}", "xenstore-utils"}
     # libgcc_s is opened by name when a thread is cancelled: no dependency says so,
     # and xl aborts without it after it has created the domain.
-    names = {hypervisor, "libgcc-s1", f"linux-image-{kernels[-1]}"} | tools | _libraries(tools)
+    names = {hypervisor, "libgcc-s1", f"linux-image-{release}", f"linux-headers-{release}"} | tools | _libraries(tools)
     out = _apt_cache("show", "--no-all-versions", *sorted(names))
     versions = dict(re.findall(r"^Package: (\S+)\n(?:.+\n)*?Version: (\S+)", out, re.M))
     if set(versions) != names:
         raise HarnessError(f"not in the package archive: {sorted(names - set(versions))}")
 
-    names = {"xen": version, "kernel": kernels[-1], "versions": versions}
+    names = {"xen": version, "versions": versions}
     with open(answer + ".tmp", "w") as f:
         json.dump(names, f)
     os.rename(answer + ".tmp", answer)
