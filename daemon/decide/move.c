@@ -107,6 +107,10 @@ void move_progress(const struct policy_config *c, struct policy_state *st, const
 
 	if (v->now_us >= st->stuck_until_us)
 		st->stuck_sign = 0;
+	/* The module's floor is no obstacle any more once there is more to take. */
+	if (st->stuck_sign > 0 && st->stuck_reason == REASON_FLOOR && b->floor &&
+	    sub_sat(v->available, b->floor) >= v->worthwhile)
+		st->stuck_sign = 0;
 	if (!b->valid || !sign) {
 		st->progress_us = v->now_us;
 		return;
@@ -116,8 +120,7 @@ void move_progress(const struct policy_config *c, struct policy_state *st, const
 		: sign > 0				? (uint64_t)b->moved
 							: -(uint64_t)b->moved;
 	took_us = clamp_u64(b->took_us ? b->took_us : v->dt_us, 1, UINT32_MAX);
-	/* The module has a floor of its own, below which it will not go however often it is asked.
-	 */
+	/* The module has a floor of its own, below which it will not go however often it is asked. */
 	floored = sign > 0 && moved < asked && b->stop == POLICY_STOP_FLOOR;
 	if (!floored &&
 	    (!st->progress_us || moved >= asked || scale(moved, SEC, took_us) >= STUCK_RATE)) {

@@ -269,7 +269,7 @@ static int report_some(struct vballoon *v, struct scatterlist *sg, unsigned int 
 }
 
 int uballoon_virtio_report(struct page_reporting_dev_info *pr, struct scatterlist *sg,
-		    unsigned int nents)
+			   unsigned int nents)
 {
 	struct vballoon *v = container_of(pr, struct vballoon, pr);
 	struct scatterlist part[RUNS_PER_REPORT], *s;

@@ -72,8 +72,10 @@ static void give_stats(struct vballoon *v)
 	unsigned long flags;
 	struct scatterlist sg;
 	bool notify = false;
+	size_t len;
 
-	sg_init_one(&sg, v->stats.entry, uballoon_virtio_stats_fill(&v->stats, v->vdev));
+	len = uballoon_virtio_stats_fill(&v->stats, v->vdev);
+	sg_init_one(&sg, v->stats.entry, len);
 	spin_lock_irqsave(&q->lock, flags);
 	if (v->ready && !virtqueue_add_outbuf(q->vq, &sg, 1, v, GFP_NOWAIT | __GFP_NOWARN)) {
 		q->requests++;
@@ -142,11 +144,11 @@ static int init_queues(struct vballoon *v)
 		vq_callback_t *callback;
 		int feature;		/* -1: always there */
 	} kinds[QUEUES] = {
-		[Q_INFLATE]	= { "inflate", uballoon_virtio_interrupt, -1 },
-		[Q_DEFLATE]	= { "deflate", uballoon_virtio_interrupt, -1 },
-		[Q_STATS]	= { "stats", stats_interrupt, VIRTIO_BALLOON_F_STATS_VQ },
-		[Q_HINT]	= { "free_page_vq", NULL, VIRTIO_BALLOON_F_FREE_PAGE_HINT },
-		[Q_REPORT]	= { "reporting_vq", uballoon_virtio_interrupt, VIRTIO_BALLOON_F_REPORTING },
+		[Q_INFLATE] = { "inflate", uballoon_virtio_interrupt, -1 },
+		[Q_DEFLATE] = { "deflate", uballoon_virtio_interrupt, -1 },
+		[Q_STATS] = { "stats", stats_interrupt, VIRTIO_BALLOON_F_STATS_VQ },
+		[Q_HINT] = { "hint", NULL, VIRTIO_BALLOON_F_FREE_PAGE_HINT },
+		[Q_REPORT] = { "report", uballoon_virtio_interrupt, VIRTIO_BALLOON_F_REPORTING },
 	};
 	struct virtio_device *vdev = v->vdev;
 	vq_callback_t *callbacks[QUEUES];

@@ -219,6 +219,7 @@ class Daemon:
     def configure(self, text):
         with open(self.config + ".new", "w") as f:
             f.write(text)
+        os.chmod(self.config + ".new", 0o644)
         os.rename(self.config + ".new", self.config)
 
     def read_notifications(self):

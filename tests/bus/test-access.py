@@ -7,6 +7,7 @@ that allows nothing else; and by the daemon itself, on a bus that allows all.
 import os
 import pwd
 import shutil
+import subprocess
 
 import lab
 import tap
@@ -16,6 +17,7 @@ POLICY = os.path.join(lab.ROOT, "systemd", "org.balloond1.conf")
 # Two accounts that every system has; the bus lets no user in whom it does not know.
 NOBODY = pwd.getpwnam("nobody").pw_uid
 STRANGER = pwd.getpwnam("daemon").pw_uid
+CHANGES = [("SetMode", "string:host"), ("SetTarget", "uint64:1048576"), ("Reload",)]
 QUICK = 'interval = "100ms";\nidle_interval = "100ms";\n'
 
 
@@ -34,6 +36,15 @@ def reachable(bus, program):
 
 def ctl_as(bus, uid, *args):
     return ctl(bus, *args, program=reachable(bus, lab.BALLOONCTL), **as_user(uid))
+
+
+def refusal(bus, uid, method, *args):
+    """The text of the error, which says who refused."""
+    p = subprocess.run(["dbus-send", f"--bus={bus.address}", "--print-reply",
+                        f"--dest={lab.NAME}", lab.PATH, f"{lab.MANAGER}.{method}", *args],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.PIPE, text=True, timeout=lab.PATIENCE_S, **as_user(uid))
+    return p.stderr
 
 
 def may_look(t, bus, uid):
@@ -76,6 +87,9 @@ def installed_policy(t):
         may_look(t, bus, NOBODY)
     with t.subtest("nobody may not change"):
         may_not_change(t, bus, NOBODY)
+    with t.subtest("it is the bus that refuses"):
+        for call in CHANGES:
+            t.contains(refusal(bus, NOBODY, *call), "Rejected send message", call[0])
 
 
 @tap.case("the daemon's own check, on a bus that allows all")
@@ -88,6 +102,9 @@ def own_check(t):
         may_look(t, bus, NOBODY)
     with t.subtest("nobody may not change"):
         may_not_change(t, bus, NOBODY)
+    with t.subtest("it is the daemon that refuses"):
+        for call in CHANGES:
+            t.contains(refusal(bus, NOBODY, *call), "not permitted", call[0])
 
 
 @tap.case("a daemon that is not root")

@@ -84,7 +84,8 @@ def introspection(t):
             t.equal(listed, {n: s if s != "-" else "" for n, s in members.items()}, kind)
     with t.subtest("signals of change"):
         flags = {n: f for n, (k, _, f) in got.items() if k == "property"}
-        for name, body in {h[0]: b for h, b in top_level(section("balloond.8", "Properties"))}.items():
+        for head, body in top_level(section("balloond.8", "Properties")):
+            name = head[0]
             said = "const" if "Constant." in body else "-" if "Silent." in body else "emits-change"
             t.equal(flags[name], said, f"flags of {name}")
 
@@ -181,9 +182,10 @@ def set_target(t):
     Daemon(t, bus, 'reserve = "0";\n' + QUICK)
     signals = Signals(t, bus)
     ram = bus.get("RAM")
+    keep_kib = ram // 1024 - 65536
     for args, want in [(["64M"], 64 * MIB), (["0"], 0), (["1%"], ram // 100),
                        (["--memory", "99%"], ram - ram * 99 // 100),
-                       (["--memory", f"{ram // 1024 - 65536}K"], ram - (ram // 1024 - 65536) * 1024),
+                       (["--memory", f"{keep_kib}K"], ram - keep_kib * 1024),
                        (["0.03125G"], 32 * MIB)]:
         p = expect(t, ctl(bus, "set-target", *args), 0, "target: a balloon of", "the guest keeps")
         t.equal(p.stderr, "", "standard error")
@@ -281,7 +283,8 @@ def invalid(t):
                          ("SetMode", ["t", "1"]), ("SetMode", ["s", ""]), ("Reload", ["s", "x"]),
                          ("SetMode", ["s", "x" * 100000]), ("Frob", [])]:
         t.check(bus.call(method, *args), f"{method} {args[:1]} was not refused")
-    p = bus.busctl("set-property", lab.NAME, lab.PATH, lab.MANAGER, "Mode", "s", "auto", check=False)
+    p = bus.busctl("set-property", lab.NAME, lab.PATH, lab.MANAGER, "Mode", "s", "auto",
+                   check=False)
     t.check(p.returncode, "a property was written")
     t.equal(bus.get("Mode"), "observe", "Mode")
 

@@ -89,7 +89,7 @@ def builds(t, release):
     symbols = t.run(["nm", "--defined-only", "-g", f"{copy}/uballoon.ko"], status=0).stdout
     names = {line.split()[2] for line in symbols.splitlines()}
     strange = {n for n in names - FOREIGN_SYMBOLS
-               if not re.match(r"(uballoon_|__mod_|__UNIQUE_ID|__crc_|__pfx_)", n)}
+               if not re.match(r"(uballoon_|__mod_|__UNIQUE_ID|__crc_|__pfx_|__(start|stop)_alloc_tags$)", n)}
     t.equal(strange, set(), "global symbols that do not start with uballoon_")
 
 
@@ -171,7 +171,8 @@ def form(t):
         if len(lines) > 650:
             wrong.append(f"{name}: {len(lines)} lines are too many for one concern")
         for i, line in enumerate(lines, 1):
-            if len(line.expandtabs(8)) > 100:
+            # What is printed stays in one piece, so that it can be searched for.
+            if len(line.expandtabs(8)) > 100 and not re.search(r'^(MODULE_PARM_DESC|\s*)\(?.*"', line):
                 wrong.append(f"{name}:{i}: over 100 columns")
             if line != line.rstrip() or " \t" in line or re.match(r"^ {8}", line):
                 wrong.append(f"{name}:{i}: blanks")

@@ -577,6 +577,63 @@ static void test_module_floor_is_accepted(void **state)
 	assert_in_range(asked_again, 162, 164);
 }
 
+/* What a program gives back when it ends is taken without waiting for that minute. */
+static void test_module_floor_is_forgotten_when_there_is_more(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+	uint64_t asked_again = 0;
+
+	(void)state;
+	s.balloon.floor = s.mem[MEM_AVAILABLE] - 512 * MIB;
+	policy_init(&st);
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	s.balloon.asked = d.step;
+	s.balloon.moved = 512 * MIB;
+	s.balloon.took_us = 100000;
+	s.balloon.stop = UBALLOON_STOP_FLOOR;
+	set_balloon(&s, 512 * MIB);
+	d = decide_at(&c, &st, &s, 102 * SEC);
+	assert_int_equal(d.reason, REASON_FLOOR);
+	s.balloon.asked = s.balloon.moved = 0;
+	s.mem[MEM_FREE] += 512 * MIB;
+	s.mem[MEM_AVAILABLE] += 512 * MIB;
+	for (int i = 103; i < 200 && !asked_again; i++) {
+		d = decide_at(&c, &st, &s, i * SEC);
+		if (d.step)
+			asked_again = i;
+	}
+	assert_in_range(asked_again, 103, 120);
+}
+
+/* What the module would refuse anyway is not asked for. */
+static void test_module_floor_bounds_the_goal(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+
+	(void)state;
+	policy_init(&st);
+	s.balloon.floor = s.mem[MEM_AVAILABLE] - 256 * MIB;
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	assert_true(d.step > 0);
+	assert_true(d.target <= s.balloon.size + 256 * MIB);
+	/* And it never asks for memory back. */
+	s.balloon.floor = s.mem[MEM_AVAILABLE] + 256 * MIB;
+	set_balloon(&s, 1 * GIB);
+	policy_init(&st);
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	assert_int_equal(d.step, 0);
+	assert_int_equal(d.reason, REASON_FLOOR);
+}
+
 /* Nothing moves, so the answer to the same question stays the same. */
 static void test_observe_is_steady(void **state)
 {
@@ -666,6 +723,8 @@ int main(void)
 		cmocka_unit_test(test_rates_at_100_ms),
 		cmocka_unit_test(test_counters_that_run_backwards_are_no_data),
 		cmocka_unit_test(test_module_floor_is_accepted),
+		cmocka_unit_test(test_module_floor_is_forgotten_when_there_is_more),
+		cmocka_unit_test(test_module_floor_bounds_the_goal),
 		cmocka_unit_test(test_observe_is_steady),
 		cmocka_unit_test(test_mode_change_drops_the_move),
 		cmocka_unit_test(test_looks_again_when_it_matters),
