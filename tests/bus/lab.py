@@ -140,8 +140,10 @@ class Bus:
         return p.stderr.strip() if p.returncode else None
 
     def owned(self):
-        p = self.busctl("status", NAME, check=False)
-        return p.returncode == 0
+        # Not "busctl status": it wants the owner's cgroup, which a chroot does not show.
+        p = self.busctl("call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                        "NameHasOwner", "s", NAME)
+        return json.loads(p.stdout)["data"][0]
 
 
 class Signals:

@@ -56,13 +56,17 @@ class Timeline:
 
     def __init__(self, title, subtitle, ram):
         self.title, self.subtitle, self.ram = title, subtitle, ram
-        self.samples, self.phases, self.marks = [], [], []
+        self.samples, self.phases, self.marks, self.events = [], [], [], []
 
     def add(self, **sample):
         self.samples.append(sample)
 
     def phase(self, t, name):
         self.phases.append((t, name))
+
+    def event(self, t, label):
+        """Something that begins within a phase; a few only, they share one row."""
+        self.events.append((t, label))
 
     def mark(self, value, label):
         """A level to compare the host's line with."""
@@ -161,6 +165,10 @@ class Timeline:
         path("host", "host")
         for value, label in self.marks:
             text(WIDTH - RIGHT - 8, y(value) + 17, label, "hostink small halo", "end")
+
+        for t, label in self.events:
+            line(x(t), TOP + 6, x(t), TOP + 18, "axis")
+            text(x(t) + 5, TOP + 16, label, "soft small halo")
 
         # Stalls
         text(LEFT, stall_base - STALL_HEIGHT - 12,

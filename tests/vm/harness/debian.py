@@ -22,7 +22,7 @@ import stat
 from . import kernels, micro
 from .control import GuestDied
 from .guest import MIB, Guest, qemu_path
-from .paths import TOP, VM, HarnessError, cache, command, digest, locked, scratch
+from .paths import TOP, VM, HarnessError, cache, command, digest, locked, prune, scratch
 
 RELEASE = "bookworm"
 # What a small virtual machine has, the libraries that the project links with, and a memory-hungry program.
@@ -232,6 +232,7 @@ def initrd(kernel, files=()):
             with open(path + ".tmp", "wb") as f:
                 f.write(archive.bytes())
             os.rename(path + ".tmp", path)
+            prune(os.path.dirname(path), micro.INITRDS_KEPT)
     return path
 
 

@@ -32,7 +32,7 @@ import time
 
 from . import accel
 from .control import Control, GuestDied
-from .paths import LOGS, HarnessError
+from .paths import LOGS, HarnessError, prune
 from .qmp import Qmp, QmpError
 
 MIB = 1 << 20
@@ -107,6 +107,7 @@ class Guest:
 
     def _launch(self):
         os.makedirs(LOGS, exist_ok=True)
+        prune(LOGS, 300)
         # Socket paths are limited to about 100 characters, build directories are not.
         self._dir = tempfile.mkdtemp(prefix="vmtest-")
         self.log = os.path.join(LOGS, f"{self.name}-{os.getpid()}-{secrets.token_hex(2)}.log")

@@ -11,13 +11,15 @@ import os
 from . import kernels
 from .cpio import Archive
 from .guest import Guest, MIB
-from .paths import TOP, VM, HarnessError, cache, digest, locked
+from .paths import TOP, VM, HarnessError, cache, digest, locked, prune
 
 # Present in every guest; loaded by its init in this order.
 BOOT_MODULES = ("virtio_ring", "virtio", "virtio_pci", "virtio_console")
 # Present, left to the tests to load.
 SPARE_MODULES = ("virtio_balloon", "zram", "vmw_balloon")
 
+# Enough for all suites of one state of the tree on all kernels.
+INITRDS_KEPT = 40
 BUSYBOX = "/bin/busybox"
 UAPI = os.path.join(TOP, "kmod", "uapi")
 
@@ -83,6 +85,7 @@ def initrd(kernel, files=()):
             with open(path + ".tmp", "wb") as f:
                 f.write(archive.bytes())
             os.rename(path + ".tmp", path)
+            prune(os.path.dirname(path), INITRDS_KEPT)
     return path
 
 

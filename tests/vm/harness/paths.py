@@ -49,6 +49,17 @@ def scratch(beside):
         shutil.rmtree(path, ignore_errors=True)
 
 
+def prune(folder, keep):
+    """Removes all but the @keep newest files of a cache folder: old ones are only made again."""
+    try:
+        files = sorted((e.stat().st_mtime, e.path) for e in os.scandir(folder) if e.is_file())
+    except OSError:
+        return
+    for _, path in files[:-keep]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
 def digest(*things):
     """Short hash over byte strings, texts, and the content of (name, path) pairs."""
     h = hashlib.sha256()
