@@ -452,6 +452,31 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsi
 	return count;
 }
 
+/* The same for a host that moves the pages itself: what it gives is free at once. */
+static u64 take_back_by_host(struct uballoon *ub, unsigned int order, u64 want_pages,
+			     ktime_t until, unsigned int mode, u32 *ret_stop)
+{
+	struct uballoon_host *host = ub->host;
+	u64 size, got;
+
+	spin_lock(&ub->lock);
+	size = uballoon_total(ub);
+	want_pages = min3(want_pages, size - uballoon_min_size(ub), (u64)host->batch_4k);
+	spin_unlock(&ub->lock);
+	if (order != UBALLOON_ORDER_4K || !want_pages) {
+		*ret_stop = order == UBALLOON_ORDER_4K && size ? UBALLOON_STOP_TARGET :
+								 UBALLOON_STOP_NOMEM;
+		return 0;
+	}
+	got = host->ops->move(host, -(s64)want_pages, false, until, mode, ret_stop);
+	spin_lock(&ub->lock);
+	ub->counters.unlocked_4k_pages += got;
+	spin_unlock(&ub->lock);
+	if (got)
+		*ret_stop = UBALLOON_STOP_NONE;
+	return got;
+}
+
 /**
  * uballoon_batch_take_back - give one batch of pages back to the guest
  * @ub:		balloon
@@ -477,6 +502,9 @@ u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_p
 	unsigned int claim, got, kept = 0;
 	u64 room, total;
 	LIST_HEAD(pages);
+
+	if (ub->host->ops->move)
+		return take_back_by_host(ub, order, want_pages, until, mode, ret_stop);
 
 	*ret_stop = UBALLOON_STOP_NONE;
 	spin_lock(&ub->lock);

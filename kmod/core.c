@@ -20,9 +20,15 @@
 static DEFINE_MUTEX(uballoon_only_lock);
 static bool uballoon_only;		/* protected by uballoon_only_lock */
 
+/*
+ * The balloon, in 4 KiB pages. A host that moves them itself is asked, so two
+ * calls may differ: compute from one answer.
+ */
 u64 uballoon_total(struct uballoon *ub)
 {
 	lockdep_assert_held(&ub->lock);
+	if (ub->host->ops->pages)
+		ub->size[UBALLOON_4K] = ub->host->ops->pages(ub->host);
 	return ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
 }
 
@@ -43,7 +49,8 @@ u64 uballoon_ram(struct uballoon *ub)
 	u64 pages;
 
 	spin_lock(&ub->lock);
-	pages = totalram_pages() + ub->unmanaged_pages;
+	pages = totalram_pages();
+	pages += ub->host->ops->pages ? uballoon_total(ub) : ub->unmanaged_pages;
 	spin_unlock(&ub->lock);
 	return pages;
 }
@@ -259,7 +266,7 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 		ret->flags |= UBALLOON_STATE_LEASE_EXPIRED;
 	if (ub->draining)
 		ret->flags |= UBALLOON_STATE_DRAINING;
-	ret->size_4k_pages = ub->size[UBALLOON_4K];
+	ret->size_4k_pages = uballoon_total(ub) - ub->size[UBALLOON_2M];
 	ret->size_2m_pages = ub->size[UBALLOON_2M];
 	ret->ceiling_pages = ub->ceiling_pages;
 	ret->floor_pages = ub->floor_pages;

@@ -17,7 +17,7 @@
 
 static char *host = "auto";
 module_param(host, charp, 0444);
-MODULE_PARM_DESC(host, "hypervisor: auto (default, whichever is found), virtio, vmware, or none (pages are only withheld)");
+MODULE_PARM_DESC(host, "hypervisor: auto (default, whichever is found), virtio, vmware, xen, or none (pages are only withheld)");
 
 struct uballoon_params uballoon_params = {
 	.floor_mb = -1,
@@ -42,6 +42,9 @@ static const struct uballoon_host_driver *const drivers[] = {
 	&uballoon_virtio_driver,
 #ifdef CONFIG_X86
 	&uballoon_vmware_driver,
+#endif
+#ifdef UBALLOON_HOST_XEN
+	&uballoon_xen_driver,
 #endif
 	&uballoon_none_driver,
 };
@@ -119,7 +122,7 @@ static int __init uballoon_init(void)
 		active[i] = true;
 	}
 	if (!n) {
-		pr_err("host=%s: unknown; use auto, virtio, vmware (on x86) or none\n", host);
+		pr_err("host=%s: unknown; use auto, virtio, vmware (on x86), xen (with CONFIG_XEN) or none\n", host);
 		return -EINVAL;
 	}
 	return 0;

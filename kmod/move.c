@@ -235,6 +235,25 @@ static void drop_parts(struct uballoon *ub)
 	uballoon_pages_free(&parts, UBALLOON_ORDER_4K);
 }
 
+/* A claim of the running call, for a host that moves the pages itself. */
+static u32 lock_by_host(struct uballoon *ub, const struct uballoon_move *mv, unsigned int count,
+			ktime_t until)
+{
+	u32 stop = UBALLOON_STOP_NONE;
+	u64 got;
+
+	got = ub->host->ops->move(ub->host, count, mv->flags & UBALLOON_MOVE_CANSLEEP, until,
+				  TASK_INTERRUPTIBLE, &stop);
+	spin_lock(&ub->lock);
+	ub->inflight_pages -= count;
+	ub->call_inflight_pages -= count;
+	ub->call_done_pages += got;
+	ub->counters.locked_4k_pages += got;
+	ub->counters.alloc_fail_4k_events += stop == UBALLOON_STOP_NOMEM;
+	spin_unlock(&ub->lock);
+	return stop;
+}
+
 /* One batch: wait for room in the pipe, claim, allocate, hand over, collect answers. */
 static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t gfp,
 		      unsigned int most, ktime_t until)
@@ -252,6 +271,8 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	stop = claim_room(ub, mv, most, &count);
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
+	if (ub->host->ops->move)
+		return lock_by_host(ub, mv, count, until);
 
 	b = lock_batch_get(ub, until, &stop);
 	if (!b) {
@@ -366,7 +387,7 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 {
 	ktime_t until = ktime_add_ms(ktime_get(), mv->budget_ms);
 	u64 unit = 1ULL << mv->page_order;
-	u64 room, got;
+	u64 size, room, got;
 	u32 stop;
 
 	mv->done_pages = 0;
@@ -384,7 +405,8 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 		if (stop != UBALLOON_STOP_NONE)
 			break;
 		spin_lock(&ub->lock);
-		room = uballoon_total(ub) - min(uballoon_total(ub), ub->floor_pages);
+		size = uballoon_total(ub);
+		room = size - min(size, ub->floor_pages);
 		spin_unlock(&ub->lock);
 		if (room < unit) {
 			stop = UBALLOON_STOP_TARGET;

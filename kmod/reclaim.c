@@ -8,7 +8,9 @@
  *
  * The shrinker is meant as the last resort of reclaim: it offers little, and
  * nothing at all to drop_caches, to a memory cgroup's own reclaim, or while
- * LOCK runs (the balloon would be chasing itself).
+ * LOCK runs (the balloon would be chasing itself). Where another driver moves
+ * the pages it offers nothing, either: reclaim would wait for that driver, which
+ * may be waiting for reclaim.
  *
  * Left out: what is done; that is core.c's matter.
  */
@@ -53,7 +55,7 @@ static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_contr
 							     shrinker);
 
 	if (!uballoon_params.shrinker || !(current->flags & PF_MEMALLOC) ||
-	    READ_ONCE(rc->ub->locker))
+	    READ_ONCE(rc->ub->locker) || rc->ub->host->ops->move)
 		return 0;
 	return uballoon_size(rc->ub) ?: SHRINK_EMPTY;
 }

@@ -9,11 +9,13 @@
  * later and from any context, with uballoon_batch_done().
  *
  * The core never names a host, and a host never allocates, frees or counts
- * balloon pages.
+ * balloon pages. The exception is a host whose pages are moved and kept by
+ * another driver of the kernel: it has the operation @move instead.
  */
 #ifndef _UBALLOON_HOST_H
 #define _UBALLOON_HOST_H
 
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/types.h>
@@ -92,6 +94,13 @@ struct uballoon_batch {
  * @poll:		collect answers now instead of waiting for an interrupt. Optional
  * @size_changed:	uballoon_size() has changed. May sleep, must not allocate. Optional
  * @show:		more lines for debugfs, "name value". Optional
+ * @move:		where the kernel has a driver of its own that moves the pages, instead of
+ *			@lock and @unlock: change the balloon by @pages (> 0 inflates; at most
+ *			uballoon_host.batch_4k; @may_reclaim: allocation may reclaim), wait for
+ *			it in @mode and not beyond @until. Returns what was really moved, and in
+ *			*ret_stop why no more. Several callers at once: the last one counts.
+ *			Deflating must not allocate
+ * @pages:		with @move: the balloon's size, which may change at any time. Any context
  */
 struct uballoon_host_ops {
 	const char *name;
@@ -101,6 +110,9 @@ struct uballoon_host_ops {
 	void (*poll)(struct uballoon_host *host);
 	void (*size_changed)(struct uballoon_host *host);
 	void (*show)(struct uballoon_host *host, struct seq_file *m);
+	u64 (*move)(struct uballoon_host *host, s64 pages, bool may_reclaim, ktime_t until,
+		    unsigned int mode, u32 *ret_stop);
+	u64 (*pages)(struct uballoon_host *host);
 };
 
 /**
@@ -138,6 +150,7 @@ struct uballoon_host_driver {
 
 extern const struct uballoon_host_driver uballoon_virtio_driver;
 extern const struct uballoon_host_driver uballoon_vmware_driver;
+extern const struct uballoon_host_driver uballoon_xen_driver;
 extern const struct uballoon_host_driver uballoon_none_driver;
 
 /* main.c: make the core visible to users, and hide it again. */

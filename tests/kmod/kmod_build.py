@@ -101,9 +101,18 @@ def sparse(t, release):
              if re.search(r": (warning|error): ", line)], [], "complaints of sparse")
 
 
+def without_xen(t, release):
+    log, copy = make(t, release, "W=1", "CONFIG_XEN_BALLOON=n")
+    t.equal(complaints(log), [], "complaints of the build")
+    t.check(not os.path.exists(f"{copy}/host/xen.o"), "host/xen.c is left out")
+    symbols = t.run(["nm", f"{copy}/uballoon.ko"], status=0).stdout
+    t.equal(re.findall(r".*\b(?:xen\w*|balloon_(?:stats|set_new_target))$", symbols, re.M), [], "Xen's symbols")
+
+
 for r in releases():
     tap.add(f"builds for {r} without a warning", builds, r, timeout=300)
     tap.add(f"sparse has no complaint with {r}", sparse, r, timeout=300)
+    tap.add(f"builds without Xen for {r}", without_xen, r, timeout=300)
 
 
 def version():

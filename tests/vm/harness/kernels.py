@@ -39,7 +39,10 @@ class Kernel:
         self.series = series
         self.release = release(series)
         self.headers = f"/usr/src/linux-headers-{self.release}"
-        root = self._root()
+        self._adopt(self._root())
+
+    def _adopt(self, root):
+        """Takes what is there of self.release below @root."""
         self.image = os.path.join(root, "boot", f"vmlinuz-{self.release}")
         self.modules = os.path.join(root, "lib", "modules", self.release)
         self._files = {_name(p): p for p in glob.glob(self.modules + "/kernel/**/*.ko*", recursive=True)}

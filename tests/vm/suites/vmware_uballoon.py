@@ -16,10 +16,9 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from harness import debian, kernels                                   # noqa: E402
+from harness import debian, kernels, libraries                        # noqa: E402
 from harness.paths import VM                                          # noqa: E402
 from vmware.hypervisor import (CAP_ALL, LOCKS, MOVES, Cap, Cmd, Fault, Status)   # noqa: E402
-from vmware import userland                                           # noqa: E402
 from vmware.machine import vmware                                     # noqa: E402
 from vmware.measure import Meter, follow, table                       # noqa: E402
 
@@ -482,7 +481,7 @@ tail: { worthwhile = "1M"; dead_band = "1M"; dwell = "0"; settle = "0"; hold_off
 def daemon(t, series):
     """balloond in host mode: the target is met whatever happens on the way."""
     program = os.path.join(debian.build_dir(), "daemon", "balloond")
-    with vmware(t, series, ("uballoon",), files=userland.files(program, "/bin/balloond"),
+    with vmware(t, series, ("uballoon",), files=libraries.files([("/bin/balloond", program)]),
                 unload=("vmw_vmci",)) as (guest, monitor):
         guest.put(CONFIG, "/etc/balloond.conf")
         guest.sh(f"insmod {VMCI}")
