@@ -82,12 +82,18 @@ struct policy_config {
 	uint32_t pressure_permille;	/* PSI some over this, with reclaim, deflates */
 	uint32_t critical_permille;	/* PSI full over this, with reclaim, gives everything back */
 
+	/* law committed */
+	uint64_t committed_interval_us;	/* between two goals */
+	uint32_t committed_down;	/* give up 1/n of the surplus at a time */
+	uint32_t committed_up;		/* take back 1/n of what is missing at a time */
+	bool committed_without_swap;	/* run although Committed_AS has no swap to overflow to */
+
 	/* the tail */
 	uint64_t worthwhile;		/* smallest gain worth a move, bytes; 0 = from RAM */
 	uint64_t dead_band;		/* bytes; 0 = from RAM */
 	uint64_t dwell_us;		/* least time between two changes of target */
 	uint64_t settle_us;		/* longest wait for three healthy samples after an inflate */
-	uint64_t hold_off_us;		/* no inflation after a deflate */
+	uint64_t hold_off_us;		/* no inflation after a deflate; also how long a need is remembered */
 	uint64_t emergency_hold_off_us;	/* no inflation after an emergency; doubles each time ... */
 	uint64_t emergency_hold_off_max_us; /* ... up to this */
 	uint64_t inflate_rate;		/* bytes a second, 0 = unlimited */

@@ -109,6 +109,7 @@ struct sample {
 	uint64_t psi[_PSI_FIELD_MAX];
 
 	enum sample_trigger trigger;
+	bool psi_armed;		/* PSI triggers are open: stalls wake the loop between samples */
 	struct sample_balloon balloon;
 };
 

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * device.c - the transport over /dev/uballoon
+ *
+ * Bytes become 4 KiB pages, one move becomes one or two calls: 2 MiB pages as
+ * far as they go, 4 KiB pages for the rest. Both share the time budget, so that a
+ * move is never longer than asked by more than one batch of the module.
+ *
+ * Deflating starts with 2 MiB pages, too: it is how the guest gets most back
+ * in the least time, and whole pages are what its allocator wants.
+ *
+ * The clock is read here only to split the budget and to say how long a move
+ * took; nothing is decided by it. Leaves out: retries, leases, logging.
+ */
+#include "act/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include "basic/cleanup.h"
+#include "uballoon.h"
+
+#define PAGE_BYTES UBALLOON_PAGE_SIZE
+
+struct device {
+	struct transport transport;
+	int fd;
+	uint64_t capabilities;
+	uint64_t ram_pages;
+};
+
+static struct device *device_of(struct transport *t)
+{
+	return (struct device *)t;
+}
+
+static int device_call(const struct device *d, unsigned long request, void *arg)
+{
+	if (ioctl(d->fd, request, arg) >= 0)
+		return 0;
+	/* A driver that is going away may answer with either. */
+	return errno == ENXIO ? -ENODEV : -errno;
+}
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static int get_info(const struct device *d, struct uballoon_info *ret)
+{
+	struct uballoon_info info = {.size = sizeof(info)};
+	int r;
+
+	r = device_call(d, UBALLOON_IOC_GET_INFO, &info);
+	if (r == -ENOTTY || r == -EINVAL)
+		return -EPROTONOSUPPORT;
+	if (r < 0)
+		return r;
+	if (info.abi_version != UBALLOON_ABI_VERSION)
+		return -EPROTONOSUPPORT;
+	*ret = info;
+	return 0;
+}
+
+static int device_info(struct transport *t, struct transport_info *ret)
+{
+	struct uballoon_info info;
+	int r;
+
+	r = get_info(device_of(t), &info);
+	if (r < 0)
+		return r;
+	*ret = (struct transport_info){
+		.capabilities = info.capabilities,
+		.ram = info.ram_pages * PAGE_BYTES,
+		.floor = info.floor_pages * PAGE_BYTES,
+	};
+	memcpy(ret->host, info.host, sizeof(ret->host));
+	ret->host[sizeof(ret->host) - 1] = '\0';
+	return 0;
+}
+
+static int device_state(struct transport *t, struct sample_balloon *ret)
+{
+	struct uballoon_state state = {.size = sizeof(state)};
+	const struct device *d = device_of(t);
+	int r;
+
+	r = device_call(d, UBALLOON_IOC_GET_STATE, &state);
+	if (r < 0)
+		return r;
+	ret->valid = true;
+	ret->host_target_valid = state.flags & UBALLOON_STATE_HOST_TARGET;
+	ret->may_exceed_host = d->capabilities & UBALLOON_CAP_GUEST_DRIVEN;
+	ret->may_undercut_host = d->capabilities & UBALLOON_CAP_DEFLATE_ON_OOM;
+	ret->draining = state.flags & UBALLOON_STATE_DRAINING;
+	ret->size = (state.size_4k_pages + state.size_2m_pages) * PAGE_BYTES;
+	ret->host_target = state.host_target_pages * PAGE_BYTES;
+	ret->limit = state.limit_pages * PAGE_BYTES;
+	ret->holdoff_us = (uint64_t)state.holdoff_left_ms * 1000;
+	ret->relief_events = state.counters.oom_events + state.counters.shrink_events +
+			     state.counters.lease_events;
+	return 0;
+}
+
+static int device_set_target(struct transport *t, uint64_t ceiling, uint64_t floor,
+			     uint64_t lease_us)
+{
+	struct device *d = device_of(t);
+	struct uballoon_target target = {
+		.size = sizeof(target),
+		/* Rounded up: 0 means that there is no lease at all. */
+		.lease_ms = (uint32_t)((lease_us + 999) / 1000),
+		.ceiling_pages = ceiling / PAGE_BYTES,
+		.floor_pages = floor / PAGE_BYTES,
+	};
+
+	if (target.ceiling_pages > d->ram_pages)
+		target.ceiling_pages = d->ram_pages;
+	if (target.floor_pages > target.ceiling_pages)
+		target.floor_pages = target.ceiling_pages;
+	return device_call(d, UBALLOON_IOC_SET_TARGET, &target);
+}
+
+/* One call. pages must be over 0 and a multiple of the page size. */
+static int move_order(const struct device *d, bool inflate, uint32_t order, uint64_t pages,
+		      bool may_reclaim, uint64_t budget_us, struct uballoon_move *ret)
+{
+	uint64_t budget_ms = budget_us / 1000;
+
+	*ret = (struct uballoon_move){
+		.size = sizeof(*ret),
+		.page_order = order,
+		.budget_ms = budget_ms < 1		       ? 1
+			     : budget_ms > UBALLOON_MAX_BUDGET_MS ? UBALLOON_MAX_BUDGET_MS
+							       : (uint32_t)budget_ms,
+		.pages = pages,
+	};
+	if (inflate)
+		ret->flags = may_reclaim ? UBALLOON_MOVE_CANSLEEP : UBALLOON_MOVE_NOSLEEP;
+	return device_call(d, inflate ? UBALLOON_IOC_LOCK : UBALLOON_IOC_UNLOCK, ret);
+}
+
+/* Is it worth asking for small pages after the large ones ended like this? */
+static bool try_small_after(uint32_t stop)
+{
+	switch ((enum uballoon_stop)stop) {
+	case UBALLOON_STOP_NONE:
+	case UBALLOON_STOP_DONE:	/* the rest is less than a large page */
+	case UBALLOON_STOP_TARGET:	/* the same, seen by the module */
+	case UBALLOON_STOP_NOMEM:	/* no large page is free */
+	case UBALLOON_STOP_REFUSED:	/* a host that refuses a large page may take it in parts */
+		return true;
+	case UBALLOON_STOP_FLOOR:
+	case UBALLOON_STOP_NOT_NEEDED:
+	case UBALLOON_STOP_RESET:
+	case UBALLOON_STOP_BUDGET:
+	case UBALLOON_STOP_INTERRUPTED:
+		return false;
+	}
+	return false;
+}
+
+static int device_move(struct transport *t, int64_t step, bool may_reclaim, uint64_t budget_us,
+		       struct transport_result *ret)
+{
+	const struct device *d = device_of(t);
+	bool inflate = step > 0;
+	uint64_t pages = (inflate ? (uint64_t)step : 0 - (uint64_t)step) / PAGE_BYTES;
+	uint64_t large, done = 0, start = monotonic_us(), used;
+	struct transport_result result = {.stop = UBALLOON_STOP_DONE};
+	struct uballoon_move move;
+	int r;
+
+	if (pages > d->ram_pages)
+		pages = d->ram_pages;
+
+	large = d->capabilities & UBALLOON_CAP_2M ? pages - pages % UBALLOON_PAGES_PER_2M : 0;
+	if (large > 0) {
+		r = move_order(d, inflate, UBALLOON_ORDER_2M, large, may_reclaim, budget_us, &move);
+		if (r < 0)
+			return r;
+		done += move.done_pages;
+		result.refused += move.refused_pages * PAGE_BYTES;
+		result.stop = move.stop;
+	}
+
+	used = monotonic_us() - start;
+	if (pages > done && used < budget_us && try_small_after(result.stop)) {
+		r = move_order(d, inflate, UBALLOON_ORDER_4K, pages - done, may_reclaim,
+			       budget_us - used, &move);
+		/* What the first call moved is moved; the next move will meet the error again. */
+		if (r < 0 && done == 0)
+			return r;
+		if (r >= 0) {
+			done += move.done_pages;
+			result.refused += move.refused_pages * PAGE_BYTES;
+			result.stop = move.stop;
+		}
+	} else if (pages > done && try_small_after(result.stop)) {
+		result.stop = UBALLOON_STOP_BUDGET;
+	}
+
+	result.moved = (int64_t)(done * PAGE_BYTES) * (inflate ? 1 : -1);
+	result.took_us = monotonic_us() - start;
+	*ret = result;
+	return 0;
+}
+
+static int device_keepalive(struct transport *t)
+{
+	return device_call(device_of(t), UBALLOON_IOC_KEEPALIVE, NULL);
+}
+
+static int device_pop(struct transport *t)
+{
+	struct uballoon_pop pop = {.size = sizeof(pop)};
+
+	return device_call(device_of(t), UBALLOON_IOC_POP, &pop);
+}
+
+static int device_fd(struct transport *t)
+{
+	return device_of(t)->fd;
+}
+
+static void device_free(struct transport *t)
+{
+	struct device *d = device_of(t);
+
+	close(d->fd);
+	free(d);
+}
+
+static const struct transport_ops device_ops = {
+	.info = device_info,
+	.state = device_state,
+	.set_target = device_set_target,
+	.move = device_move,
+	.keepalive = device_keepalive,
+	.pop = device_pop,
+	.fd = device_fd,
+	.free = device_free,
+};
+
+int device_open(const char *node, bool read_only, struct transport **ret)
+{
+	_cleanup_free_ struct device *d = NULL;
+	struct uballoon_info info;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	fd = open(node, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENXIO ? -ENODEV :
+		       errno == EPERM			 ? -EACCES :
+							   -errno;
+
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->transport.ops = &device_ops;
+	d->fd = fd;
+	r = get_info(d, &info);
+	if (r < 0)
+		return r;
+	d->capabilities = info.capabilities;
+	d->ram_pages = info.ram_pages;
+	steal_fd(&fd);
+	*ret = &steal_pointer(d)->transport;
+	return 0;
+}

@@ -1,0 +1,687 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * config.c - balloond.conf: reading, checking, and what a share of RAM is worth
+ *
+ * The only user of libconfig. libconfig parses; config-keys.c says what a key may be; this
+ * file walks the tree and collects every error, so that a file with five
+ * mistakes takes one run to put right and not five.
+ *
+ * What libconfig lets pass is refused before it sees the text: a comment that
+ * is never closed (it would swallow the rest of the file without a word), NUL bytes (its
+ * parser ends there), and @include (it would read relative to the working
+ * directory of whoever asks, and give errors without the file's name).
+ *
+ * Leaves out: drop-in directories, environment variables, writing.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libconfig.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "basic/cleanup.h"
+#include "basic/units.h"
+
+/* Ten times the commented default file; anything larger is some other file. */
+#define FILE_BYTES_MAX (64 * 1024)
+/* More keys than the table will ever have. */
+#define KEYS_MAX 64
+/* Longest value that is quoted in an error; the rest is cut. */
+#define QUOTE_MAX 40
+
+DEFINE_CLEANUP(config_t *, config_destroy)
+
+struct reader {
+	const char *path;
+	struct config config;
+	struct config_errors *errors;
+	bool no_memory;
+	/* Where key i of the table stood; 0 = not in the file. */
+	unsigned line[KEYS_MAX];
+};
+
+/* line 0: the file as a whole. key may be NULL. */
+__attribute__((format(printf, 4, 5)))
+static void complain(struct reader *rd, unsigned line, const char *key, const char *format, ...)
+{
+	_cleanup_free_ char *reason = NULL, *text = NULL;
+	char number[16] = "";
+	char **lines;
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vasprintf(&reason, format, ap);
+	va_end(ap);
+	if (n < 0) {
+		reason = NULL;
+		goto no_memory;
+	}
+
+	if (line > 0)
+		snprintf(number, sizeof(number), ":%u", line);
+	if (asprintf(&text, "%s%s: %s%s%s", rd->path, number, key ?: "", key ? ": " : "",
+		     reason) < 0) {
+		text = NULL;
+		goto no_memory;
+	}
+	lines = reallocarray(rd->errors->lines, rd->errors->n + 1, sizeof(*lines));
+	if (!lines)
+		goto no_memory;
+	rd->errors->lines = lines;
+	lines[rd->errors->n++] = steal_pointer(text);
+	return;
+
+no_memory:
+	rd->no_memory = true;
+}
+
+/* A value from the file for an error line: quoted, cut, nothing unprintable. */
+static const char *quote(const char *value, char buf[static QUOTE_MAX + 8])
+{
+	size_t n = 0;
+
+	buf[n++] = '"';
+	for (; *value && n <= QUOTE_MAX; value++)
+		buf[n++] = (unsigned char)*value < ' ' || *value == 127 ? '?' : *value;
+	snprintf(buf + n, 8, "%s\"", *value ? "..." : "");
+	return buf;
+}
+
+static void set_u64(struct config *c, const struct config_key *key, uint64_t v)
+{
+	memcpy((char *)c + key->offset, &v, sizeof(v));
+}
+
+static uint64_t get_u64(const struct config *c, const struct config_key *key)
+{
+	uint64_t v;
+
+	memcpy(&v, (const char *)c + key->offset, sizeof(v));
+	return v;
+}
+
+static void set_u32(struct config *c, const struct config_key *key, uint32_t v)
+{
+	memcpy((char *)c + key->offset, &v, sizeof(v));
+}
+
+static uint32_t get_u32(const struct config *c, const struct config_key *key)
+{
+	uint32_t v;
+
+	memcpy(&v, (const char *)c + key->offset, sizeof(v));
+	return v;
+}
+
+static struct config_trigger get_trigger(const struct config *c, const struct config_key *key)
+{
+	struct config_trigger v;
+
+	memcpy(&v, (const char *)c + key->offset, sizeof(v));
+	return v;
+}
+
+/* v in the unit of a key of this type. */
+static const char *format_amount(enum config_type type, uint64_t v, char *buf, size_t n)
+{
+	size_t len;
+
+	switch (type) {
+	case CONFIG_SIZE:
+		return units_format_size(buf, n, v);
+	case CONFIG_RATE:
+		units_format_size(buf, n, v);
+		len = strlen(buf);
+		snprintf(buf + len, n - len, "/s");
+		return buf;
+	case CONFIG_TIME:
+	case CONFIG_TRIGGER:
+		return units_format_time(buf, n, v);
+	case CONFIG_PERMILLE:
+		if (v % 10)
+			snprintf(buf, n, "%" PRIu64 ".%" PRIu64 "%%", v / 10, v % 10);
+		else
+			snprintf(buf, n, "%" PRIu64 "%%", v / 10);
+		return buf;
+	case CONFIG_ENUM:
+		break;
+	}
+	snprintf(buf, n, "%" PRIu64, v);
+	return buf;
+}
+
+const char *config_format(const struct config *c, const struct config_key *key, char *buf, size_t n)
+{
+	char stall[UNITS_MAX], window[UNITS_MAX];
+	struct config_trigger trigger;
+	uint64_t v = 0;
+	uint32_t ppm;
+
+	switch (key->type) {
+	case CONFIG_ENUM:
+		snprintf(buf, n, "%s", key->enum_name((int)get_u32(c, key)) ?: "?");
+		return buf;
+	case CONFIG_TRIGGER:
+		trigger = get_trigger(c, key);
+		if (trigger.stall_us == 0)
+			snprintf(buf, n, "%s", key->word);
+		else
+			snprintf(buf, n, "%s/%s",
+				 units_format_time(stall, sizeof(stall), trigger.stall_us),
+				 units_format_time(window, sizeof(window), trigger.window_us));
+		return buf;
+	case CONFIG_PERMILLE:
+		v = get_u32(c, key);
+		break;
+	case CONFIG_SIZE:
+		ppm = key->size_key >= 0 ? c->ram_ppm[key->size_key] : 0;
+		if (ppm > 0) {
+			/* At most four digits behind the point, without trailing zeros. */
+			snprintf(buf, n, "%g%%", ppm / 10000.0);
+			return buf;
+		}
+		v = get_u64(c, key);
+		break;
+	case CONFIG_RATE:
+	case CONFIG_TIME:
+		v = get_u64(c, key);
+		break;
+	}
+
+	if (key->word && v == key->word_value) {
+		snprintf(buf, n, "%s", key->word);
+		return buf;
+	}
+	return format_amount(key->type, v, buf, n);
+}
+
+/* True if v is in the range of key; else an error has been added. */
+static bool check_range(struct reader *rd, const struct config_key *key, unsigned line, uint64_t v,
+			const char *what)
+{
+	char low[UNITS_MAX], high[UNITS_MAX];
+
+	if (v >= key->min && v <= key->max)
+		return true;
+	complain(rd, line, key->name, "%sis out of range: at least %s, at most %s%s%s%s", what,
+		 format_amount(key->type, key->min, low, sizeof(low)),
+		 format_amount(key->type, key->max, high, sizeof(high)), key->word ? ", or \"" : "",
+		 key->word ?: "", key->word ? "\"" : "");
+	return false;
+}
+
+static void read_enum(struct reader *rd, const struct config_key *key, unsigned line,
+		      const char *value)
+{
+	char names[128] = "", quoted[QUOTE_MAX + 8];
+	const char *name;
+
+	for (int i = key->enum_first; (name = key->enum_name(i)); i++) {
+		size_t n = strlen(names);
+
+		if (strcmp(name, value) == 0) {
+			set_u32(&rd->config, key, (uint32_t)i);
+			return;
+		}
+		snprintf(names + n, sizeof(names) - n, "%s%s", n > 0 ? ", " : "", name);
+	}
+	complain(rd, line, key->name, "is none of %s: %s", names, quote(value, quoted));
+}
+
+static void read_size(struct reader *rd, const struct config_key *key, unsigned line,
+		      const char *value)
+{
+	bool percent = key->size_key >= 0 && strchr(value, '%');
+	char quoted[QUOTE_MAX + 8];
+	const char *why = "";
+	uint64_t v;
+
+	if (units_parse_size(value, percent ? 1000000 : 0, &v, &why) < 0) {
+		complain(rd, line, key->name, "%s: %s", why, quote(value, quoted));
+		return;
+	}
+	if (percent) {
+		if (v == 0) {
+			complain(rd, line, key->name, "must be more than 0%%");
+			return;
+		}
+		rd->config.ram_ppm[key->size_key] = (uint32_t)v;
+		return;
+	}
+	if (!check_range(rd, key, line, v, ""))
+		return;
+	if (key->size_key >= 0)
+		rd->config.ram_ppm[key->size_key] = 0;
+	set_u64(&rd->config, key, v);
+}
+
+static void read_trigger(struct reader *rd, const struct config_key *key, unsigned line,
+			 const char *value)
+{
+	const char *slash = strchr(value, '/'), *why = "";
+	_cleanup_free_ char *stall = NULL;
+	char quoted[QUOTE_MAX + 8];
+	struct config_trigger t;
+
+	if (!slash) {
+		complain(rd, line, key->name, "is not STALL/WINDOW, e.g. \"70ms/1s\", or \"off\": %s",
+			 quote(value, quoted));
+		return;
+	}
+	stall = strndup(value, (size_t)(slash - value));
+	if (!stall) {
+		rd->no_memory = true;
+		return;
+	}
+	if (units_parse_time(stall, &t.stall_us, &why) < 0) {
+		complain(rd, line, key->name, "the stall %s: %s", why, quote(value, quoted));
+		return;
+	}
+	if (units_parse_time(slash + 1, &t.window_us, &why) < 0) {
+		complain(rd, line, key->name, "the window %s: %s", why, quote(value, quoted));
+		return;
+	}
+	if (!check_range(rd, key, line, t.window_us, "the window "))
+		return;
+	if (t.stall_us == 0 || t.stall_us > t.window_us) {
+		complain(rd, line, key->name,
+			 "the stall must be over 0 and at most the window: %s", quote(value, quoted));
+		return;
+	}
+	memcpy((char *)&rd->config + key->offset, &t, sizeof(t));
+}
+
+/* The word that stands for a value outside of the range. */
+static void set_word(struct reader *rd, const struct config_key *key)
+{
+	if (key->type == CONFIG_TRIGGER) {
+		memset((char *)&rd->config + key->offset, 0, sizeof(struct config_trigger));
+		return;
+	}
+	if (key->size_key >= 0)
+		rd->config.ram_ppm[key->size_key] = 0;
+	set_u64(&rd->config, key, key->word_value);
+}
+
+static void read_value(struct reader *rd, const struct config_key *key, unsigned line,
+		       const char *value)
+{
+	char quoted[QUOTE_MAX + 8];
+	const char *why = "";
+	uint32_t permille;
+	uint64_t v;
+	int r;
+
+	if (key->word && strcmp(key->word, value) == 0) {
+		set_word(rd, key);
+		return;
+	}
+
+	switch (key->type) {
+	case CONFIG_ENUM:
+		read_enum(rd, key, line, value);
+		return;
+	case CONFIG_SIZE:
+		read_size(rd, key, line, value);
+		return;
+	case CONFIG_TRIGGER:
+		read_trigger(rd, key, line, value);
+		return;
+	case CONFIG_PERMILLE:
+		if (units_parse_permille(value, &permille, &why) < 0)
+			complain(rd, line, key->name, "%s: %s", why, quote(value, quoted));
+		else if (check_range(rd, key, line, permille, ""))
+			set_u32(&rd->config, key, permille);
+		return;
+	case CONFIG_RATE:
+	case CONFIG_TIME:
+		r = key->type == CONFIG_RATE ? units_parse_rate(value, &v, &why)
+					     : units_parse_time(value, &v, &why);
+		if (r < 0)
+			complain(rd, line, key->name, "%s: %s", why, quote(value, quoted));
+		/* "0" is the usual way to write "off" and "unlimited". */
+		else if ((key->word && v == 0 && key->word_value == 0) ||
+			 check_range(rd, key, line, v, ""))
+			set_u64(&rd->config, key, v);
+		return;
+	}
+}
+
+static const char *example(const struct config_key *key)
+{
+	switch (key->type) {
+	case CONFIG_ENUM:
+		return "\"NAME\"";
+	case CONFIG_SIZE:
+		return "\"512M\" or \"2GiB\"";
+	case CONFIG_RATE:
+		return "\"500MiB/s\"";
+	case CONFIG_TIME:
+		return "\"500ms\", \"30s\" or \"10min\"";
+	case CONFIG_PERMILLE:
+		return "\"1%\" or \"0.1%\"";
+	case CONFIG_TRIGGER:
+		return "\"70ms/1s\"";
+	}
+	return "";
+}
+
+/* Is there a key "PREFIX.*"? */
+static bool is_group(const char *prefix)
+{
+	size_t n_keys, len = strlen(prefix);
+	const struct config_key *keys = config_keys(&n_keys);
+
+	for (size_t i = 0; i < n_keys; i++)
+		if (strncmp(keys[i].name, prefix, len) == 0 && keys[i].name[len] == '.')
+			return true;
+	return false;
+}
+
+static void unknown_key(struct reader *rd, const char *name, unsigned line)
+{
+	const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+	size_t n_keys;
+	const struct config_key *keys = config_keys(&n_keys);
+
+	for (size_t i = 0; i < n_keys; i++) {
+		const char *key_dot = strrchr(keys[i].name, '.');
+
+		if (strcmp(last, key_dot ? key_dot + 1 : keys[i].name) != 0)
+			continue;
+		complain(rd, line, name, "unknown key; did you mean %s?", keys[i].name);
+		return;
+	}
+	complain(rd, line, name, "unknown key");
+}
+
+static void read_setting(struct reader *rd, const config_setting_t *setting, const char *name)
+{
+	unsigned line = config_setting_source_line(setting);
+	size_t n_keys;
+	const struct config_key *keys = config_keys(&n_keys);
+
+	if (is_group(name)) {
+		complain(rd, line, name, "is a group; write %s: { ... }", name);
+		return;
+	}
+	for (size_t i = 0; i < n_keys; i++) {
+		if (strcmp(keys[i].name, name) != 0)
+			continue;
+		rd->line[i] = line;
+		if (config_setting_type(setting) != CONFIG_TYPE_STRING)
+			complain(rd, line, name, "must be a string%s, e.g. %s",
+				 config_setting_is_number(setting) ? " with a unit" : "",
+				 example(&keys[i]));
+		else
+			read_value(rd, &keys[i], line, config_setting_get_string(setting));
+		return;
+	}
+	unknown_key(rd, name, line);
+}
+
+static void read_group(struct reader *rd, const config_setting_t *group, const char *prefix)
+{
+	for (int i = 0; i < config_setting_length(group); i++) {
+		const config_setting_t *s = config_setting_get_elem(group, (unsigned)i);
+		char name[128];
+
+		snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "",
+			 config_setting_name(s));
+		if (config_setting_is_group(s) && *prefix == '\0' && is_group(name))
+			read_group(rd, s, name);
+		else
+			read_setting(rd, s, name);
+	}
+}
+
+/* The line of the later one of two keys, since that is the one which made them disagree. */
+static unsigned later_line(const struct reader *rd, size_t a, size_t b)
+{
+	return rd->line[a] > rd->line[b] ? rd->line[a] : rd->line[b];
+}
+
+/* Pairs of which the first must not be over the second. Compared as far as they can be without RAM. */
+static void check_pairs(struct reader *rd)
+{
+	static const char *const pairs[][2] = {
+		{"interval", "idle_interval"},
+		{"adaptive.headroom_min", "adaptive.headroom_max"},
+		{"adaptive.probe_pressure", "adaptive.pressure"},
+		{"tail.emergency_hold_off", "tail.emergency_hold_off_max"},
+	};
+	size_t n_keys;
+	const struct config_key *keys = config_keys(&n_keys);
+
+	for (size_t p = 0; p < sizeof(pairs) / sizeof(pairs[0]); p++) {
+		size_t at[2] = {0, 0};
+		uint64_t v[2];
+		uint32_t ppm[2] = {0, 0};
+		char low[UNITS_MAX], high[UNITS_MAX];
+
+		for (unsigned side = 0; side < 2; side++) {
+			while (strcmp(keys[at[side]].name, pairs[p][side]) != 0)
+				at[side]++;
+			const struct config_key *key = &keys[at[side]];
+
+			v[side] = key->type == CONFIG_PERMILLE ? get_u32(&rd->config, key)
+							       : get_u64(&rd->config, key);
+			if (key->size_key >= 0)
+				ppm[side] = rd->config.ram_ppm[key->size_key];
+		}
+
+		/* A share and a size, or a size and "auto", meet only in config_resolve(). */
+		if ((ppm[0] > 0) != (ppm[1] > 0))
+			continue;
+		if (ppm[0] > 0 ? ppm[0] <= ppm[1] : v[0] <= v[1])
+			continue;
+		if (ppm[0] == 0 && keys[at[1]].word && v[1] == keys[at[1]].word_value)
+			continue;
+		complain(rd, later_line(rd, at[0], at[1]), keys[at[0]].name,
+			 "is more than %s (%s > %s)", keys[at[1]].name,
+			 config_format(&rd->config, &keys[at[0]], low, sizeof(low)),
+			 config_format(&rd->config, &keys[at[1]], high, sizeof(high)));
+	}
+}
+
+/* What libconfig would let pass; see the head of this file. Returns false after a complaint. */
+static bool check_text(struct reader *rd, const char *text, size_t n)
+{
+	enum { CODE, STRING, LINE_COMMENT, COMMENT } state = CODE;
+	unsigned line = 1, opened = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char c = text[i], next = i + 1 < n ? text[i + 1] : '\0';
+
+		if (c == '\0') {
+			complain(rd, line, NULL, "NUL byte; this is not a text file");
+			return false;
+		}
+		if (c == '\n')
+			line++;
+
+		switch (state) {
+		case CODE:
+			if (c == '"') {
+				state = STRING;
+				opened = line;
+			} else if (c == '#' || (c == '/' && next == '/')) {
+				state = LINE_COMMENT;
+			} else if (c == '/' && next == '*') {
+				state = COMMENT;
+				opened = line;
+				i++;
+			} else if (c == '@') {
+				complain(rd, line, NULL, "@include is not supported; write all keys "
+							 "into one file");
+				return false;
+			}
+			break;
+		case STRING:
+			if (c == '\\' && next != '\0' && next != '\n')
+				i++;
+			else if (c == '"')
+				state = CODE;
+			break;
+		case LINE_COMMENT:
+			if (c == '\n')
+				state = CODE;
+			break;
+		case COMMENT:
+			if (c == '*' && next == '/') {
+				state = CODE;
+				i++;
+			}
+			break;
+		}
+	}
+
+	if (state == STRING || state == COMMENT) {
+		complain(rd, opened, NULL, "%s that starts here is never closed",
+			 state == STRING ? "the string" : "the comment");
+		return false;
+	}
+	return true;
+}
+
+/* Returns 1 and the NUL-terminated text, 0 if there is no such file, or an error after a complaint. */
+static int read_file(struct reader *rd, char **ret_text, size_t *ret_n)
+{
+	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *text = NULL;
+	struct stat st;
+	size_t n = 0;
+
+	/* Not blocking: a FIFO without a writer would stop the daemon before it starts. */
+	fd = open(rd->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0) {
+		int r = -errno;
+
+		if (r == -ENOENT)
+			return 0;
+		complain(rd, 0, NULL, "cannot be opened: %s", strerror(-r));
+		return r;
+	}
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode)) {
+		complain(rd, 0, NULL, "is %s, not a file",
+			 S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
+		return -EINVAL;
+	}
+
+	text = malloc(FILE_BYTES_MAX + 1);
+	if (!text)
+		return -ENOMEM;
+	while (n <= FILE_BYTES_MAX) {
+		ssize_t got = read(fd, text + n, FILE_BYTES_MAX + 1 - n);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			int r = -errno;
+
+			complain(rd, 0, NULL, "cannot be read: %s", strerror(-r));
+			return r;
+		}
+		if (got == 0)
+			break;
+		n += (size_t)got;
+	}
+	if (n > FILE_BYTES_MAX) {
+		complain(rd, 0, NULL, "is larger than 64 KiB; this is not a balloond.conf");
+		return -EINVAL;
+	}
+	text[n] = '\0';
+	*ret_text = steal_pointer(text);
+	*ret_n = n;
+	return 1;
+}
+
+int config_load(const char *path, struct config *ret, struct config_errors *errors)
+{
+	_cleanup_(config_destroyp) config_t *tree = NULL;
+	struct reader rd = {.path = path, .errors = errors};
+	_cleanup_free_ char *text = NULL;
+	config_t storage;
+	size_t n;
+	int r;
+
+	*errors = (struct config_errors){};
+	config_default(&rd.config);
+
+	r = read_file(&rd, &text, &n);
+	if (r < 0)
+		goto finish;
+	if (r == 0) {
+		*ret = rd.config;
+		return 0;
+	}
+
+	if (check_text(&rd, text, n)) {
+		config_init(&storage);
+		tree = &storage;
+		if (!config_read_string(tree, text)) {
+			const char *why = config_error_text(tree);
+
+			complain(&rd, (unsigned)config_error_line(tree), NULL,
+				 "%s; a key is written as NAME = \"VALUE\";", why ?: "syntax error");
+		} else {
+			read_group(&rd, config_root_setting(tree), "");
+			check_pairs(&rd);
+		}
+	}
+	r = errors->n > 0 ? -EINVAL : 1;
+
+finish:
+	if (rd.no_memory)
+		r = -ENOMEM;
+	if (r < 0 && errors->n == 0)
+		complain(&rd, 0, NULL, "%s", strerror(-r));
+	if (r < 0)
+		return r;
+	*ret = rd.config;
+	return 1;
+}
+
+void config_errors_done(struct config_errors *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		free(e->lines[i]);
+	free(e->lines);
+	*e = (struct config_errors){};
+}
+
+void config_resolve(const struct config *c, uint64_t ram, struct policy_config *ret)
+{
+	struct policy_config p = c->policy;
+	size_t n_keys;
+	const struct config_key *keys = config_keys(&n_keys);
+
+	for (size_t i = 0; i < n_keys; i++) {
+		uint32_t ppm = keys[i].size_key >= 0 ? c->ram_ppm[keys[i].size_key] : 0;
+		uint64_t v;
+
+		if (ppm == 0)
+			continue;
+		/* 4 KiB at least: 0 means something else in most of these fields. */
+		v = (uint64_t)((unsigned __int128)ram * ppm / 1000000) & ~4095ULL;
+		if (v == 0)
+			v = 4096;
+		/* All size keys live in the policy's part, which is the first member. */
+		memcpy((char *)&p + keys[i].offset, &v, sizeof(v));
+	}
+	if (p.headroom_min > 0 && p.headroom_max > 0 && p.headroom_max < p.headroom_min)
+		p.headroom_max = p.headroom_min;
+	*ret = p;
+}
+
+_Static_assert(offsetof(struct config, policy) == 0, "config_resolve() relies on it");

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ctl-bus.c - talk to balloond (sd-bus, the client's side)
+ *
+ * A thin synchronous client. Its one piece of judgement is say(): which exit
+ * status and which advice a D-Bus error deserves. Names and types are those of
+ * org.balloond1.Manager, balloond(8).
+ *
+ * Leaves out formatting (the verbs) and what the numbers mean.
+ */
+#include "ctl/ctl-bus.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#define BUS_NAME	"org.balloond1"
+#define OBJECT_PATH	"/org/balloond1"
+#define INTERFACE	"org.balloond1.Manager"
+
+static const char no_memory[] = "out of memory";
+
+__attribute__((format(printf, 3, 4)))
+static enum ctl_exit why(struct ctl_bus *b, enum ctl_exit code, const char *format, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	free(b->why);
+	b->why = text;
+	return code;
+}
+
+const char *ctl_bus_why(const struct ctl_bus *b)
+{
+	return b->why ?: no_memory;
+}
+
+/* @r and @e as sd_bus_call() left them; @e may be unset. */
+static enum ctl_exit say(struct ctl_bus *b, int r, const sd_bus_error *e)
+{
+	const char *text = e->message ?: strerror(-r);
+
+	b->refusal = CTL_REFUSAL_NONE;
+	if (r == -ETIMEDOUT)
+		return why(b, CTL_FAILED, "balloond does not answer; "
+			   "see journalctl -u balloond, or restart it with systemctl restart balloond");
+	if (sd_bus_error_has_names(e, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+		return why(b, CTL_NO_DAEMON, "balloond is not running; "
+			   "start it with systemctl start balloond");
+	if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
+		return why(b, CTL_NO_DAEMON, "balloond ended before it answered; "
+			   "see journalctl -u balloond for the reason");
+	if (sd_bus_error_has_names(e, SD_BUS_ERROR_ACCESS_DENIED,
+				   SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
+		return why(b, CTL_DENIED, "only root may change what balloond does; "
+			   "try again with sudo");
+	if (sd_bus_error_has_name(e, "org.balloond1.Error.BelowFloor")) {
+		b->refusal = CTL_REFUSAL_FLOOR;
+		return why(b, CTL_REFUSED, "%s", text);
+	}
+	if (sd_bus_error_has_name(e, "org.balloond1.Error.Limit")) {
+		b->refusal = CTL_REFUSAL_LIMIT;
+		return why(b, CTL_REFUSED, "%s", text);
+	}
+	if (sd_bus_error_has_name(e, "org.balloond1.Error.Config"))
+		return why(b, CTL_CONFIG, "%s", text);
+	if (sd_bus_error_has_name(e, SD_BUS_ERROR_INVALID_ARGS))
+		return why(b, CTL_USAGE, "%s", text);
+	if (sd_bus_error_has_names(e, SD_BUS_ERROR_UNKNOWN_METHOD, SD_BUS_ERROR_UNKNOWN_INTERFACE,
+				   SD_BUS_ERROR_UNKNOWN_OBJECT))
+		return why(b, CTL_FAILED, "balloond and balloonctl are of different versions (%s); "
+			   "restart the daemon with systemctl restart balloond", text);
+	if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE)
+		return why(b, CTL_NO_DAEMON, "the bus closed the connection; "
+			   "check that the D-Bus daemon is running");
+	return why(b, CTL_FAILED, "balloond could not do that: %s", text);
+}
+
+enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address)
+{
+	const char *where = address ?: "the system bus";
+	int r;
+
+	*b = (struct ctl_bus){ 0 };
+	/* sd-bus takes a word without a transport for an address that it cannot reach. */
+	if (address && !strchr(address, ':')) {
+		r = -EINVAL;
+	} else if (!address) {
+		r = sd_bus_open_system(&b->bus);
+	} else {
+		r = sd_bus_new(&b->bus);
+		if (r >= 0)
+			r = sd_bus_set_address(b->bus, address);
+		if (r >= 0)
+			r = sd_bus_set_bus_client(b->bus, true);
+		if (r >= 0)
+			r = sd_bus_start(b->bus);
+	}
+	/* The handshake happens in the first call; make it here, where its errors belong. */
+	if (r >= 0)
+		r = sd_bus_get_unique_name(b->bus, &(const char *){ NULL });
+	if (r >= 0)
+		r = sd_bus_set_method_call_timeout(b->bus, CTL_BUS_TIMEOUT_US);
+	if (r >= 0)
+		return CTL_OK;
+
+	if (r == -EINVAL && address)
+		return why(b, CTL_USAGE, "'%s' is not a D-Bus address; "
+			   "write it as unix:path=/run/dbus/system_bus_socket", address);
+	if (r == -EACCES || r == -EPERM)
+		return why(b, CTL_DENIED, "not allowed to connect to %s; try again with sudo", where);
+	if (r == -ENOMEM)
+		return why(b, CTL_FAILED, "%s", no_memory);
+	return why(b, CTL_NO_DAEMON, "cannot connect to %s (%s); check that the D-Bus daemon is running",
+		   where, strerror(-r));
+}
+
+void ctl_bus_done(struct ctl_bus *b)
+{
+	sd_bus_close_unref(b->bus);
+	free(b->why);
+	*b = (struct ctl_bus){ 0 };
+}
+
+/* The variant at the message's cursor, into the member of @prop; its type is checked by sd-bus. */
+static int read_value(sd_bus_message *m, const struct ctl_prop *prop, struct ctl_props *p)
+{
+	const char *text;
+	uint32_t u32;
+	int r;
+
+	switch (prop->type) {
+	case 's':
+		r = sd_bus_message_read(m, "v", "s", &text);
+		if (r < 0)
+			return r;
+		free(*ctl_prop_string(p, prop));
+		*ctl_prop_string(p, prop) = strdup(text);
+		return *ctl_prop_string(p, prop) ? 0 : -ENOMEM;
+	case 't':
+		return sd_bus_message_read(m, "v", "t", ctl_prop_number(p, prop));
+	case 'u':
+		r = sd_bus_message_read(m, "v", "u", &u32);
+		if (r >= 0)
+			*ctl_prop_number(p, prop) = u32;
+		return r;
+	case 'a':
+		r = sd_bus_message_enter_container(m, 'v', "as");
+		if (r < 0)
+			return r;
+		r = sd_bus_message_read_strv(m, ctl_prop_strings(p, prop));
+		if (r < 0)
+			return r;
+		return sd_bus_message_exit_container(m);
+	}
+	return -EINVAL;
+}
+
+static int read_properties(sd_bus_message *m, struct ctl_props *p)
+{
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	if (r < 0)
+		return r;
+	while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		const struct ctl_prop *prop;
+		const char *name;
+
+		r = sd_bus_message_read(m, "s", &name);
+		if (r < 0)
+			return r;
+		prop = ctl_prop_find(name);
+		r = prop ? read_value(m, prop, p) : sd_bus_message_skip(m, "v");
+		if (r < 0)
+			return r;
+		r = sd_bus_message_exit_container(m);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+enum ctl_exit ctl_bus_read(struct ctl_bus *b, struct ctl_props *ret)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	enum ctl_exit code = CTL_OK;
+	struct ctl_props p;
+	int r;
+
+	ctl_props_init(&p);
+	r = sd_bus_call_method(b->bus, BUS_NAME, OBJECT_PATH, "org.freedesktop.DBus.Properties",
+			       "GetAll", &error, &reply, "s", INTERFACE);
+	if (r < 0) {
+		code = say(b, r, &error);
+		goto out;
+	}
+	r = read_properties(reply, &p);
+	if (r < 0) {
+		code = why(b, CTL_FAILED, "balloond's answer cannot be read (%s); are balloond "
+			   "and balloonctl of the same version?", strerror(-r));
+		goto out;
+	}
+	ctl_props_done(ret);
+	*ret = p;
+	ctl_props_init(&p);
+out:
+	ctl_props_done(&p);
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&error);
+	return code;
+}
+
+/* A method without a reply. */
+static enum ctl_exit call(struct ctl_bus *b, const char *method, const char *types, ...)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	enum ctl_exit code = CTL_OK;
+	va_list ap;
+	int r;
+
+	va_start(ap, types);
+	r = sd_bus_call_methodv(b->bus, BUS_NAME, OBJECT_PATH, INTERFACE, method, &error, NULL,
+				types, ap);
+	va_end(ap);
+	if (r < 0)
+		code = say(b, r, &error);
+	sd_bus_error_free(&error);
+	return code;
+}
+
+enum ctl_exit ctl_bus_set_target(struct ctl_bus *b, uint64_t balloon)
+{
+	return call(b, "SetTarget", "t", balloon);
+}
+
+enum ctl_exit ctl_bus_set_mode(struct ctl_bus *b, const char *mode)
+{
+	return call(b, "SetMode", "s", mode);
+}
+
+enum ctl_exit ctl_bus_reload(struct ctl_bus *b)
+{
+	return call(b, "Reload", NULL);
+}
+
+static int on_change(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct ctl_bus *b = userdata;
+
+	(void)m;
+	(void)error;
+	b->changed = true;
+	return 0;
+}
+
+enum ctl_exit ctl_bus_subscribe(struct ctl_bus *b)
+{
+	int r;
+
+	r = sd_bus_match_signal(b->bus, NULL, BUS_NAME, OBJECT_PATH,
+				"org.freedesktop.DBus.Properties", "PropertiesChanged", on_change, b);
+	if (r >= 0)
+		r = sd_bus_add_match(b->bus, NULL,
+				     "type='signal',sender='org.freedesktop.DBus',"
+				     "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
+				     "arg0='" BUS_NAME "'", on_change, b);
+	if (r < 0)
+		return say(b, r, &SD_BUS_ERROR_NULL);
+	return CTL_OK;
+}
+
+enum ctl_exit ctl_bus_wait(struct ctl_bus *b, uint64_t timeout_us)
+{
+	int r;
+
+	b->changed = false;
+	do {
+		r = sd_bus_process(b->bus, NULL);
+		if (r < 0)
+			return say(b, r, &SD_BUS_ERROR_NULL);
+	} while (r > 0);
+	if (b->changed)
+		return CTL_OK;
+
+	r = sd_bus_wait(b->bus, timeout_us);
+	if (r < 0 && r != -EINTR)
+		return say(b, r, &SD_BUS_ERROR_NULL);
+	/* What has arrived is taken up by the next call; a caller reads the state anew anyway. */
+	return CTL_OK;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ctl-bus.h - talk to balloond
+ *
+ * Each function returns CTL_OK, or the exit status that the failure deserves;
+ * ctl_bus_why() is then one sentence that says what to do about it. Every call
+ * is bounded: a daemon that does not answer within CTL_BUS_TIMEOUT_US is an
+ * error, not a wait.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ctl/ctl-props.h"
+#include "ctl/ctl.h"
+
+/* Long enough for a daemon on a machine that thrashes, short enough for a person: 10 s. */
+#define CTL_BUS_TIMEOUT_US (10 * 1000000ULL)
+
+/* Which of the two refusals CTL_REFUSED is, for callers that can say more. */
+enum ctl_refusal {
+	CTL_REFUSAL_NONE,
+	CTL_REFUSAL_FLOOR,
+	CTL_REFUSAL_LIMIT,
+};
+
+struct sd_bus;
+
+struct ctl_bus {
+	struct sd_bus *bus;
+	char *why;
+	enum ctl_refusal refusal;
+	bool changed;		/* a signal of the daemon has come since ctl_bus_wait() began */
+};
+
+/* @address NULL: the system bus. Close with ctl_bus_done(), also after a failure. */
+enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address);
+void ctl_bus_done(struct ctl_bus *b);
+
+/* Never NULL after a failure. */
+const char *ctl_bus_why(const struct ctl_bus *b);
+
+/* All properties at once. *ret must be initialised, and is replaced only on success. */
+enum ctl_exit ctl_bus_read(struct ctl_bus *b, struct ctl_props *ret);
+
+/* CTL_REFUSED: see b->refusal. */
+enum ctl_exit ctl_bus_set_target(struct ctl_bus *b, uint64_t balloon);
+enum ctl_exit ctl_bus_set_mode(struct ctl_bus *b, const char *mode);
+/* CTL_CONFIG: the file is not valid and the old configuration stays. */
+enum ctl_exit ctl_bus_reload(struct ctl_bus *b);
+
+/* Ask for the daemon's change signals; once, before the first ctl_bus_wait(). */
+enum ctl_exit ctl_bus_subscribe(struct ctl_bus *b);
+/*
+ * Sleep until a property changes, the daemon comes or goes, a signal handler
+ * runs, or @timeout_us is over, whatever is first: all of them are CTL_OK.
+ */
+enum ctl_exit ctl_bus_wait(struct ctl_bus *b, uint64_t timeout_us);

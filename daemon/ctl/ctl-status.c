@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ctl-status.c - balloonctl status
+ *
+ * For people: what is wrong first, then what the guest has, what the balloon
+ * holds, where it is going and why; a line only where there is something to
+ * say. For programs: every property as the daemon sent it, in bytes,
+ * microseconds and permille, null where there is no value.
+ *
+ * Reads, never changes; exits 0 also when the daemon reports a problem, since
+ * the question was answered (scripts read "problem" in the JSON).
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "basic/units.h"
+#include "ctl/ctl-bus.h"
+#include "ctl/ctl.h"
+#include "ctl/json.h"
+#include "ctl/term.h"
+
+enum {
+	OPT_JSON,
+};
+
+static const struct ctl_option options[] = {
+	[OPT_JSON] = { "json", NULL, "for programs: one JSON object" },
+	{ 0 },
+};
+
+static void print_json(struct ctl_props *p)
+{
+	struct json j;
+
+	json_init(&j, stdout);
+	json_object_begin(&j, NULL);
+	for (size_t i = 0; i < ctl_prop_count; i++) {
+		const struct ctl_prop *prop = &ctl_prop_table[i];
+
+		if (prop->type == 's') {
+			json_string(&j, prop->json_key, *ctl_prop_string(p, prop));
+		} else if (prop->type == 'a') {
+			json_array_begin(&j, prop->json_key);
+			for (char **s = *ctl_prop_strings(p, prop); s && *s; s++)
+				json_string(&j, NULL, *s);
+			json_array_end(&j);
+		} else if (*ctl_prop_number(p, prop) == CTL_NONE) {
+			json_null(&j, prop->json_key);
+		} else {
+			json_uint(&j, prop->json_key, *ctl_prop_number(p, prop));
+		}
+	}
+	json_object_end(&j);
+}
+
+static bool some(const char *text)
+{
+	return text && *text;
+}
+
+static bool known(uint64_t value)
+{
+	return value != CTL_NONE;
+}
+
+/* "unknown" where the daemon sent nothing; the buffer lives in the caller's full expression. */
+#define SIZE(v) (known(v) ? units_format_size((char[UNITS_MAX]){ 0 }, UNITS_MAX, (v)) : "unknown")
+#define TIME(v) units_format_time((char[UNITS_MAX]){ 0 }, UNITS_MAX, (v))
+
+#define LABEL_WIDTH 10
+
+static void label(const char *name)
+{
+	printf("%s%*s%s  ", term_style(TERM_FAINT), LABEL_WIDTH, name, term_style(TERM_PLAIN));
+}
+
+static void print_percent(uint64_t part, uint64_t whole)
+{
+	if (known(part) && known(whole) && whole > 0)
+		printf(" (%" PRIu64 "%% of RAM)", (part * 100 + whole / 2) / whole);
+}
+
+static void print_head(const struct ctl_props *p)
+{
+	printf("%sballoond %s%s", term_style(TERM_BOLD), p->version ?: "(version unknown)",
+	       term_style(TERM_PLAIN));
+	printf(", mode %s%s%s", term_style(TERM_BOLD), p->mode ?: "unknown", term_style(TERM_PLAIN));
+	if (some(p->law))
+		printf(", law %s", p->law);
+	putchar('\n');
+	if (some(p->problem))
+		printf("%s%*s  %s%s\n", term_style(TERM_BAD), LABEL_WIDTH, "Problem", p->problem,
+		       term_style(TERM_PLAIN));
+	if (some(p->config_error))
+		printf("%s%*s  %s%s\n", term_style(TERM_BAD), LABEL_WIDTH, "Config",
+		       "the last reload failed, the configuration before it is in force:",
+		       term_style(TERM_PLAIN));
+	/* One line an error; keep them under the label. */
+	for (const char *line = p->config_error; some(line);) {
+		size_t n = strcspn(line, "\n");
+
+		printf("%*s  %.*s\n", LABEL_WIDTH, "", (int)n, line);
+		line += n + (line[n] == '\n');
+	}
+}
+
+static void print_memory(const struct ctl_props *p)
+{
+	bool moving = known(p->size) && known(p->target) && p->size != p->target;
+
+	if (!known(p->ram) || p->ram == 0)
+		return;
+	label("Balloon");
+	printf("%s", SIZE(p->size));
+	print_percent(p->size, p->ram);
+	if (moving)
+		printf(", %s to %s%s%s", p->target > p->size ? "inflating" : "deflating",
+		       term_style(TERM_BOLD), SIZE(p->target), term_style(TERM_PLAIN));
+	putchar('\n');
+
+	label("Guest");
+	if (known(p->size) && p->size <= p->ram)
+		printf("keeps %s of %s", SIZE(p->ram - p->size), SIZE(p->ram));
+	else
+		printf("%s of RAM", SIZE(p->ram));
+	if (known(p->available))
+		printf(", %s available", SIZE(p->available));
+	putchar('\n');
+}
+
+/* Why the balloon is where it is, and what bounds it. */
+static void print_policy(const struct ctl_props *p)
+{
+	if (some(p->reason_text) || some(p->reason)) {
+		label("Reason");
+		printf("%s", some(p->reason_text) ? p->reason_text : p->reason);
+		if (some(p->reason_text) && some(p->reason))
+			printf(" %s(%s)%s", term_style(TERM_FAINT), p->reason,
+			       term_style(TERM_PLAIN));
+		putchar('\n');
+	}
+	if (known(p->goal) && known(p->target) && p->goal != p->target) {
+		label("Goal");
+		printf("a balloon of %s, if nothing held it back\n", SIZE(p->goal));
+	}
+	if (known(p->manual_target)) {
+		label("Manual");
+		printf("a balloon of %s\n", SIZE(p->manual_target));
+	}
+	if (known(p->floor)) {
+		label("Bounds");
+		printf("the guest keeps at least %s", SIZE(p->floor));
+		if (known(p->limit))
+			printf(", the balloon is at most %s", SIZE(p->limit));
+		putchar('\n');
+	}
+	if (known(p->headroom) && p->headroom > 0) {
+		label("Headroom");
+		printf("%s to stay available\n", SIZE(p->headroom));
+	}
+	if (known(p->hold_off_left) && p->hold_off_left > 0) {
+		label("Hold-off");
+		printf("no inflation for another %s\n", TIME(p->hold_off_left));
+	}
+	if (known(p->pressure_some_permille) && known(p->pressure_full_permille)) {
+		label("Pressure");
+		printf("some %" PRIu64 ".%" PRIu64 "%%, full %" PRIu64 ".%" PRIu64 "%%\n",
+		       p->pressure_some_permille / 10, p->pressure_some_permille % 10,
+		       p->pressure_full_permille / 10, p->pressure_full_permille % 10);
+	}
+}
+
+static void print_host(const struct ctl_props *p)
+{
+	label("Host");
+	if (!some(p->host)) {
+		printf("none: no balloon device\n");
+		return;
+	}
+	printf("%s", p->host);
+	if (known(p->host_target))
+		printf(", asks for a balloon of %s", SIZE(p->host_target));
+	for (char **s = p->capabilities; s && *s; s++)
+		printf("%s%s%s", s == p->capabilities ? " [" : " ", *s, s[1] ? "" : "]");
+	putchar('\n');
+	if (known(p->lease_left) && p->lease_left > 0) {
+		label("Lease");
+		printf("%s, then the module gives everything back by itself\n", TIME(p->lease_left));
+	}
+}
+
+static void print_totals(const struct ctl_props *p)
+{
+	if (known(p->inflated_total) && known(p->deflated_total)) {
+		label("Moved");
+		printf("%s inflated, %s deflated", SIZE(p->inflated_total), SIZE(p->deflated_total));
+		if (known(p->emergencies) && p->emergencies > 0)
+			printf(", %" PRIu64 " emergenc%s", p->emergencies,
+			       p->emergencies == 1 ? "y" : "ies");
+		if (known(p->relief_events) && p->relief_events > 0)
+			printf(", %" PRIu64 " relief%s by the module", p->relief_events,
+			       p->relief_events == 1 ? "" : "s");
+		putchar('\n');
+	}
+	if (some(p->config_file)) {
+		label("Config");
+		printf("%s\n", p->config_file);
+	}
+}
+
+static enum ctl_exit run(const struct ctl_args *args)
+{
+	struct ctl_props props;
+	struct ctl_bus bus;
+	enum ctl_exit code;
+
+	ctl_props_init(&props);
+	code = ctl_bus_open(&bus, args->bus_address);
+	if (code == CTL_OK)
+		code = ctl_bus_read(&bus, &props);
+	if (code != CTL_OK) {
+		ctl_fail(code, "%s", ctl_bus_why(&bus));
+	} else if (args->option[OPT_JSON]) {
+		print_json(&props);
+	} else {
+		print_head(&props);
+		print_memory(&props);
+		print_policy(&props);
+		print_host(&props);
+		print_totals(&props);
+	}
+	ctl_props_done(&props);
+	ctl_bus_done(&bus);
+	return code;
+}
+
+const struct ctl_verb ctl_verb_status = {
+	.name = "status",
+	.args = "",
+	.summary = "show the balloon, the guest's memory and the reason",
+	.help = "Show what the guest has, what the balloon holds, where it is going and why.\n"
+		"Everyone may ask. With --json: bytes, microseconds and permille; null where\n"
+		"there is no value.\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ctl.h - what a verb of balloonctl is, and how it ends
+ *
+ * A verb is one constant table entry: its words, its options, its help and the
+ * function that runs it. The same table parses the command line and prints
+ * --help, so that the two cannot disagree. A new verb is one file with one
+ * struct ctl_verb, and one line in balloonctl.c.
+ */
+#pragma once
+
+#include <stdarg.h>
+
+/* Exit status of the program; documented in balloonctl(1). */
+enum ctl_exit {
+	CTL_OK = 0,
+	CTL_FAILED = 1,		/* anything that has no number of its own */
+	CTL_USAGE = 2,		/* unknown verb or option, a size without a unit */
+	CTL_NO_DAEMON = 3,	/* nobody owns the name, or there is no bus */
+	CTL_DENIED = 4,		/* the bus or the daemon says that the caller may not */
+	CTL_REFUSED = 5,	/* below the floor, above the limit */
+	CTL_CONFIG = 6,		/* the configuration file is not valid */
+	CTL_TIMEOUT = 7,	/* --wait ended before the target was reached */
+};
+
+struct ctl_option {
+	const char *name;	/* long name without dashes; NULL ends a table */
+	const char *arg;	/* NULL: none; "ADDR": needed; "[TIME]": may be left out */
+	const char *help;
+};
+
+#define CTL_OPTIONS_MAX 16
+
+struct ctl_args {
+	const char *bus_address;	/* NULL: the system bus */
+	int argc;			/* positional arguments after the verb */
+	char **argv;
+	/* By index into the verb's options: NULL not given, "" given without an argument. */
+	const char *option[CTL_OPTIONS_MAX];
+};
+
+struct ctl_verb {
+	const char *name;
+	const char *args;		/* for the synopsis, "" if it takes none */
+	const char *summary;		/* half a line, for the list of verbs */
+	const char *help;		/* paragraphs for --help, lines under 80 columns */
+	int min_args;
+	int max_args;
+	const struct ctl_option *options;	/* NULL if none */
+	enum ctl_exit (*run)(const struct ctl_args *args);
+};
+
+extern const struct ctl_verb ctl_verb_status;
+extern const struct ctl_verb ctl_verb_set_target;
+extern const struct ctl_verb ctl_verb_mode;
+extern const struct ctl_verb ctl_verb_reload;
+extern const struct ctl_verb ctl_verb_check_config;
+
+/* "balloonctl: " and one sentence on stderr; returns @code, so that a verb can end with it. */
+enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));

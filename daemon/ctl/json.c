@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * json.c - a small JSON writer (RFC 8259)
+ *
+ * Always valid UTF-8 and valid JSON, whatever bytes come in: controls, quotes
+ * and backslashes are escaped, and each byte that is not part of a well-formed
+ * UTF-8 sequence (overlong forms and surrogates are not) becomes U+FFFD.
+ *
+ * Leaves out reading, floating point and any check that the caller nests
+ * begin and end correctly.
+ */
+#include "ctl/json.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+void json_init(struct json *j, FILE *stream)
+{
+	*j = (struct json){ .stream = stream, .open_empty = true };
+}
+
+/* Length of the well-formed UTF-8 sequence at @s (RFC 3629), 0 if there is none. */
+static size_t utf8_sequence(const unsigned char *s)
+{
+	unsigned char low = 0x80, high = 0xbf;
+	size_t n;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] < 0xc2 || s[0] > 0xf4)
+		return 0;
+	n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	/* The second byte is narrower where overlong forms, surrogates and > U+10FFFF lie. */
+	if (s[0] == 0xe0)
+		low = 0xa0;
+	else if (s[0] == 0xed)
+		high = 0x9f;
+	else if (s[0] == 0xf0)
+		low = 0x90;
+	else if (s[0] == 0xf4)
+		high = 0x8f;
+	if (s[1] < low || s[1] > high)
+		return 0;
+	for (size_t i = 2; i < n; i++)
+		if (s[i] < 0x80 || s[i] > 0xbf)
+			return 0;
+	return n;
+}
+
+static void put_string(FILE *f, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	putc('"', f);
+	while (*s) {
+		size_t n = utf8_sequence(s);
+
+		if (n == 0) {
+			fputs("\xef\xbf\xbd", f);
+			s++;
+			continue;
+		}
+		if (*s == '"' || *s == '\\')
+			fprintf(f, "\\%c", *s);
+		else if (*s == '\n')
+			fputs("\\n", f);
+		else if (*s == '\t')
+			fputs("\\t", f);
+		else if (*s < 0x20 || *s == 0x7f)
+			fprintf(f, "\\u%04x", *s);
+		else
+			fwrite(s, 1, n, f);
+		s += n;
+	}
+	putc('"', f);
+}
+
+static void indent(const struct json *j)
+{
+	putc('\n', j->stream);
+	for (unsigned int i = 0; i < j->depth; i++)
+		fputs("  ", j->stream);
+}
+
+/* What stands before a value: comma, line, key. */
+static void member(struct json *j, const char *key)
+{
+	if (!j->open_empty)
+		putc(',', j->stream);
+	if (j->depth > 0)
+		indent(j);
+	if (key) {
+		put_string(j->stream, key);
+		fputs(": ", j->stream);
+	}
+	j->open_empty = false;
+}
+
+static void begin(struct json *j, const char *key, char bracket)
+{
+	member(j, key);
+	putc(bracket, j->stream);
+	j->depth++;
+	j->open_empty = true;
+}
+
+static void end(struct json *j, char bracket)
+{
+	j->depth--;
+	if (!j->open_empty)
+		indent(j);
+	putc(bracket, j->stream);
+	j->open_empty = false;
+	if (j->depth == 0)
+		putc('\n', j->stream);
+}
+
+void json_object_begin(struct json *j, const char *key)
+{
+	begin(j, key, '{');
+}
+
+void json_object_end(struct json *j)
+{
+	end(j, '}');
+}
+
+void json_array_begin(struct json *j, const char *key)
+{
+	begin(j, key, '[');
+}
+
+void json_array_end(struct json *j)
+{
+	end(j, ']');
+}
+
+void json_string(struct json *j, const char *key, const char *value)
+{
+	if (!value) {
+		json_null(j, key);
+		return;
+	}
+	member(j, key);
+	put_string(j->stream, value);
+}
+
+void json_uint(struct json *j, const char *key, uint64_t value)
+{
+	member(j, key);
+	fprintf(j->stream, "%" PRIu64, value);
+}
+
+void json_null(struct json *j, const char *key)
+{
+	member(j, key);
+	fputs("null", j->stream);
+}

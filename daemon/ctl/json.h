@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * json.h - a small JSON writer
+ *
+ * Writes one value, usually an object, indented by two spaces, to a stream.
+ * The caller opens and closes what it opens; inside an object each member has
+ * a key, inside an array key is NULL. Output errors stay in the stream
+ * (ferror), nothing here looks at them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct json {
+	FILE *stream;
+	unsigned int depth;
+	bool open_empty;	/* the innermost object or array has no member yet */
+};
+
+void json_init(struct json *j, FILE *stream);
+
+void json_object_begin(struct json *j, const char *key);
+void json_object_end(struct json *j);
+void json_array_begin(struct json *j, const char *key);
+void json_array_end(struct json *j);
+
+/* @value may be NULL (null). Bytes that are no UTF-8 become U+FFFD. */
+void json_string(struct json *j, const char *key, const char *value);
+void json_uint(struct json *j, const char *key, uint64_t value);
+void json_null(struct json *j, const char *key);

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Names of modes, laws and reasons, and the reasons in words.
+ *
+ * The names are interface: configuration, bus, JSON and recordings use them.
+ * Each table is indexed by its enum and complete (asserted), so that a new
+ * value without a name does not build.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "decide/policy.h"
+
+#define ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
+
+static const char *const mode_names[] = {
+	[MODE_AUTO] = "auto",
+	[MODE_HOST] = "host",
+	[MODE_MANUAL] = "manual",
+	[MODE_OBSERVE] = "observe",
+};
+_Static_assert(ELEMENTS(mode_names) == _MODE_MAX, "a mode without a name");
+
+static const char *const law_names[] = {
+	[LAW_ADAPTIVE] = "adaptive",
+	[LAW_COMMITTED] = "committed",
+};
+_Static_assert(ELEMENTS(law_names) == _LAW_MAX, "a law without a name");
+
+static const struct {
+	const char *name;
+	const char *text;
+} reasons[] = {
+	[REASON_STARTING] = { "starting", "Collecting the first samples; nothing is moved yet." },
+	[REASON_STEADY] = { "steady", "The balloon is where it should be." },
+	[REASON_FREE] = { "free", "Inflating: the guest has free memory beyond its headroom." },
+	[REASON_CACHE] = { "cache", "Inflating in small probes: page cache that seems cold is pushed out." },
+	[REASON_COMMITTED] = { "committed", "Moving after the memory that programs have committed." },
+	[REASON_HOST] = { "host", "Moving to the host's target." },
+	[REASON_MANUAL] = { "manual", "Moving to the operator's target." },
+	[REASON_HEADROOM] = { "headroom", "Deflating: available memory fell below the headroom." },
+	[REASON_PRESSURE] = { "pressure", "Deflating: tasks stall while memory is being reclaimed." },
+	[REASON_EMERGENCY] = { "emergency", "Giving everything back: the guest is critically short of memory." },
+	[REASON_FLOOR] = { "floor", "The floor of what the guest keeps forbids a larger balloon." },
+	[REASON_LIMIT] = { "limit", "The configured limit, or the host's or the module's, forbids a larger balloon." },
+	[REASON_DEAD_BAND] = { "dead-band", "The goal is too close to be worth a move." },
+	[REASON_SETTLING] = { "settling", "Waiting for the effects of the last inflation before judging it." },
+	[REASON_DWELL] = { "dwell", "Not changing the target again so soon." },
+	[REASON_HOLD_OFF] = { "hold-off", "Not inflating for a while after memory was needed back." },
+	[REASON_RELIEF] = { "relief", "The module gave memory back by itself; its decision stands." },
+	[REASON_STUCK] = { "stuck", "The transport makes no progress; asking again later." },
+	[REASON_NO_DATA] = { "no-data", "A number that the decision needs is missing or stale; nothing is moved." },
+	[REASON_NO_DEVICE] = { "no-device", "There is no balloon device; nothing can be moved." },
+};
+_Static_assert(ELEMENTS(reasons) == _REASON_MAX, "a reason without a name");
+
+const char *policy_mode_name(enum policy_mode m)
+{
+	return (size_t)m < ELEMENTS(mode_names) ? mode_names[m] : NULL;
+}
+
+const char *policy_law_name(enum policy_law l)
+{
+	return (size_t)l < ELEMENTS(law_names) ? law_names[l] : NULL;
+}
+
+const char *policy_reason_name(enum policy_reason r)
+{
+	return (size_t)r < ELEMENTS(reasons) ? reasons[r].name : NULL;
+}
+
+const char *policy_reason_text(enum policy_reason r)
+{
+	return (size_t)r < ELEMENTS(reasons) ? reasons[r].text : NULL;
+}
+
+static int parse(const char *const *names, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+int policy_mode_parse(const char *name, enum policy_mode *ret)
+{
+	int r = parse(mode_names, ELEMENTS(mode_names), name);
+
+	if (r < 0)
+		return r;
+	*ret = r;
+	return 0;
+}
+
+int policy_law_parse(const char *name, enum policy_law *ret)
+{
+	int r = parse(law_names, ELEMENTS(law_names), name);
+
+	if (r < 0)
+		return r;
+	*ret = r;
+	return 0;
+}

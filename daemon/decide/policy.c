@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The controller: pressure first, then bounds, then the law's goal.
+ *
+ * One decision a sample. In order of precedence:
+ *   1. a critical shortage gives everything back; a confirmed one half, and
+ *      everything if it repeats or little is available
+ *   2. memory that the module gave back by itself stays given back
+ *   3. bounds: floor, limits, what the host allows
+ *   4. the law's goal. An order (host, operator) is followed as it stands; an
+ *      estimate passes the gates: dead band, settling, hold-off, dwell, and at
+ *      most half of the slack at a time
+ * A move is remembered until it has arrived: an estimate is not made anew while
+ * the last one is being carried out.
+ *
+ * Invariants: no step without data or without a device; never a step up beyond
+ * the bounds; never a step up while a hold-off runs or a shortage is seen.
+ * Leaves out: how a step is carried out, and everything that needs a clock.
+ */
+#include <string.h>
+
+#include "decide/backoff.h"
+#include "decide/law.h"
+#include "decide/policy.h"
+#include "decide/pressure.h"
+
+#define MIB (1ULL << 20)
+#define SEC 1000000ULL
+#define PAGE_BYTES 4096ULL
+
+/* Estimates move in whole 2 MiB pages, the size that hosts like best. */
+#define GRAIN (2 * MIB)
+
+#define FAST_INTERVAL_US (SEC / 10)
+/* How long to look closer after a trigger or a shortage. */
+#define FAST_WINDOW_US (3 * SEC)
+/* A second shortage within this means that the first answer was too small ... */
+#define PRESSURE_EPISODE_US (30 * SEC)
+/* ... but the rates look back up to two seconds. */
+#define PRESSURE_EFFECT_US (5 * SEC / 2)
+
+#define SETTLE_SAMPLES 3
+#define SETTLE_SPACING_US (SEC * 9 / 10)
+/* An inflate below this share of A cannot explain that A is low. */
+#define SETTLE_MASK_DIVISOR 8
+
+/* Slower than this the transport is stuck: a tenth of the slowest that works, bytes a second. */
+#define STUCK_RATE 15000000ULL
+/* ... and is asked again after this. */
+#define STUCK_RETRY_US (60 * SEC)
+
+/* Rates are applied to at most so long, or a pause would become a jump. */
+#define RATE_DT_MAX_US (2 * SEC)
+
+struct bounds {
+	uint64_t lo;	/* relief goes no lower */
+	uint64_t hi;
+	enum policy_reason hi_reason;
+};
+
+void policy_init(struct policy_state *st)
+{
+	memset(st, 0, sizeof(*st));
+	ratelimit_init(&st->rate);
+}
+
+/* --- the move under way --- */
+
+static void target_set(struct policy_state *st, const struct view *v, uint64_t target,
+		       enum policy_reason reason, const struct law_goal *g)
+{
+	if (st->target_valid && st->target == target && st->target_reason == (int)reason)
+		return;
+	st->target_valid = true;
+	st->target = target;
+	st->target_sign = (target > v->size) - (target < v->size);
+	st->target_reason = reason;
+	st->target_order = g && g->order;
+	st->target_reclaim = g && g->may_reclaim;
+	st->target_masks = sub_sat(target, v->size) > v->available / SETTLE_MASK_DIVISOR;
+	st->target_since_us = v->now_us;
+}
+
+static bool deflating_urgently(const struct policy_state *st)
+{
+	return st->target_valid && st->target_sign < 0 &&
+	       (st->target_reason == REASON_PRESSURE || st->target_reason == REASON_EMERGENCY);
+}
+
+/* Has the move arrived? An inflate that has is followed by settling. */
+static void arrive(const struct policy_config *c, struct policy_state *st, const struct view *v)
+{
+	uint64_t tolerance = st->target_order ? 0 : GRAIN;
+
+	if (!st->target_valid)
+		return;
+	if (st->target_sign > 0) {
+		if (add_sat(v->size, tolerance) < st->target)
+			return;
+		if (c->settle_us) {
+			st->settling = true;
+			st->settle_masks = st->target_masks;
+			st->settle_since_us = v->now_us;
+			st->settle_last_us = v->now_us;
+			st->settle_healthy = 0;
+		}
+	} else if (v->size > st->target) {
+		return;
+	}
+	st->target_valid = false;
+}
+
+static void settle_watch(const struct policy_config *c, struct policy_state *st,
+			 const struct view *v, uint64_t headroom)
+{
+	if (!st->settling)
+		return;
+	if (v->available < headroom / 2 || v->mem_some >= c->pressure_permille || v->paying) {
+		st->settle_healthy = 0;
+		st->settle_last_us = v->now_us;
+	} else if (v->now_us - st->settle_last_us >= SETTLE_SPACING_US) {
+		st->settle_healthy++;
+		st->settle_last_us = v->now_us;
+	}
+	if (st->settle_healthy >= SETTLE_SAMPLES || v->now_us - st->settle_since_us >= c->settle_us)
+		st->settling = false;
+}
+
+static bool masked(const struct policy_state *st)
+{
+	return (st->settling && st->settle_masks) ||
+	       (st->target_valid && st->target_sign > 0 && st->target_masks);
+}
+
+/* --- the transport --- */
+
+static void watch_progress(const struct policy_config *c, struct policy_state *st,
+			   const struct sample *s, const struct view *v)
+{
+	const struct sample_balloon *b = &s->balloon;
+	uint64_t asked, moved, took_us;
+	int sign = (b->asked > 0) - (b->asked < 0);
+
+	if (v->now_us >= st->stuck_until_us)
+		st->stuck_sign = 0;
+	if (!b->valid || !sign) {
+		st->progress_us = v->now_us;
+		return;
+	}
+	asked = sign > 0 ? (uint64_t)b->asked : -(uint64_t)b->asked;
+	moved = (b->moved > 0) - (b->moved < 0) != sign ? 0 :
+		sign > 0				? (uint64_t)b->moved :
+							  -(uint64_t)b->moved;
+	took_us = clamp_u64(b->took_us ? b->took_us : v->dt_us, 1, UINT32_MAX);
+	if (!st->progress_us || moved >= asked || scale(moved, SEC, took_us) >= STUCK_RATE) {
+		st->progress_us = v->now_us;
+		return;
+	}
+	if (v->now_us - st->progress_us < c->stuck_us)
+		return;
+	st->stuck_sign = sign;
+	st->stuck_until_us = v->now_us + STUCK_RETRY_US;
+	st->progress_us = v->now_us;
+	if (!deflating_urgently(st))
+		st->target_valid = false;
+}
+
+/* --- bounds --- */
+
+static void bounds_make(const struct policy_config *c, const struct sample *s,
+			const struct view *v, struct bounds *ret)
+{
+	const struct sample_balloon *b = &s->balloon;
+	struct bounds r = { .hi = v->ram - v->floor, .hi_reason = REASON_FLOOR };
+
+	if (c->limit < r.hi) {
+		r.hi = c->limit;
+		r.hi_reason = REASON_LIMIT;
+	}
+	if (b->valid) {
+		/* What the module would not add is no reason to give something back. */
+		if (max_u64(b->limit, v->size) < r.hi) {
+			r.hi = max_u64(b->limit, v->size);
+			r.hi_reason = REASON_LIMIT;
+		}
+		if (!b->may_exceed_host) {
+			uint64_t most = b->host_target_valid ? b->host_target : v->size;
+
+			if (most < r.hi) {
+				r.hi = most;
+				r.hi_reason = REASON_HOST;
+			}
+		}
+		if (b->host_target_valid && !b->may_undercut_host)
+			r.lo = min_u64(b->host_target, v->size);
+	}
+	r.hi = max_u64(r.hi, r.lo);
+	*ret = r;
+}
+
+/* --- gates and rates --- */
+
+/* Why nothing may be inflated now, not even by order; _REASON_MAX if it may. */
+static enum policy_reason bar(const struct policy_state *st, const struct sample *s,
+			      const struct view *v, enum pressure level)
+{
+	if (level >= PRESSURE_SHORT)
+		return REASON_PRESSURE;
+	if (v->now_us < st->alarm.until_us || s->balloon.holdoff_us)
+		return REASON_HOLD_OFF;
+	return _REASON_MAX;
+}
+
+/* Why an estimate may not be followed now; _REASON_MAX if it may. */
+static enum policy_reason gate(const struct policy_config *c, const struct policy_state *st,
+			       const struct view *v, const struct law_goal *g)
+{
+	bool up = g->goal > v->size;
+	uint64_t distance = up ? g->goal - v->size : v->size - g->goal;
+
+	if (distance < (up ? max_u64(v->worthwhile, v->dead_band) : v->dead_band))
+		return REASON_DEAD_BAND;
+	if (up && v->now_us < st->hold.until_us)
+		return REASON_HOLD_OFF;
+	if (up && st->settling)
+		return REASON_SETTLING;
+	/* A shortage does not wait. */
+	if ((up || g->reason == REASON_COMMITTED) && st->target_since_us &&
+	    v->now_us - st->target_since_us < c->dwell_us)
+		return REASON_DWELL;
+	if (up && !g->at_once)
+		return REASON_DWELL;
+	return _REASON_MAX;
+}
+
+static uint64_t slower(uint64_t a, uint64_t b)
+{
+	return !a ? b : !b ? a : min_u64(a, b);
+}
+
+static int64_t step_make(const struct policy_config *c, const struct policy_state *st,
+			 const struct view *v, const struct law_goal *g)
+{
+	bool up = st->target > v->size;
+	uint64_t distance = up ? st->target - v->size : v->size - st->target;
+	uint64_t rate = up ? slower(c->inflate_rate, g ? g->inflate_rate : 0) :
+			     slower(c->deflate_rate, g ? g->deflate_rate : 0);
+
+	if (rate && !deflating_urgently(st))
+		distance = min_u64(distance, scale(rate, clamp_u64(v->dt_us, FAST_INTERVAL_US,
+								   RATE_DT_MAX_US), SEC));
+	distance -= distance % PAGE_BYTES;
+	return up ? (int64_t)distance : -(int64_t)distance;
+}
+
+/* --- the parts of a decision --- */
+
+/* What one decision is made from. */
+struct round {
+	const struct policy_config *c;
+	struct policy_state *st;
+	const struct sample *s;
+	const struct view *v;
+	struct bounds b;
+	enum pressure level;
+	uint64_t headroom;
+	bool relieved;		/* the module gave memory back since the last sample */
+};
+
+static enum policy_reason give_back(const struct round *r, uint64_t target,
+				    enum policy_reason reason)
+{
+	const struct policy_config *c = r->c;
+
+	backoff_trip(&r->st->alarm, r->v->now_us,
+		     reason == REASON_EMERGENCY ? c->emergency_hold_off_us : c->hold_off_us,
+		     c->emergency_hold_off_max_us);
+	if (target < r->v->size)
+		target_set(r->st, r->v, target, reason, NULL);
+	return reason;
+}
+
+/* Shortage and relief; _REASON_MAX if there is neither, else it has decided. */
+static enum policy_reason decide_relief(const struct round *r)
+{
+	struct policy_state *st = r->st;
+	const struct view *v = r->v;
+	bool low = v->available < r->headroom / 2, again;
+
+	/* The module's relief is a witness: with little left it is an emergency. */
+	if (v->size > r->b.lo && (r->level == PRESSURE_CRITICAL || (r->relieved && low)))
+		return give_back(r, r->b.lo, REASON_EMERGENCY);
+
+	if (v->size > r->b.lo && r->level == PRESSURE_SHORT) {
+		again = st->pressure_us && v->now_us - st->pressure_us < PRESSURE_EPISODE_US;
+		/* Stalls from before the last answer are still in the window. */
+		if (!low && again && v->now_us - st->pressure_us < PRESSURE_EFFECT_US)
+			return REASON_PRESSURE;
+		st->pressure_us = v->now_us;
+		if (low || again)
+			return give_back(r, r->b.lo, REASON_PRESSURE);
+		return give_back(r, r->b.lo + (v->size - r->b.lo) / 2, REASON_PRESSURE);
+	}
+	if (deflating_urgently(st))
+		return st->target_reason;
+	if (r->relieved) {
+		st->target_valid = false;
+		return give_back(r, v->size, REASON_RELIEF);
+	}
+	if (r->s->balloon.valid && r->s->balloon.draining) {
+		st->target_valid = false;
+		return REASON_RELIEF;
+	}
+	return _REASON_MAX;
+}
+
+static void run_law(const struct round *r, struct law_goal *ret)
+{
+	const struct sample_balloon *b = &r->s->balloon;
+
+	switch (r->c->mode) {
+	case MODE_MANUAL:
+		law_manual(r->c, r->v, ret);
+		return;
+	case MODE_HOST:
+		law_host(r->st, r->v, r->s, ret);
+		return;
+	case MODE_AUTO:
+	case MODE_OBSERVE:
+	case _MODE_MAX:
+		break;
+	}
+	switch (r->c->law) {
+	case LAW_COMMITTED:
+		law_committed(r->c, r->st, r->v, r->s, ret);
+		break;
+	case LAW_ADAPTIVE:
+	case _LAW_MAX:
+		law_adaptive(r->c, r->st, r->v, ret);
+		break;
+	}
+	/* The one rule between host and law: at least what the host asks for. */
+	if (!b->valid || !b->host_target_valid)
+		return;
+	if (b->host_target > r->v->size)
+		law_host(r->st, r->v, r->s, ret);
+	else if (ret->goal < b->host_target)
+		ret->goal = b->host_target;
+}
+
+/* Follow what somebody asked for. */
+static enum policy_reason decide_order(const struct round *r, const struct law_goal *g)
+{
+	struct policy_state *st = r->st;
+	enum policy_reason why;
+
+	if (g->goal == r->v->size) {
+		st->target_valid = false;
+		return g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA ? g->reason :
+										    REASON_STEADY;
+	}
+	if (g->goal > r->v->size) {
+		why = bar(st, r->s, r->v, r->level);
+		if (why != _REASON_MAX) {
+			st->target_valid = false;
+			return why;
+		}
+		backoff_inflated(&st->alarm, r->v->now_us);
+	}
+	target_set(st, r->v, g->goal, g->reason, g);
+	return g->reason;
+}
+
+/* Follow what a law has worked out. */
+static enum policy_reason decide_estimate(const struct round *r, const struct law_goal *g)
+{
+	struct policy_state *st = r->st;
+	const struct view *v = r->v;
+	uint64_t amount;
+	enum policy_reason why;
+
+	/* A move under way goes on as long as the law still wants to go that way. */
+	if (st->target_valid && st->target_sign > 0 && g->goal > v->size &&
+	    bar(st, r->s, v, r->level) == _REASON_MAX) {
+		st->target = min_u64(st->target, g->goal);
+		return st->target_reason;
+	}
+	if (st->target_valid && st->target_sign < 0 && g->goal < v->size) {
+		st->target = min_u64(st->target, g->goal);
+		return st->target_reason;
+	}
+	st->target_valid = false;
+
+	if (g->goal == v->size)
+		return g->reason == REASON_NO_DATA || g->reason == r->b.hi_reason ? g->reason :
+										    REASON_STEADY;
+	why = gate(r->c, st, v, g);
+	if (why != _REASON_MAX)
+		return why;
+	if (g->goal < v->size) {
+		backoff_trip(&st->hold, v->now_us, r->c->hold_off_us,
+			     r->c->emergency_hold_off_max_us);
+		target_set(st, v, g->goal, g->reason, g);
+		return g->reason;
+	}
+
+	why = bar(st, r->s, v, r->level);
+	if (why != _REASON_MAX)
+		return why;
+	amount = min_u64(g->goal - v->size, g->at_once);
+	amount = min_u64(amount, sub_sat(v->available, r->headroom) / 2);
+	amount -= amount % (amount >= GRAIN ? GRAIN : PAGE_BYTES);
+	if (!amount)
+		return REASON_DEAD_BAND;
+	backoff_inflated(&st->hold, v->now_us);
+	backoff_inflated(&st->alarm, v->now_us);
+	if (g->reason == REASON_CACHE)
+		st->next_probe_us = add_sat(v->now_us, r->c->probe_interval_us);
+	target_set(st, v, v->size + amount, g->reason, g);
+	return g->reason;
+}
+
+static enum policy_reason decide_goal(const struct round *r, struct law_goal *g)
+{
+	struct policy_state *st = r->st;
+	const struct view *v = r->v;
+
+	run_law(r, g);
+	if (g->goal >= r->b.hi && g->goal >= v->size) {
+		g->goal = r->b.hi;
+		g->reason = r->b.hi_reason;
+	}
+	g->goal = max_u64(g->goal, r->b.lo);
+	/* Bounds that came down are an order; the floor wavers with every allocation, though. */
+	if (v->size > add_sat(r->b.hi, r->b.hi_reason == REASON_FLOOR ? v->dead_band : 0)) {
+		if (g->goal >= r->b.hi)
+			*g = (struct law_goal){ .goal = r->b.hi, .reason = r->b.hi_reason };
+		g->order = true;
+	}
+	if (st->stuck_sign && st->stuck_sign == (g->goal > v->size) - (g->goal < v->size)) {
+		st->target_valid = false;
+		return REASON_STUCK;
+	}
+	return g->order ? decide_order(r, g) : decide_estimate(r, g);
+}
+
+static uint64_t look_again(const struct round *r, enum policy_reason reason)
+{
+	const struct policy_state *st = r->st;
+	const struct view *v = r->v;
+	uint64_t next = r->c->idle_interval_us;
+
+	if (v->now_us < st->fast_until_us)
+		return min_u64(FAST_INTERVAL_US, r->c->interval_us);
+	/* Nothing else would wake the loop when the guest runs short. */
+	if (st->target_valid || st->settling || (!r->s->psi_armed && v->size) ||
+	    v->available < r->headroom || reason == REASON_STARTING || reason == REASON_NO_DATA)
+		next = r->c->interval_us;
+	else if (reason == REASON_DWELL || reason == REASON_CACHE || reason == REASON_FREE)
+		next = r->c->interval_us;
+	else if (v->now_us < st->hold.until_us)
+		next = min_u64(next, max_u64(st->hold.until_us - v->now_us, r->c->interval_us));
+	return next;
+}
+
+static void numbers(const struct policy_state *st, const struct policy_config *c,
+		    const struct view *v, struct policy_numbers *ret)
+{
+	uint64_t until_us = st->alarm.until_us;
+
+	if (c->mode == MODE_AUTO || c->mode == MODE_OBSERVE)
+		until_us = max_u64(until_us, st->hold.until_us);
+	*ret = (struct policy_numbers){
+		.ram = v->ram,
+		.usable = v->usable,
+		.available = v->available,
+		.need = v->need,
+		.headroom = law_adaptive_headroom(st, v),
+		.floor = v->floor,
+		.hold_off_left_us = sub_sat(until_us, v->now_us),
+		.mem_some_permille = v->mem_some,
+		.mem_full_permille = v->mem_full,
+		.io_some_permille = v->io_some,
+		.refault_rate = v->refaults,
+	};
+}
+
+/* What is known about the world but needs no data: the transport, the clock, the mode. */
+static void housekeeping(const struct policy_config *c, struct policy_state *st,
+			 const struct sample *s, const struct view *v)
+{
+	if (st->mode != (int)c->mode || st->law != (int)c->law) {
+		st->mode = c->mode;
+		st->law = c->law;
+		st->target_valid = false;
+		st->settling = false;
+	}
+	if (st->target_valid && st->target_reason == REASON_HOST)
+		ratelimit_feedback(&st->rate, s->balloon.asked, s->balloon.moved);
+	watch_progress(c, st, s, v);
+	arrive(c, st, v);
+	backoff_prove(&st->hold, v->now_us);
+	backoff_prove(&st->alarm, v->now_us);
+}
+
+static enum policy_reason decide(struct round *r, struct view *v, struct law_goal *g)
+{
+	const struct policy_config *c = r->c;
+	struct policy_state *st = r->st;
+	const struct sample *s = r->s;
+	enum policy_reason reason;
+
+	r->headroom = law_adaptive_headroom(st, v);
+	settle_watch(c, st, v, r->headroom);
+	v->settling = masked(st);
+	st->critical_seen = v->available < pressure_critical_level(v) ? st->critical_seen + 1 : 0;
+	r->level = pressure_judge(c, v, s->trigger, r->headroom, st->critical_seen);
+	r->relieved = s->balloon.valid && st->relief_seen_valid &&
+		      s->balloon.relief_events > st->relief_seen;
+	st->relief_seen_valid = s->balloon.valid;
+	st->relief_seen = s->balloon.relief_events;
+
+	law_adaptive_learn(c, st, v, !v->settling || r->level >= PRESSURE_SHORT);
+	r->headroom = law_adaptive_headroom(st, v);
+	if (v->size > r->b.lo &&
+	    (r->level >= PRESSURE_SHORT || (r->level == PRESSURE_WATCH && s->trigger)))
+		st->fast_until_us = add_sat(v->now_us, FAST_WINDOW_US);
+	/* Rates and growth need two samples. */
+	if (!v->dt_us)
+		return REASON_STARTING;
+	reason = decide_relief(r);
+	return reason == _REASON_MAX ? decide_goal(r, g) : reason;
+}
+
+void policy_decide(const struct policy_config *c, struct policy_state *st,
+		   const struct sample *s, struct policy_decision *ret)
+{
+	struct policy_decision d = { .reason = REASON_NO_DATA, .next_us = c->interval_us };
+	struct view v;
+	bool usable = view_make(c, st, s, &v);
+	struct round r = { .c = c, .st = st, .s = s, .v = &v };
+	struct law_goal g = { .goal = v.size };
+
+	d.goal = d.target = v.size;
+	if (st->last_us && s->time_us <= st->last_us) {
+		numbers(st, c, &v, &d.n);
+		*ret = d;
+		return;
+	}
+	housekeeping(c, st, s, &v);
+	if (usable) {
+		bounds_make(c, s, &v, &r.b);
+		d.reason = decide(&r, &v, &g);
+		d.goal = deflating_urgently(st) ? st->target : g.goal;
+	} else {
+		st->target_valid = false;
+		st->growth_n = 0;
+	}
+	if (st->target_valid) {
+		d.target = st->target;
+		d.may_reclaim = st->target_sign > 0 && st->target_reclaim;
+		d.urgent = deflating_urgently(st);
+		d.step = step_make(c, st, &v, &g);
+	}
+	d.next_us = look_again(&r, d.reason);
+	numbers(st, c, &v, &d.n);
+	if (c->mode == MODE_OBSERVE || !s->balloon.valid) {
+		d.step = 0;
+		st->target_valid = false;
+		if (c->mode != MODE_OBSERVE)
+			d.reason = REASON_NO_DEVICE;
+	}
+	view_remember(st, s);
+	st->last_us = s->time_us;
+	*ret = d;
+}

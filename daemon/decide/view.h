@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * view.h - a sample put into the policy's terms
+ *
+ * Internal to decide/. What the laws and the tail reason about: U, A, N, the
+ * floor, and rates over the last second or two. Bytes, microseconds, permille;
+ * rates in pages a second.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "decide/policy.h"
+
+struct view {
+	uint64_t now_us;
+	uint64_t dt_us;		/* since the last sample; 0 if it was the first */
+	bool settling;		/* A and refaults are distorted by a large inflate; set by policy.c */
+
+	uint64_t ram;
+	uint64_t size;		/* B; 0 without a device */
+	uint64_t usable;	/* U */
+	uint64_t available;	/* A */
+	uint64_t need;		/* N */
+	bool has_free;
+	uint64_t free;		/* MemFree above the high watermarks */
+
+	uint64_t floor;
+	uint64_t headroom_min;
+	uint64_t headroom_max;
+	uint64_t worthwhile;
+	uint64_t dead_band;
+
+	/* Rates over the window; 0 if the flag says that there are none. */
+	bool has_psi;
+	uint32_t mem_some;
+	uint32_t mem_full;
+	uint32_t io_some;
+	bool has_io;
+	bool has_vm;
+	uint64_t paying;	/* tasks that reclaim for themselves: stalls and direct scans */
+	uint64_t swapping;	/* swapped in and out */
+	uint64_t refaults;	/* activations + restores */
+	uint64_t restores;
+};
+
+/*
+ * Derive *ret, but for settling, from *s and the references in *st, which it does not change.
+ * False: a number without which nothing can be decided is missing or absurd;
+ * *ret then has what is known, for display.
+ */
+bool view_make(const struct policy_config *c, const struct policy_state *st,
+	       const struct sample *s, struct view *ret);
+
+/* Make *s a reference of later rates. Call once a decision, after view_make(). */
+void view_remember(struct policy_state *st, const struct sample *s);
+
+static inline uint64_t sub_sat(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline uint64_t clamp_u64(uint64_t v, uint64_t lo, uint64_t hi)
+{
+	return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* a + b, without wrapping. */
+static inline uint64_t add_sat(uint64_t a, uint64_t b)
+{
+	return a + b < a ? UINT64_MAX : a + b;
+}
+
+/* v * num / den without overflow for any v; num and den below 2^32, den not 0. */
+static inline uint64_t scale(uint64_t v, uint64_t num, uint64_t den)
+{
+	uint64_t q = v / den;
+
+	if (num && q > UINT64_MAX / num)
+		return UINT64_MAX;
+	return add_sat(q * num, v % den * num / den);
+}
