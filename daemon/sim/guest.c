@@ -77,6 +77,12 @@ static uint64_t flow(uint64_t rate, uint64_t dt_us)
 	return scale(rate, dt_us, SECOND_US);
 }
 
+/* The balloon moves in whole pages. */
+static uint64_t pages(uint64_t bytes)
+{
+	return bytes / PAGE * PAGE;
+}
+
 /* Time that so many bytes take at that rate. */
 static uint64_t cost_us(uint64_t bytes, uint64_t rate)
 {
@@ -164,18 +170,27 @@ uint64_t guest_available(const struct guest *g)
 
 void guest_move(struct guest *g, int64_t step, bool may_reclaim)
 {
-	g->asked = step;
+	g->asked = step / (int64_t)PAGE * (int64_t)PAGE;
 	g->moved = 0;
 	g->took_us = 0;
 	g->may_reclaim = may_reclaim;
 	g->stop = UBALLOON_STOP_NONE;
-	if (!step)
+	if (!g->asked)
 		g->stop = UBALLOON_STOP_DONE;
 }
 
 bool guest_moving(const struct guest *g)
 {
 	return g->stop == UBALLOON_STOP_NONE && g->moved != g->asked;
+}
+
+uint64_t guest_move_time(const struct guest *g)
+{
+	if (!guest_moving(g))
+		return UINT64_MAX;
+	if (g->asked > 0)
+		return cost_us(g->asked - g->moved, g->c.lock_rate) + 1;
+	return cost_us(g->moved - g->asked, g->c.unlock_rate) + 1;
 }
 
 bool guest_calm(const struct guest *g)
@@ -294,7 +309,7 @@ static void shrink_to(struct guest *g, const struct guest_demand *d)
 static void deflate(struct guest *g, uint64_t dt_us)
 {
 	uint64_t left = g->moved - g->asked;
-	uint64_t n = min_u64(min_u64(left, flow(g->c.unlock_rate, dt_us)), g->balloon);
+	uint64_t n = pages(min_u64(min_u64(left, flow(g->c.unlock_rate, dt_us)), g->balloon));
 
 	g->balloon -= n;
 	g->free += n;
@@ -308,7 +323,7 @@ static void deflate(struct guest *g, uint64_t dt_us)
 
 static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
-	uint64_t want = min_u64(g->asked - g->moved, flow(g->c.lock_rate, dt_us));
+	uint64_t want = pages(min_u64(g->asked - g->moved, flow(g->c.lock_rate, dt_us)));
 	uint64_t above_floor = sub_sat(guest_available(g), g->c.module_floor);
 	uint64_t room = sub_sat(g->free, g->watermark_low);
 	uint64_t n = min_u64(want, above_floor);
@@ -326,7 +341,7 @@ static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 		g->direct_bytes += r.total;
 		room = sub_sat(g->free, g->watermark_low);
 	}
-	n = min_u64(n, room);
+	n = pages(min_u64(n, room));
 	g->free -= n;
 	g->balloon += n;
 	g->moved += n;
@@ -334,7 +349,7 @@ static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 	st->balloon_us += min_u64(slow_us, dt_us);
 	if (g->moved == g->asked)
 		g->stop = UBALLOON_STOP_DONE;
-	else if (!above_floor)
+	else if (above_floor < PAGE)
 		g->stop = UBALLOON_STOP_FLOOR;
 	else if (!n && want)
 		g->stop = UBALLOON_STOP_NOMEM;
@@ -451,7 +466,7 @@ static void out_of_memory(struct guest *g)
 		return;
 	g->oom_us = OOM_PATIENCE_US - OOM_AGAIN_US;
 	if (g->c.rescue_divisor)
-		n = max_u64(n, g->balloon / g->c.rescue_divisor);
+		n = max_u64(n, pages(g->balloon / g->c.rescue_divisor));
 	n = min_u64(n, g->balloon);
 	if (n) {
 		g->balloon -= n;

@@ -103,11 +103,14 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap);
 /* A guest that has been running with this demand for a while, balloon empty. */
 void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d);
 
-/* Start a move; > 0 inflates. What was under way ends where it is. */
+/* Start a move, in whole pages of 4 KiB; > 0 inflates. What was under way ends where it is. */
 void guest_move(struct guest *g, int64_t step, bool may_reclaim);
 
 /* Whether a move is under way. */
 bool guest_moving(const struct guest *g);
+
+/* How long the rest of it takes at full rate; UINT64_MAX if there is none. */
+uint64_t guest_move_time(const struct guest *g);
 
 /* Nothing happens that needs a closer look than a second: no stall, no move, no shortage. */
 bool guest_calm(const struct guest *g);

@@ -157,6 +157,7 @@ static void tick(struct run *r, enum sample_trigger trigger)
 
 	guest_sample(&r->g, &s);
 	s.trigger = trigger;
+	s.psi_armed = r->setup->early_us && r->setup->emergency_us;
 	r->score.s->ticks++;
 	if (r->setup->rival)
 		tick_rival(r, &s);
@@ -178,12 +179,7 @@ static uint64_t choose_step(struct run *r, uint64_t end_us, const struct guest_d
 	if (!guest_calm(g)) {
 		dt = min_u64(dt, r->busy_step_us);
 		r->busy_step_us = min_u64(r->busy_step_us * 3 / 2, STEP_BUSY_US);
-		if (guest_moving(g)) {
-			uint64_t rate = g->asked > 0 ? g->c.lock_rate : g->c.unlock_rate;
-			uint64_t left = g->asked > 0 ? g->asked - g->moved : g->moved - g->asked;
-
-			dt = min_u64(dt, left / (rate / SECOND_US + 1) + 1);
-		}
+		dt = min_u64(dt, guest_move_time(g));
 	} else {
 		r->busy_step_us = STEP_MIN_US;
 	}
