@@ -69,6 +69,8 @@ void policy_init(struct policy_state *st)
 static void target_set(struct policy_state *st, const struct view *v, uint64_t target,
 		       enum policy_reason reason, const struct law_goal *g)
 {
+	/* The balloon moves in pages; a target between two would never be reached. */
+	target -= target % PAGE_BYTES;
 	if (st->target_valid && st->target == target && st->target_reason == (int)reason)
 		return;
 	st->target_valid = true;
