@@ -71,6 +71,13 @@ const char *config_on_stop_name(int i)
 	 .min = 500 * MS, .max = 10 * S, .size_key = -1, .word = "off", .unit = "stall/window",    \
 	 .help = (h)}
 
+#define COUNT(n, field, lo, hi, h)                                                                 \
+	{.name = (n), .type = CONFIG_COUNT, .offset = POLICY(field), .min = (lo), .max = (hi),     \
+	 .size_key = -1, .unit = "number", .help = (h)}
+#define BOOL(n, field, h)                                                                          \
+	{.name = (n), .type = CONFIG_BOOL, .offset = POLICY(field), .max = 1, .size_key = -1,      \
+	 .unit = "true or false", .help = (h)}
+
 static const struct config_key keys[] = {
 	ENUM("mode", POLICY(mode), mode_name, 0,
 	     "Who decides: the law, the host, the operator, or nobody (observe)"),
@@ -106,6 +113,15 @@ static const struct config_key keys[] = {
 		 "Stalled (some) for more than this, with reclaim: deflate"),
 	PERMILLE("adaptive.critical", critical_permille, 1, 1000,
 		 "Stalled (full) for more than this, with reclaim: give everything back"),
+
+	TIME("committed.interval", POLICY(committed_interval_us), 100 * MS, 10 * MIN, NULL,
+	     "Between two goals"),
+	COUNT("committed.down", committed_down, 1, 1000,
+	      "Give up 1/n of what the guest has too much, at a time"),
+	COUNT("committed.up", committed_up, 1, 1000,
+	      "Take back 1/n of what the guest has too little, at a time"),
+	BOOL("committed.without_swap", committed_without_swap,
+	     "Run without swap, where Committed_AS has nothing to overflow to"),
 
 	SIZE("tail.worthwhile", worthwhile, MIB, TIB, SIZE_WORTHWHILE, "auto", 0,
 	     "Smallest gain that is worth inflating for"),

@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <libconfig.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,6 +27,7 @@
 
 #include "basic/cleanup.h"
 #include "basic/units.h"
+#include "config-value.h"
 
 /* Ten times the commented default file; anything larger is some other file. */
 #define FILE_BYTES_MAX (64 * 1024)
@@ -95,114 +95,6 @@ static const char *quote(const char *value, char buf[static QUOTE_MAX + 8])
 	return buf;
 }
 
-static void set_u64(struct config *c, const struct config_key *key, uint64_t v)
-{
-	memcpy((char *)c + key->offset, &v, sizeof(v));
-}
-
-static uint64_t get_u64(const struct config *c, const struct config_key *key)
-{
-	uint64_t v;
-
-	memcpy(&v, (const char *)c + key->offset, sizeof(v));
-	return v;
-}
-
-static void set_u32(struct config *c, const struct config_key *key, uint32_t v)
-{
-	memcpy((char *)c + key->offset, &v, sizeof(v));
-}
-
-static uint32_t get_u32(const struct config *c, const struct config_key *key)
-{
-	uint32_t v;
-
-	memcpy(&v, (const char *)c + key->offset, sizeof(v));
-	return v;
-}
-
-static struct config_trigger get_trigger(const struct config *c, const struct config_key *key)
-{
-	struct config_trigger v;
-
-	memcpy(&v, (const char *)c + key->offset, sizeof(v));
-	return v;
-}
-
-/* v in the unit of a key of this type. */
-static const char *format_amount(enum config_type type, uint64_t v, char *buf, size_t n)
-{
-	size_t len;
-
-	switch (type) {
-	case CONFIG_SIZE:
-		return units_format_size(buf, n, v);
-	case CONFIG_RATE:
-		units_format_size(buf, n, v);
-		len = strlen(buf);
-		snprintf(buf + len, n - len, "/s");
-		return buf;
-	case CONFIG_TIME:
-	case CONFIG_TRIGGER:
-		return units_format_time(buf, n, v);
-	case CONFIG_PERMILLE:
-		if (v % 10)
-			snprintf(buf, n, "%" PRIu64 ".%" PRIu64 "%%", v / 10, v % 10);
-		else
-			snprintf(buf, n, "%" PRIu64 "%%", v / 10);
-		return buf;
-	case CONFIG_ENUM:
-		break;
-	}
-	snprintf(buf, n, "%" PRIu64, v);
-	return buf;
-}
-
-const char *config_format(const struct config *c, const struct config_key *key, char *buf, size_t n)
-{
-	char stall[UNITS_MAX], window[UNITS_MAX];
-	struct config_trigger trigger;
-	uint64_t v = 0;
-	uint32_t ppm;
-
-	switch (key->type) {
-	case CONFIG_ENUM:
-		snprintf(buf, n, "%s", key->enum_name((int)get_u32(c, key)) ?: "?");
-		return buf;
-	case CONFIG_TRIGGER:
-		trigger = get_trigger(c, key);
-		if (trigger.stall_us == 0)
-			snprintf(buf, n, "%s", key->word);
-		else
-			snprintf(buf, n, "%s/%s",
-				 units_format_time(stall, sizeof(stall), trigger.stall_us),
-				 units_format_time(window, sizeof(window), trigger.window_us));
-		return buf;
-	case CONFIG_PERMILLE:
-		v = get_u32(c, key);
-		break;
-	case CONFIG_SIZE:
-		ppm = key->size_key >= 0 ? c->ram_ppm[key->size_key] : 0;
-		if (ppm > 0) {
-			/* At most four digits behind the point, without trailing zeros. */
-			snprintf(buf, n, "%g%%", ppm / 10000.0);
-			return buf;
-		}
-		v = get_u64(c, key);
-		break;
-	case CONFIG_RATE:
-	case CONFIG_TIME:
-		v = get_u64(c, key);
-		break;
-	}
-
-	if (key->word && v == key->word_value) {
-		snprintf(buf, n, "%s", key->word);
-		return buf;
-	}
-	return format_amount(key->type, v, buf, n);
-}
-
 /* True if v is in the range of key; else an error has been added. */
 static bool check_range(struct reader *rd, const struct config_key *key, unsigned line, uint64_t v,
 			const char *what)
@@ -212,8 +104,8 @@ static bool check_range(struct reader *rd, const struct config_key *key, unsigne
 	if (v >= key->min && v <= key->max)
 		return true;
 	complain(rd, line, key->name, "%sis out of range: at least %s, at most %s%s%s%s", what,
-		 format_amount(key->type, key->min, low, sizeof(low)),
-		 format_amount(key->type, key->max, high, sizeof(high)), key->word ? ", or \"" : "",
+		 config_format_amount(key->type, key->min, low, sizeof(low)),
+		 config_format_amount(key->type, key->max, high, sizeof(high)), key->word ? ", or \"" : "",
 		 key->word ?: "", key->word ? "\"" : "");
 	return false;
 }
@@ -228,7 +120,7 @@ static void read_enum(struct reader *rd, const struct config_key *key, unsigned 
 		size_t n = strlen(names);
 
 		if (strcmp(name, value) == 0) {
-			set_u32(&rd->config, key, (uint32_t)i);
+			config_set_u32(&rd->config, key, (uint32_t)i);
 			return;
 		}
 		snprintf(names + n, sizeof(names) - n, "%s%s", n > 0 ? ", " : "", name);
@@ -260,7 +152,7 @@ static void read_size(struct reader *rd, const struct config_key *key, unsigned 
 		return;
 	if (key->size_key >= 0)
 		rd->config.ram_ppm[key->size_key] = 0;
-	set_u64(&rd->config, key, v);
+	config_set_u64(&rd->config, key, v);
 }
 
 static void read_trigger(struct reader *rd, const struct config_key *key, unsigned line,
@@ -308,7 +200,7 @@ static void set_word(struct reader *rd, const struct config_key *key)
 	}
 	if (key->size_key >= 0)
 		rd->config.ram_ppm[key->size_key] = 0;
-	set_u64(&rd->config, key, key->word_value);
+	config_set_u64(&rd->config, key, key->word_value);
 }
 
 static void read_value(struct reader *rd, const struct config_key *key, unsigned line,
@@ -339,7 +231,7 @@ static void read_value(struct reader *rd, const struct config_key *key, unsigned
 		if (units_parse_permille(value, &permille, &why) < 0)
 			complain(rd, line, key->name, "%s: %s", why, quote(value, quoted));
 		else if (check_range(rd, key, line, permille, ""))
-			set_u32(&rd->config, key, permille);
+			config_set_u32(&rd->config, key, permille);
 		return;
 	case CONFIG_RATE:
 	case CONFIG_TIME:
@@ -350,7 +242,10 @@ static void read_value(struct reader *rd, const struct config_key *key, unsigned
 		/* "0" is the usual way to write "off" and "unlimited". */
 		else if ((key->word && v == 0 && key->word_value == 0) ||
 			 check_range(rd, key, line, v, ""))
-			set_u64(&rd->config, key, v);
+			config_set_u64(&rd->config, key, v);
+		return;
+	case CONFIG_COUNT:
+	case CONFIG_BOOL:
 		return;
 	}
 }
@@ -370,6 +265,10 @@ static const char *example(const struct config_key *key)
 		return "\"1%\" or \"0.1%\"";
 	case CONFIG_TRIGGER:
 		return "\"70ms/1s\"";
+	case CONFIG_COUNT:
+		return "8";
+	case CONFIG_BOOL:
+		return "true";
 	}
 	return "";
 }
@@ -403,6 +302,32 @@ static void unknown_key(struct reader *rd, const char *name, unsigned line)
 	complain(rd, line, name, "unknown key");
 }
 
+/* The two types that libconfig knows as such. */
+static void read_plain(struct reader *rd, const struct config_key *key, unsigned line,
+		       const config_setting_t *setting)
+{
+	int type = config_setting_type(setting);
+	long long v;
+
+	if (key->type == CONFIG_BOOL) {
+		bool set = config_setting_get_bool(setting);
+
+		if (type != CONFIG_TYPE_BOOL)
+			complain(rd, line, key->name, "must be true or false, without quotes");
+		else
+			memcpy((char *)&rd->config + key->offset, &set, sizeof(set));
+		return;
+	}
+	if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64) {
+		complain(rd, line, key->name, "must be a number, without quotes, e.g. %s",
+			 example(key));
+		return;
+	}
+	v = config_setting_get_int64(setting);
+	if (check_range(rd, key, line, v < 0 ? UINT64_MAX : (uint64_t)v, ""))
+		config_set_u32(&rd->config, key, (uint32_t)v);
+}
+
 static void read_setting(struct reader *rd, const config_setting_t *setting, const char *name)
 {
 	unsigned line = config_setting_source_line(setting);
@@ -417,7 +342,9 @@ static void read_setting(struct reader *rd, const config_setting_t *setting, con
 		if (strcmp(keys[i].name, name) != 0)
 			continue;
 		rd->line[i] = line;
-		if (config_setting_type(setting) != CONFIG_TYPE_STRING)
+		if (keys[i].type == CONFIG_COUNT || keys[i].type == CONFIG_BOOL)
+			read_plain(rd, &keys[i], line, setting);
+		else if (config_setting_type(setting) != CONFIG_TYPE_STRING)
 			complain(rd, line, name, "must be a string%s, e.g. %s",
 				 config_setting_is_number(setting) ? " with a unit" : "",
 				 example(&keys[i]));
@@ -472,8 +399,8 @@ static void check_pairs(struct reader *rd)
 				at[side]++;
 			const struct config_key *key = &keys[at[side]];
 
-			v[side] = key->type == CONFIG_PERMILLE ? get_u32(&rd->config, key)
-							       : get_u64(&rd->config, key);
+			v[side] = key->type == CONFIG_PERMILLE ? config_get_u32(&rd->config, key)
+							       : config_get_u64(&rd->config, key);
 			if (key->size_key >= 0)
 				ppm[side] = rd->config.ram_ppm[key->size_key];
 		}
@@ -612,7 +539,7 @@ int config_load(const char *path, struct config *ret, struct config_errors *erro
 	struct reader rd = {.path = path, .errors = errors};
 	_cleanup_free_ char *text = NULL;
 	config_t storage;
-	size_t n;
+	size_t n = 0;
 	int r;
 
 	*errors = (struct config_errors){};

@@ -64,6 +64,8 @@ enum config_type {
 	CONFIG_TIME,		/* uint64_t, microseconds */
 	CONFIG_PERMILLE,	/* uint32_t */
 	CONFIG_TRIGGER,		/* struct config_trigger */
+	CONFIG_COUNT,		/* uint32_t, a plain number in the file */
+	CONFIG_BOOL,		/* bool, true or false in the file */
 };
 
 /* One key. Limits are inclusive and in the stored unit; for triggers they bound the window. */
@@ -88,8 +90,8 @@ struct config_key {
 const struct config_key *config_keys(size_t *ret_n);
 
 /*
- * The value of key in *c as the file would have it, without quotes: "30s",
- * "10%", "auto". Returns buf.
+ * The value of key in *c as the file would have it, without the quotes: 30s,
+ * 10%, auto. Returns buf. All types but CONFIG_COUNT and CONFIG_BOOL are quoted there.
  */
 const char *config_format(const struct config *c, const struct config_key *key, char *buf,
 			  size_t n);

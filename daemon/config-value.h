@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * config-value.h - the values of struct config by their keys
+ *
+ * Only config*.c includes this. The caller has checked the key's type.
+ */
+#pragma once
+
+#include <string.h>
+
+#include "config.h"
+
+static inline void config_set_u64(struct config *c, const struct config_key *key, uint64_t v)
+{
+	memcpy((char *)c + key->offset, &v, sizeof(v));
+}
+
+static inline uint64_t config_get_u64(const struct config *c, const struct config_key *key)
+{
+	uint64_t v;
+
+	memcpy(&v, (const char *)c + key->offset, sizeof(v));
+	return v;
+}
+
+static inline void config_set_u32(struct config *c, const struct config_key *key, uint32_t v)
+{
+	memcpy((char *)c + key->offset, &v, sizeof(v));
+}
+
+static inline uint32_t config_get_u32(const struct config *c, const struct config_key *key)
+{
+	uint32_t v;
+
+	memcpy(&v, (const char *)c + key->offset, sizeof(v));
+	return v;
+}
+
+static inline struct config_trigger config_get_trigger(const struct config *c, const struct config_key *key)
+{
+	struct config_trigger v;
+
+	memcpy(&v, (const char *)c + key->offset, sizeof(v));
+	return v;
+}
+
+/* v in the unit of a key of this type: "30s", "10%". Returns buf. */
+const char *config_format_amount(enum config_type type, uint64_t v, char *buf, size_t n);
