@@ -140,6 +140,22 @@ static void watermarks(struct guest *g)
 	g->total_reserve = g->watermark_high + g->c.ram / 256;
 }
 
+uint64_t guest_reserve(uint64_t ram)
+{
+	struct guest g = { .c.ram = ram };
+
+	watermarks(&g);
+	return g.total_reserve;
+}
+
+uint64_t guest_need_seen(uint64_t ram, uint64_t usable, uint64_t available, uint64_t file)
+{
+	struct guest g = { .c.ram = ram };
+
+	watermarks(&g);
+	return sub_sat(usable, available + g.total_reserve + min_u64(file / 2, g.watermark_low));
+}
+
 void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d)
 {
 	uint64_t room = c->ram;

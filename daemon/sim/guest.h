@@ -100,6 +100,15 @@ struct guest {
  */
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap);
 
+/* What a guest of this RAM keeps for itself: MemAvailable is that much below MemFree. */
+uint64_t guest_reserve(uint64_t ram);
+
+/*
+ * The inverse of guest_available(): the need of a guest that has `usable` of
+ * its RAM, so much available, and a page cache of that size.
+ */
+uint64_t guest_need_seen(uint64_t ram, uint64_t usable, uint64_t available, uint64_t file);
+
 /* A guest that has been running with this demand for a while, balloon empty. */
 void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d);
 

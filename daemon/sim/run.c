@@ -80,7 +80,8 @@ void sim_setup_default(struct sim_setup *s, const struct trace *t, uint64_t ram,
 	};
 	guest_config_default(&s->guest, ram, swap);
 	policy_config_default(&s->policy);
-	s->static_size = score_static_size(t, ram, s->floor);
+	/* A kernel cannot use its last pages: its reserve comes on top of what is needed. */
+	s->static_size = min_u64(score_static_size(t, ram, s->floor) + guest_reserve(ram), ram);
 }
 
 /* Linux kernel/sched/psi.c update_triggers(): growth in the window, one event a window. */
@@ -235,6 +236,34 @@ static void live(struct run *r, uint64_t end_us)
 		timeline_add(r->setup->timeline, g, &st, g->psi_us[PSI_MEM_SOME_US] - some);
 }
 
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* Steps end at the rows of the trace, so that the two can be compared there. */
+static void check_row(const struct run *r)
+{
+	const struct trace *t = r->setup->trace;
+	struct sim_check *c = r->setup->check;
+	const struct trace_seen *seen;
+	uint64_t available, balloon;
+	size_t i = r->cursor.i + 1;
+
+	if (i >= t->n_points || t->points[i].t_us != r->g.now_us)
+		return;
+	seen = &t->seen[i];
+	available = distance(guest_available(&r->g), seen->available);
+	balloon = distance(r->g.balloon, seen->balloon);
+	c->rows++;
+	c->available_error_sum += available;
+	c->available_error_max = max_u64(c->available_error_max, available);
+	c->balloon_error_sum += balloon;
+	c->balloon_error_max = max_u64(c->balloon_error_max, balloon);
+	c->seen_some_us = seen->mem_some_us;
+	c->model_some_us = r->g.psi_us[PSI_MEM_SOME_US];
+}
+
 static void timeline_clear(struct timeline *t, uint64_t duration_us)
 {
 	t->bucket_us = max_u64((duration_us + t->n_buckets - 1) / t->n_buckets, 1);
@@ -276,6 +305,8 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 		return res;
 	if (setup->timeline)
 		timeline_clear(setup->timeline, end_us);
+	if (setup->check)
+		*setup->check = (struct sim_check) {};
 
 	while (r.g.now_us < end_us) {
 		enum sample_trigger trigger = look_at_triggers(&r);
@@ -283,6 +314,8 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 		if (trigger != TRIGGER_NONE || r.g.now_us >= r.next_tick_us)
 			tick(&r, trigger);
 		live(&r, end_us);
+		if (setup->check && t->seen)
+			check_row(&r);
 	}
 	score_finish(&r.score, score_demand(&r.g.demand, s.ram), r.g.balloon);
 	s.oom_kills = r.g.oom_kills;

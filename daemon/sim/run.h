@@ -32,6 +32,20 @@ struct timeline {
 	uint64_t bucket_us;
 };
 
+/*
+ * The model against a recording (a trace with trace.seen): at every row, what
+ * the guest said and what the model says. Bytes.
+ */
+struct sim_check {
+	uint64_t rows;
+	double available_error_sum;	/* of absolute errors */
+	uint64_t available_error_max;
+	double balloon_error_sum;
+	uint64_t balloon_error_max;
+	uint64_t seen_some_us;		/* PSI some over the whole recording */
+	uint64_t model_some_us;
+};
+
 /* For every decision of the law, in order of time; NULL = not wanted. */
 typedef void (*sim_observer)(void *userdata, const struct sample *s,
 			     const struct policy_decision *d);
@@ -45,6 +59,7 @@ struct sim_setup {
 	uint64_t floor;			/* for the bound and for the rivals */
 	uint64_t early_us;		/* PSI some in 1 s that wakes the law; 0 = never */
 	uint64_t emergency_us;		/* PSI full in 1 s */
+	struct sim_check *check;	/* NULL = not wanted; cleared here */
 	struct timeline *timeline;	/* NULL = not wanted; buckets are cleared here */
 	sim_observer observer;
 	void *userdata;

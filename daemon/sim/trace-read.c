@@ -40,6 +40,8 @@ enum column {
 	COL_SWAP_FREE,
 	COL_BALLOON,
 	COL_SOME,
+	COL_DISK_READ,
+	COL_DISK_WRITE,
 	_COL_MAX,
 };
 
@@ -71,6 +73,9 @@ static const struct {
 	[COL_SWAP_FREE] = { "swap_free_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_BALLOON] = { "balloon_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_SOME] = { "mem_some_us", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 1 },
+	/* Known, and of no use here. */
+	[COL_DISK_READ] = { "disk_read_kib_s", 0, 0, 0, KIB },
+	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, 0, 0, KIB },
 };
 
 struct reader {
@@ -251,7 +256,8 @@ static int read_header(struct reader *r, char *line)
 	for (size_t i = 0; i < n; i++) {
 		if (r->kind[i] >= 0 && columns[(int)r->kind[i]].used & FOR(r->t->format))
 			continue;
-		if (r->t->format != TRACE_RECORDING)
+		if (r->t->format != TRACE_RECORDING && r->kind[i] != COL_DISK_READ &&
+		    r->kind[i] != COL_DISK_WRITE)
 			report(r, false, "column %.60s is not used", fields[i]);
 		r->kind[i] = -1;
 	}
@@ -288,11 +294,11 @@ static int add_point(struct reader *r, const struct trace_point *p, const struct
 	return 0;
 }
 
-/* A recorded guest: what it could not have given away is its need. */
-static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX],
+/* A recorded guest: what it could not have given away is its need; what swap holds is idle. */
+static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], uint64_t ram,
 				  struct trace_point *p, struct trace_seen *seen)
 {
-	uint64_t swapped;
+	uint64_t swapped, file = v[COL_ACTIVE_FILE] + v[COL_INACTIVE_FILE];
 
 	if (v[COL_AVAILABLE] > v[COL_TOTAL])
 		return "mem_available_kib is above mem_total_kib";
@@ -302,7 +308,7 @@ static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX],
 		return "mem_some_us goes back";
 	swapped = v[COL_SWAP_TOTAL] - v[COL_SWAP_FREE];
 	p->d = (struct guest_demand) {
-		.need = v[COL_TOTAL] - v[COL_AVAILABLE] + swapped,
+		.need = guest_need_seen(ram, v[COL_TOTAL], v[COL_AVAILABLE], file) + swapped,
 		.idle = swapped,
 		.hot = v[COL_ACTIVE_FILE],
 		.cold = v[COL_INACTIVE_FILE],
@@ -332,10 +338,11 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 		.committed = v[COL_COMMITTED],
 	};
 	if (r->t->format == TRACE_RECORDING) {
-		why = from_recording(r, v, p, seen);
+		ram = v[COL_RAM] ?: v[COL_TOTAL] + v[COL_BALLOON];
+		why = from_recording(r, v, ram, p, seen);
 		if (why)
 			return why;
-		ram = r->o->ram ?: v[COL_RAM] ?: v[COL_TOTAL] + v[COL_BALLOON];
+		ram = r->o->ram ?: ram;
 	}
 	if (ram && p->d.need > ram + r->t->swap)
 		return "usage is above the capacity (RAM and swap)";
