@@ -20,9 +20,8 @@ enum row {
 	ROW_X,
 	ROW_RAM,
 	ROW_USABLE,
-	ROW_USABLE_MAX,
-	ROW_DEMAND_MIN,
 	ROW_DEMAND,
+	ROW_PEAK,
 	ROW_SOME,
 	ROW_FULL,
 	_ROW_MAX,
@@ -32,21 +31,18 @@ static void fill(double *rows[_ROW_MAX], const struct timeline *t, uint64_t ram,
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct timeline_bucket *b = &t->buckets[i];
-		bool empty = b->demand_min > b->demand_max;
+		double us = b->us ?: 1;
 
 		rows[ROW_X][i] = i * (t->bucket_us / 1e6);
 		rows[ROW_RAM][i] = ram;
-		if (empty && i > 0) {
-			for (int k = ROW_USABLE; k <= ROW_DEMAND; k++)
+		rows[ROW_USABLE][i] = b->usable_sum / us;
+		rows[ROW_DEMAND][i] = b->demand_sum / us;
+		rows[ROW_PEAK][i] = b->demand_max;
+		if (!b->us && i > 0)
+			for (int k = ROW_USABLE; k <= ROW_PEAK; k++)
 				rows[k][i] = rows[k][i - 1];
-		} else {
-			rows[ROW_USABLE][i] = empty ? ram : b->usable_min;
-			rows[ROW_USABLE_MAX][i] = empty ? ram : b->usable_max;
-			rows[ROW_DEMAND_MIN][i] = empty ? 0 : b->demand_min;
-			rows[ROW_DEMAND][i] = empty ? 0 : b->demand_max;
-		}
-		rows[ROW_SOME][i] = 100.0 * b->mem_some_us / t->bucket_us;
-		rows[ROW_FULL][i] = 100.0 * b->mem_full_us / t->bucket_us;
+		rows[ROW_SOME][i] = 100 * b->mem_some_us / us;
+		rows[ROW_FULL][i] = 100 * b->mem_full_us / us;
 	}
 }
 
@@ -67,7 +63,8 @@ int picture_write(FILE *f, const struct timeline *t, uint64_t ram, uint64_t dura
 	fill(rows, t, ram, n);
 
 	struct svg_series memory[] = {
-		{ "balloon", SVG_AREA, SVG_SKY, rows[ROW_USABLE_MAX], rows[ROW_RAM] },
+		{ "balloon", SVG_AREA, SVG_SKY, rows[ROW_USABLE], rows[ROW_RAM] },
+		{ "peak demand", SVG_AREA, "#dddddd", NULL, rows[ROW_PEAK] },
 		{ "demand", SVG_AREA, SVG_GREY, NULL, rows[ROW_DEMAND] },
 		{ "guest memory", SVG_LINE, SVG_BLUE, NULL, rows[ROW_USABLE] },
 		{ "RAM", SVG_DASHED, SVG_BLACK, NULL, rows[ROW_RAM] },
@@ -77,7 +74,7 @@ int picture_write(FILE *f, const struct timeline *t, uint64_t ram, uint64_t dura
 		{ "full", SVG_AREA, SVG_RED, NULL, rows[ROW_FULL] },
 	};
 	struct svg_panel panels[] = {
-		{ "Memory", SVG_BYTES, ram * 1.05, 300, memory, 4 },
+		{ "Memory", SVG_BYTES, ram * 1.05, 300, memory, 5 },
 		{ "Memory stalls (PSI)", SVG_PERCENT, 0, 110, stalls, 2 },
 	};
 	struct svg_chart chart = {

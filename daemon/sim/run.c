@@ -197,17 +197,13 @@ static void timeline_add(struct timeline *t, const struct guest *g, const struct
 {
 	size_t i = st->t_us / t->bucket_us;
 	struct timeline_bucket *b = &t->buckets[i < t->n_buckets ? i : t->n_buckets - 1];
-	uint64_t ram = g->c.ram;
 
-	b->demand_min = min_u64(b->demand_min, min_u64(st->demand0, st->demand1));
+	b->us += st->dt_us;
+	b->demand_sum += ((double)st->demand0 + st->demand1) / 2 * st->dt_us;
+	b->usable_sum += (g->c.ram - ((double)st->balloon0 + st->balloon1) / 2) * st->dt_us;
 	b->demand_max = max_u64(b->demand_max, max_u64(st->demand0, st->demand1));
-	b->usable_min = min_u64(b->usable_min, ram - max_u64(st->balloon0, st->balloon1));
-	b->usable_max = max_u64(b->usable_max, ram - min_u64(st->balloon0, st->balloon1));
-	b->available_min = min_u64(b->available_min, guest_available(g));
 	b->mem_some_us += some_us;
 	b->mem_full_us += st->full_us;
-	if (st->demand1 + st->balloon1 > ram)
-		b->short_us += st->dt_us;
 }
 
 static void live(struct run *r, uint64_t end_us)
@@ -267,12 +263,7 @@ static void check_row(const struct run *r)
 static void timeline_clear(struct timeline *t, uint64_t duration_us)
 {
 	t->bucket_us = max_u64((duration_us + t->n_buckets - 1) / t->n_buckets, 1);
-	for (size_t i = 0; i < t->n_buckets; i++)
-		t->buckets[i] = (struct timeline_bucket) {
-			.demand_min = UINT64_MAX,
-			.usable_min = UINT64_MAX,
-			.available_min = UINT64_MAX,
-		};
+	memset(t->buckets, 0, t->n_buckets * sizeof(*t->buckets));
 }
 
 int sim_run(const struct sim_setup *setup, struct score *ret)

@@ -18,12 +18,12 @@
 
 /* What a picture needs: the run, condensed into buckets of equal time. */
 struct timeline_bucket {
-	uint64_t demand_min, demand_max;	/* bytes; min > max: nothing in this bucket */
-	uint64_t usable_min, usable_max;	/* RAM - balloon */
-	uint64_t available_min;
+	uint64_t us;			/* time in it; 0 = it lies within a longer step */
+	double demand_sum;		/* bytes x microseconds */
+	double usable_sum;		/* RAM - balloon */
+	uint64_t demand_max;
 	uint64_t mem_some_us;
 	uint64_t mem_full_us;
-	uint64_t short_us;
 };
 
 struct timeline {
