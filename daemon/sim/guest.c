@@ -241,21 +241,20 @@ static void swap_out(uint64_t *resident, uint64_t *swapped, uint64_t bytes)
 }
 
 /*
- * Make up to `want` bytes free within dt: cold cache, then hot cache and
- * anonymous memory by their weights. Takes less where there is no more.
+ * Make up to `want` bytes free: cold cache, then hot cache and anonymous memory
+ * by their weights. Takes less where there is no more, or no time left in this step.
  */
-static struct reclaimed reclaim(struct guest *g, uint64_t want, uint64_t dt_us)
+static struct reclaimed reclaim(struct guest *g, uint64_t want)
 {
-	uint64_t budget = flow(g->c.reclaim_rate, dt_us);
 	uint64_t file, anon, weight, n;
 	struct reclaimed r = {};
 
-	r.cold = min_u64(min_u64(want, g->cold), budget);
+	r.cold = min_u64(min_u64(want, g->cold), g->reclaim_left);
 	g->cold -= r.cold;
 	want -= r.cold;
-	budget -= r.cold;
+	g->reclaim_left -= r.cold;
 	r.total = r.cold;
-	if (!want || !budget || g->cold)
+	if (!want || !g->reclaim_left || g->cold)
 		goto out;
 
 	anon = min_u64(g->idle + g->anon, swap_free(g));
@@ -263,10 +262,12 @@ static struct reclaimed reclaim(struct guest *g, uint64_t want, uint64_t dt_us)
 	file = weight ? scale(want, scale(g->hot, WEIGHT_FILE, 200), weight) : 0;
 	if (!anon)
 		file = want;
-	file = min_u64(min_u64(file, g->hot), budget);
-	anon = min_u64(min_u64(want - file, anon), flow(g->c.swap_rate, dt_us));
+	file = min_u64(min_u64(file, g->hot), g->reclaim_left);
+	anon = min_u64(min_u64(want - file, anon), g->swap_left);
 	/* What swapping is too slow for, the cache has to give. */
-	file = min_u64(min_u64(want - anon, g->hot), budget);
+	file = min_u64(min_u64(want - anon, g->hot), g->reclaim_left);
+	g->reclaim_left -= file;
+	g->swap_left -= anon;
 
 	g->hot -= file;
 	g->hot_evicted += file;
@@ -350,7 +351,7 @@ static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 		return;
 	}
 	if (n > room && g->may_reclaim) {
-		struct reclaimed r = reclaim(g, n - room, dt_us);
+		struct reclaimed r = reclaim(g, n - room);
 
 		slow_us = scale(cost_us(r.cold, g->c.reclaim_rate), BALLOON_SHARE_PERMILLE, 1000) +
 			  r.slow_us;
@@ -404,7 +405,7 @@ static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
 
 	room = sub_sat(g->free, g->watermark_min);
 	if (ask > room) {
-		struct reclaimed r = reclaim(g, ask - room, dt_us);
+		struct reclaimed r = reclaim(g, ask - room);
 		uint64_t direct = scale(r.cold, DIRECT_SHARE_PERMILLE, 1000);
 
 		g->direct_bytes += r.total - (r.cold - direct);
@@ -446,13 +447,13 @@ static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
 }
 
 /* kswapd: from below the low watermark back to the high one; nobody waits for it. */
-static void background_reclaim(struct guest *g, uint64_t dt_us)
+static void background_reclaim(struct guest *g)
 {
 	struct reclaimed r;
 
 	if (g->free >= g->watermark_low)
 		return;
-	r = reclaim(g, g->watermark_high - g->free, dt_us);
+	r = reclaim(g, g->watermark_high - g->free);
 	g->kswapd_bytes += r.total;
 }
 
@@ -528,11 +529,13 @@ void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
 {
 	struct stalls st = {};
 
+	g->reclaim_left = flow(g->c.reclaim_rate, dt_us);
+	g->swap_left = flow(g->c.swap_rate, dt_us);
 	shrink_to(g, d);
 	if (guest_moving(g) && g->asked < 0)
 		deflate(g, dt_us);
 	serve_workload(g, dt_us, &st);
-	background_reclaim(g, dt_us);
+	background_reclaim(g);
 	if (guest_moving(g) && g->asked > 0)
 		inflate(g, dt_us, &st);
 	fill_cold(g, dt_us, &st);

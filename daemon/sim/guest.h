@@ -72,6 +72,8 @@ struct guest {
 	uint64_t killed;	/* demand that the OOM killer ended; it does not come back until need falls */
 	uint64_t oom_us;	/* for how long allocation has found nothing at all */
 	uint64_t hold_off_until_us;
+	uint64_t reclaim_left;	/* what can still be reclaimed in this step, by whomever ... */
+	uint64_t swap_left;	/* ... and written to swap */
 	uint64_t unmet;		/* wanted in the last step, and not there */
 	uint64_t oom_kills;
 	uint64_t rescues;	/* OOM notifier calls that found a balloon */

@@ -176,6 +176,7 @@ static int read_comment(struct reader *r, char *line)
 		return 0;
 	*value++ = '\0';
 	value += strspn(value, " \t");
+	key[strcspn(key, " \t")] = '\0';
 	if (strcmp(key, "interpolation") && strcmp(key, "ram_kib") && strcmp(key, "swap_kib"))
 		return 0;
 	if (r->n_fields) {
