@@ -29,7 +29,7 @@
 #define GROWTH_WINDOW_US (5 * SEC)
 #define GROWTH_SPACING_US (GROWTH_WINDOW_US / POLICY_GROWTH_SLOTS)
 /* The envelope falls to 1/e in so long: an hourly job is remembered, last week's is not. */
-#define BURST_TAU_US (2 * 3600 * SEC)
+#define BURST_TAU_US (3600 * SEC)
 #define BURST_DECAY_STEP_US (60 * SEC)
 
 /* Two shortages within this are one: the next deflate is twice as large, not the same again. */

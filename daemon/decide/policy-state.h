@@ -13,6 +13,13 @@
 #include "decide/ratelimit.h"
 #include "sense/sample.h"
 
+/*
+ * Values of enum uballoon_stop that the policy looks at, part of the module's ABI. decide/ does
+ * not include its header; the unit tests assert that they agree.
+ */
+#define POLICY_STOP_NOMEM	3
+#define POLICY_STOP_REFUSED	5
+
 /* Slots of the window that remembers the largest need of the last hold-off time. */
 #define POLICY_PEAK_SLOTS	8
 /* Slots of the window over which the growth of the need is measured. */
@@ -69,6 +76,7 @@ struct policy_state {
 	uint32_t critical_seen;		/* samples in a row below the critical level */
 	bool relief_seen_valid;
 	uint64_t relief_seen;
+	uint64_t relief_size;		/* of the balloon then */
 
 	/* Law adaptive. */
 	uint64_t burst;			/* envelope of the growth of the need, bytes */
