@@ -169,13 +169,13 @@ static void tick(struct run *r, enum sample_trigger trigger)
 }
 
 /* How long until a closer look is due, with nothing in between but what is linear. */
-static uint64_t choose_step(struct run *r, uint64_t end_us, const struct guest_demand *now)
+static uint64_t choose_step(struct run *r, uint64_t end_us)
 {
 	const struct guest *g = &r->g;
 	uint64_t until = min_u64(min_u64(end_us, r->next_tick_us), trace_next(&r->cursor));
 	uint64_t dt = min_u64(until - g->now_us, STEP_MAX_US);
 	struct guest_demand then;
-	uint64_t growth, allowed;
+	uint64_t growth, have, allowed;
 
 	if (!guest_calm(g)) {
 		dt = min_u64(dt, r->busy_step_us);
@@ -185,7 +185,9 @@ static uint64_t choose_step(struct run *r, uint64_t end_us, const struct guest_d
 		r->busy_step_us = STEP_MIN_US;
 	}
 	trace_before(&r->cursor, g->now_us + dt, &then);
-	growth = then.need > now->need ? then.need - now->need : 0;
+	/* What the workload is about to take, be it that it wants more and more or all at once. */
+	have = g->anon + g->idle + g->swapped_anon + g->swapped_idle;
+	growth = then.need > have ? then.need - have : 0;
 	allowed = guest_available(g) / 8 + 4 * MIB;
 	if (growth > allowed)
 		dt = max_u64(min_u64(dt, STEP_MIN_US), dt * allowed / growth);
@@ -220,7 +222,7 @@ static void live(struct run *r, uint64_t end_us)
 
 	trace_at(&r->cursor, g->now_us, &d);
 	st.demand0 = score_demand(&d, g->c.ram);
-	st.dt_us = choose_step(r, end_us, &d);
+	st.dt_us = choose_step(r, end_us);
 	trace_before(&r->cursor, g->now_us + st.dt_us, &d);
 	st.demand1 = score_demand(&d, g->c.ram);
 	guest_step(g, &d, st.dt_us);
