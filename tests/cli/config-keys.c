@@ -37,7 +37,11 @@ static void print_amount(const struct config_key *key, uint64_t value)
 		else
 			printf("\t%" PRIu64 "%%", value / 10);
 		return;
+	case CONFIG_COUNT:
+		printf("\t%" PRIu64, value);
+		return;
 	case CONFIG_ENUM:
+	case CONFIG_BOOL:
 		printf("\t");
 		return;
 	}
@@ -62,6 +66,8 @@ int main(void)
 		printf("\t%s", key->word ?: "");
 		for (int j = key->enum_first; key->enum_name && (word = key->enum_name(j)); j++)
 			printf(" %s", word);
+		if (key->type == CONFIG_BOOL)
+			printf(" true false");
 		printf("\n");
 	}
 	return 0;

@@ -243,25 +243,26 @@ def _run_case(name, fn, timeout, args):
     before = _points
     try:
         _limited(timeout, fn, t, *args)
-        failure = None
     except Skip as e:
         _point(True, name, f" # SKIP {e}")
-        failure = None
     except (Exception, CaseTimeout) as e:
-        failure = e
+        _report(name, e, t._on_failure)
     else:
         # A case whose subtests spoke for it needs no point of its own.
         if _points == before:
             _point(True, name)
-    if failure is not None:
-        _report(name, failure, t._on_failure)
-    while t._deferred:
-        fn, fargs, fkwargs = t._deferred.pop()
-        try:
-            _limited(CLEANUP_TIMEOUT_S, lambda: fn(*fargs, **fkwargs))
-        except (Exception, CaseTimeout) as e:
-            _report(f"{name}: clean-up", e, [])
+    finally:
+        _clean_up(t)
     diag(f"{name}: {time.monotonic() - started:.1f} s")
+
+
+def _clean_up(t):
+    while t._deferred:
+        fn, args, kwargs = t._deferred.pop()
+        try:
+            _limited(CLEANUP_TIMEOUT_S, lambda: fn(*args, **kwargs))
+        except (Exception, CaseTimeout) as e:
+            _report(f"{t.name}: clean-up", e, [])
 
 
 def _run(selected):

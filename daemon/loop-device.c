@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * loop-device.c - the transport's life: attach, lease, moves, giving back
+ *
+ * A device may vanish in every call. Any error of the transport ends with the
+ * file closed; the balloon stays as it is meanwhile, with its lease running, and the next tick
+ * opens it again. So there is one way to recover from everything, and
+ * it is the way that also serves a module that is loaded after the daemon.
+ *
+ * A balloon that is found on attaching (the daemon crashed, or was upgraded) is
+ * taken over as it is: popping it would hand out and take back gigabytes for
+ * nothing.
+ *
+ * The lease is renewed at a third of its length from the event loop, hence only
+ * while the loop is alive. In mode observe a device is opened for reading only; a
+ * daemon that is switched to observe later keeps the lease up, so that nothing moves.
+ */
+#include "loop-internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "basic/log.h"
+#include "basic/units.h"
+#include "uballoon.h"
+
+/* One slice of a step. The bus and signals wait at most this long, and one batch. */
+#define SLICE_US (20 * 1000)
+/* Giving back on exit: longest time, and longest time without progress. */
+#define STOP_MAX_US   (120ULL * 1000 * 1000)
+#define STOP_STALL_US (10 * 1000 * 1000)
+/* Between two messages to the service manager, and what each of them asks for. */
+#define STOP_PERIOD_US (1000 * 1000)
+#define STOP_EXTEND_US (15 * 1000 * 1000)
+/* On giving up: the module starts to give back by itself after this. */
+#define STOP_LEASE_US (1000 * 1000)
+/* Between two attempts to go on with a device that failed: doubling, and fresh after a good time. */
+#define REOPEN_MIN_US  (1000 * 1000)
+#define REOPEN_MAX_US  (64ULL * 1000 * 1000)
+#define REOPEN_GOOD_US (60 * 1000 * 1000)
+/* A device that always has news must not keep the loop busy. */
+#define DEVICE_EVENTS 20
+#define DEVICE_EVENTS_PERIOD_US (1000 * 1000)
+
+static void detach(struct loop *l)
+{
+	l->device_source = sd_event_source_disable_unref(l->device_source);
+	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
+	(void)sd_event_source_set_enabled(l->keepalive_source, SD_EVENT_OFF);
+	l->mover = (struct mover){};
+	if (l->transport)
+		l->transport->ops->free(l->transport);
+	l->transport = NULL;
+}
+
+/* The transport answered with r < 0 to `what`. */
+static void failed(struct loop *l, const char *what, int r)
+{
+	uint64_t now = loop_now();
+
+	if (l->reopen_delay_us == 0 || now - l->attached_us > REOPEN_GOOD_US)
+		l->reopen_delay_us = REOPEN_MIN_US;
+	else if (l->reopen_delay_us < REOPEN_MAX_US)
+		l->reopen_delay_us *= 2;
+	l->reopen_us = now + l->reopen_delay_us;
+	if (r == -ENODEV)
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
+			    "the balloon device has gone; going on as soon as it is back");
+	else
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
+			    "the balloon device cannot %s: %s. Opening it again", what,
+			    strerror(-r));
+	detach(l);
+	loop_tick_soon(l);
+}
+
+static int set_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t lease_us)
+{
+	int r;
+
+	r = l->transport->ops->set_target(l->transport, ceiling, floor, lease_us);
+	if (r < 0)
+		return r;
+	l->lease_renewed_us = loop_now();
+	return 0;
+}
+
+static void keepalive_restart(struct loop *l)
+{
+	uint64_t period = l->config.lease_us / 3;
+
+	if (!l->transport || l->read_only || period == 0) {
+		(void)sd_event_source_set_enabled(l->keepalive_source, SD_EVENT_OFF);
+		return;
+	}
+	(void)sd_event_source_set_time(l->keepalive_source, loop_now() + period);
+	(void)sd_event_source_set_time_accuracy(l->keepalive_source, period / 20);
+	(void)sd_event_source_set_enabled(l->keepalive_source, SD_EVENT_ONESHOT);
+}
+
+static int on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct loop *l = userdata;
+	struct sample_balloon b = {};
+	int r;
+
+	(void)source, (void)usec;
+	if (!l->transport)
+		return 0;
+	r = l->transport->ops->keepalive(l->transport);
+	if (r == -ETIME) {
+		log_warning("the lease had run out and the module gives memory back; was the "
+			    "daemon stopped, or the machine asleep? Taking it up again");
+		r = l->transport->ops->state(l->transport, &b);
+		if (r >= 0)
+			r = set_bounds(l, b.size, l->stopping ? 0 : b.size, l->config.lease_us);
+		loop_tick_soon(l);
+	}
+	if (r < 0) {
+		failed(l, "renew the lease", r);
+		return 0;
+	}
+	l->lease_renewed_us = loop_now();
+	keepalive_restart(l);
+	return 0;
+}
+
+void device_lease_changed(struct loop *l)
+{
+	uint64_t size = l->sample.balloon.size;
+	int r;
+
+	if (!l->transport || l->read_only)
+		return;
+	/* Ends a step that is under way; the tick that follows an order begins it again. */
+	r = set_bounds(l, size, size, l->config.lease_us);
+	if (r < 0)
+		failed(l, "take a lease", r);
+	else
+		keepalive_restart(l);
+}
+
+static int on_device(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct loop *l = userdata;
+
+	(void)source, (void)fd;
+	if (revents & (EPOLLERR | EPOLLHUP)) {
+		if (l->stopping) {
+			detach(l);
+			(void)sd_event_exit(l->event, 0);
+		} else {
+			failed(l, "be polled", -ENODEV);
+		}
+		return 0;
+	}
+	if (l->stopping) {
+		struct sample_balloon b;
+
+		/* Only to take the news off the file. */
+		(void)l->transport->ops->state(l->transport, &b);
+	}
+	loop_tick_soon(l);
+	return 0;
+}
+
+static void open_failed(struct loop *l, int r)
+{
+	/* Watching needs no device. */
+	if (l->mode == MODE_OBSERVE) {
+		log_debug("no balloon device to look at: %s", strerror(-r));
+		return;
+	}
+	switch (-r) {
+	case ENODEV:
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
+			    "no balloon device; only watching until it appears. Load the module: "
+			    "modprobe uballoon");
+		return;
+	case EBUSY:
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
+			    "another process moves the balloon; waiting for it to end. Who it is: "
+			    "fuser -v /dev/uballoon");
+		return;
+	case EACCES:
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
+			    "no permission to open the balloon device; run as root or in the group "
+			    "balloond, and install 60-balloond.rules");
+		return;
+	case EPROTONOSUPPORT:
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
+			    "the balloon device speaks another version of the interface; install "
+			    "module and daemon of the same release");
+		return;
+	}
+	problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR, "the balloon device cannot be opened: %s",
+		    strerror(-r));
+}
+
+static void attached(struct loop *l, uint64_t size)
+{
+	char ram[UNITS_MAX], held[UNITS_MAX];
+
+	l->attached_us = loop_now();
+	(void)problem_clear(&l->problems, PROBLEM_DEVICE, "the balloon device is there");
+	log_info("balloon device, host \"%s\", %s of RAM%s", l->info.host,
+		 units_format_size(ram, sizeof(ram), l->info.ram),
+		 l->read_only ? ", for reading only" : "");
+	if (size > 0 && !l->read_only)
+		log_notice("taking over a balloon of %s",
+			   units_format_size(held, sizeof(held), size));
+	/* An operator who named no size meant: as it is. */
+	if (!l->manual_set)
+		l->manual_target = size;
+	loop_resolve(l);
+}
+
+static int attach(struct loop *l)
+{
+	struct sample_balloon b = {};
+	int r, fd;
+
+	l->read_only = l->mode == MODE_OBSERVE;
+	r = l->world.open(l->world.ctx, l->read_only, &l->transport);
+	if (r < 0) {
+		open_failed(l, r);
+		return r;
+	}
+	r = l->transport->ops->info(l->transport, &l->info);
+	if (r >= 0)
+		r = l->transport->ops->state(l->transport, &b);
+	if (r >= 0 && !l->read_only)
+		r = set_bounds(l, b.size, b.size, l->config.lease_us);
+	if (r < 0) {
+		failed(l, "tell its state", r);
+		return r;
+	}
+
+	fd = l->transport->ops->fd(l->transport);
+	if (fd >= 0) {
+		r = sd_event_add_io(l->event, &l->device_source, fd, EPOLLIN | EPOLLPRI, on_device,
+				    l);
+		if (r < 0) {
+			failed(l, "be polled", r);
+			return r;
+		}
+		(void)sd_event_source_set_ratelimit(l->device_source, DEVICE_EVENTS_PERIOD_US,
+						    DEVICE_EVENTS);
+	}
+	attached(l, b.size);
+	keepalive_restart(l);
+	return 0;
+}
+
+void device_maintain(struct loop *l)
+{
+	if (l->stopping)
+		return;
+	/* Opened only to look, and now it is to be moved. */
+	if (l->transport && l->read_only && l->mode != MODE_OBSERVE)
+		detach(l);
+	if (!l->transport && loop_now() >= l->reopen_us)
+		(void)attach(l);
+}
+
+void device_sense(struct loop *l, struct sample_balloon *b)
+{
+	int r;
+
+	if (!l->transport)
+		return;
+	r = l->transport->ops->state(l->transport, b);
+	if (r < 0) {
+		failed(l, "tell its state", r);
+		*b = (struct sample_balloon){};
+		return;
+	}
+	mover_report(&l->mover, b);
+}
+
+void device_act(struct loop *l, const struct policy_decision *d)
+{
+	uint64_t size = l->sample.balloon.size, ceiling = size, floor = size;
+	int r;
+
+	if (!l->transport || l->read_only || l->mode == MODE_OBSERVE || d->step == 0 ||
+	    l->stopping) {
+		mover_start(&l->mover, 0, false);
+		(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
+		return;
+	}
+
+	if (d->step > 0)
+		ceiling += (uint64_t)d->step;
+	else
+		floor -= 0 - (uint64_t)d->step > size ? size : 0 - (uint64_t)d->step;
+	r = set_bounds(l, ceiling, floor, l->config.lease_us);
+	if (r < 0) {
+		failed(l, "take a target", r);
+		return;
+	}
+	mover_start(&l->mover, d->step, d->may_reclaim);
+	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_ON);
+}
+
+/* The end of giving back. r < 0: the transport's error. */
+static void stop_finish(struct loop *l, int r)
+{
+	struct sample_balloon b = {};
+	char left[UNITS_MAX];
+
+	if (r >= 0)
+		r = l->transport->ops->state(l->transport, &b);
+	if (r < 0) {
+		log_warning("the balloon device failed while memory was given back: %s",
+			    strerror(-r));
+	} else if (b.size == 0) {
+		log_info("all memory is given back");
+		(void)set_bounds(l, 0, 0, 0);
+	} else if (b.host_target_valid && !b.may_undercut_host && b.size <= b.host_target) {
+		/* The host insists on it, and the lease would take it away in vain. */
+		log_notice("%s stay with the host, which asks for them",
+			   units_format_size(left, sizeof(left), b.size));
+		(void)set_bounds(l, b.size, b.size, 0);
+	} else {
+		log_warning("%s are not given back yet; the module goes on with it",
+			    units_format_size(left, sizeof(left), b.size));
+		(void)set_bounds(l, 0, 0, STOP_LEASE_US);
+	}
+	detach(l);
+	(void)sd_event_exit(l->event, 0);
+}
+
+static void stop_slice(struct loop *l, int r, const struct transport_result *result)
+{
+	uint64_t now = loop_now();
+
+	if (result->moved < 0) {
+		l->stop_progress_us = now;
+		l->stop_left -= l->stop_left < 0 - (uint64_t)result->moved
+					? l->stop_left
+					: 0 - (uint64_t)result->moved;
+	}
+	/* A host that is slow to answer is asked again, until it has stalled for too long. */
+	if (r == 0 && l->stop_left > 0 && result->stop == UBALLOON_STOP_BUDGET) {
+		mover_start(&l->mover, -(int64_t)l->stop_left, false);
+		r = 1;
+	}
+	/* Over: the balloon is empty, or will not become any smaller. */
+	if (r <= 0 || now >= l->stop_deadline_us || now - l->stop_progress_us >= STOP_STALL_US)
+		stop_finish(l, r);
+}
+
+static int on_move(sd_event_source *source, void *userdata)
+{
+	struct transport_result result = {};
+	struct loop *l = userdata;
+	int r;
+
+	(void)source;
+	r = mover_run(&l->mover, l->transport, SLICE_US, &result);
+	if (result.moved > 0)
+		l->inflated_total += (uint64_t)result.moved;
+	else
+		l->deflated_total += 0 - (uint64_t)result.moved;
+
+	if (l->stopping) {
+		stop_slice(l, r, &result);
+		return 0;
+	}
+	if (r < 0)
+		failed(l, "move memory", r);
+	else if (r == 0)
+		(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
+	return 0;
+}
+
+static int on_stop_period(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct loop *l = userdata;
+
+	(void)usec;
+	notify_stopping(l->stop_left, STOP_EXTEND_US);
+	(void)sd_event_source_set_time_relative(source, STOP_PERIOD_US);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+void device_stop(struct loop *l)
+{
+	uint64_t now = loop_now();
+	struct sample_balloon b = {};
+	char held[UNITS_MAX];
+	int r;
+
+	if (l->stopping) {
+		log_notice("asked a second time: not waiting");
+		if (l->transport)
+			stop_finish(l, 0);
+		return;
+	}
+	l->stopping = true;
+	(void)sd_event_source_set_enabled(l->tick_source, SD_EVENT_OFF);
+	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
+	if (!l->transport || l->read_only) {
+		notify_stopping(0, STOP_EXTEND_US);
+		(void)sd_event_exit(l->event, 0);
+		return;
+	}
+
+	r = l->transport->ops->state(l->transport, &b);
+	if (r < 0 || b.size == 0) {
+		stop_finish(l, r);
+		return;
+	}
+	if (l->config.on_stop == ON_STOP_KEEP) {
+		r = set_bounds(l, b.size, b.size, 0);
+		if (r < 0)
+			log_error("the balloon cannot be kept: %s", strerror(-r));
+		else
+			log_notice("keeping a balloon of %s without a lease; only the module's own "
+				   "relief gives it back until a daemon takes over",
+				   units_format_size(held, sizeof(held), b.size));
+		detach(l);
+		(void)sd_event_exit(l->event, 0);
+		return;
+	}
+
+	log_info("giving back %s", units_format_size(held, sizeof(held), b.size));
+	r = set_bounds(l, b.size, 0, l->config.lease_us);
+	if (r < 0) {
+		stop_finish(l, r);
+		return;
+	}
+	l->stop_left = b.size;
+	l->stop_progress_us = now;
+	l->stop_deadline_us = now + STOP_MAX_US;
+	mover_start(&l->mover, -(int64_t)b.size, false);
+	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_ON);
+	(void)sd_event_source_set_time(l->stop_source, now);
+	(void)sd_event_source_set_enabled(l->stop_source, SD_EVENT_ONESHOT);
+}
+
+int device_init(struct loop *l)
+{
+	int r;
+
+	r = sd_event_add_time(l->event, &l->keepalive_source, CLOCK_BOOTTIME, 0, 0, on_keepalive,
+			      l);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_enabled(l->keepalive_source, SD_EVENT_OFF);
+	/* Before ticks: a late sample is harmless, a late renewal is not. */
+	(void)sd_event_source_set_priority(l->keepalive_source, SD_EVENT_PRIORITY_IMPORTANT);
+
+	r = sd_event_add_time(l->event, &l->stop_source, CLOCK_BOOTTIME, 0, 0, on_stop_period, l);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_enabled(l->stop_source, SD_EVENT_OFF);
+
+	r = sd_event_add_defer(l->event, &l->move_source, on_move, l);
+	if (r < 0)
+		return r;
+	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
+	return sd_event_source_set_priority(l->move_source, SD_EVENT_PRIORITY_IDLE);
+}
+
+void device_done(struct loop *l)
+{
+	if (l->move_source)
+		detach(l);
+	sd_event_source_disable_unref(l->move_source);
+	sd_event_source_disable_unref(l->keepalive_source);
+	sd_event_source_disable_unref(l->stop_source);
+}

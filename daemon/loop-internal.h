@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * loop-internal.h - the one state that loop*.c share
+ *
+ * loop.c: timers, ticks, signals. loop-device.c: the transport's life, moves,
+ * giving everything back. loop-serve.c: what others see and ask for.
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "act/mover.h"
+#include "basic/problem.h"
+#include "loop.h"
+#include "serve/bus.h"
+#include "serve/notify.h"
+#include "serve/status.h"
+
+struct loop {
+	struct loop_options options;
+	struct loop_world world;
+	sd_event *event;
+
+	struct config config;		/* as in the file, or the defaults */
+	struct policy_config policy;	/* ... for this RAM, mode and manual target */
+	enum policy_mode mode;
+	uint64_t manual_target;
+	bool manual_set;		/* by the operator; else the balloon as it was found */
+
+	struct policy_state state;
+	struct sample sample;		/* the last one */
+	struct policy_decision decision;
+	enum sample_trigger trigger;	/* fired since the last tick */
+	uint64_t ram;			/* that `policy` was made for */
+
+	struct transport *transport;	/* NULL = no device */
+	struct transport_info info;
+	bool read_only;			/* opened in mode observe */
+	uint64_t reopen_us;		/* not before, after a failure */
+	uint64_t reopen_delay_us;
+	uint64_t attached_us;
+	struct mover mover;
+	uint64_t lease_renewed_us;
+
+	bool stopping;
+	uint64_t stop_deadline_us;
+	uint64_t stop_progress_us;	/* last time that the balloon became smaller */
+	uint64_t stop_left;
+
+	sd_event_source *tick_source;
+	sd_event_source *keepalive_source;
+	sd_event_source *move_source;
+	sd_event_source *stop_source;
+	sd_event_source *device_source;
+	sd_event_source *announce_source;
+	sd_event_source *signal_sources[3];
+	sd_event_source *psi_sources[2];
+
+	struct problems problems;
+	struct status status;
+	struct notify notify;
+	struct bus *bus;
+	int bus_result;			/* of the last bus_maintain() */
+	uint64_t bus_retry_us;
+	uint64_t inflated_total;
+	uint64_t deflated_total;
+	uint64_t emergencies;
+	uint64_t ticks;
+	int said_sign;			/* direction and reason of the move that was logged last */
+	enum policy_reason said_reason;
+	uint64_t said_us;
+};
+
+/* loop.c */
+
+/* Microseconds of CLOCK_BOOTTIME. */
+uint64_t loop_now(void);
+/* Run a tick as soon as the event that is being handled is done. */
+void loop_tick_soon(struct loop *l);
+/* Make l->policy from the configuration and what was changed at run time. */
+void loop_resolve(struct loop *l);
+/* Open, or close, the PSI triggers as configured. */
+void loop_arm(struct loop *l);
+
+/* loop-device.c */
+
+int device_init(struct loop *l);
+void device_done(struct loop *l);
+/* Get a transport that fits the mode, if there is one to be had. */
+void device_maintain(struct loop *l);
+/* Fill b, and take the result of the last step with it. */
+void device_sense(struct loop *l, struct sample_balloon *b);
+/* Begin to carry out the decision. */
+void device_act(struct loop *l, const struct policy_decision *d);
+/* Tell the module the lease of the configuration. */
+void device_lease_changed(struct loop *l);
+/* Leave: give back or keep, then end the event loop. The second call ends it at once. */
+void device_stop(struct loop *l);
+
+/* loop-serve.c */
+
+int serve_init(struct loop *l);
+void serve_done(struct loop *l);
+/* Once a tick. */
+void serve_tick(struct loop *l);
+/* Read the file again. What was in force stays if it is wrong. */
+void serve_reload(struct loop *l, struct bus_answer *ret);

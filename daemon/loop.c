@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * loop.c - sense, decide, act: once a tick and whenever something happens
+ *
+ * The only place with timers and a clock. A tick happens when its timer ends
+ * (the policy said how soon), when a PSI trigger fires, when the device has
+ * news, and after an order from the bus. Everything runs in one thread and
+ * nothing takes long: a step is moved in slices of 20 ms at the lowest
+ * priority, so that signals, the bus and the next tick always come first.
+ *
+ * The clock is CLOCK_BOOTTIME: leases, hold-offs and rates must see the time
+ * that the machine slept.
+ *
+ * Invariants: in mode observe nothing is moved; without a transport the ticks
+ * go on; a problem is said once when it begins and once when it ends.
+ */
+#include "loop-internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "basic/log.h"
+#include "basic/units.h"
+
+/* Bounds for what the policy asks for: no spinning, and never asleep for long. */
+#define TICK_MIN_US (10 * 1000)
+#define TICK_MAX_US (60 * 1000 * 1000)
+/* A move that goes on, or begins again for the same reason, is logged this often. */
+#define SAY_AGAIN_US (600ULL * 1000 * 1000)
+
+uint64_t loop_now(void)
+{
+	struct timespec ts;
+
+	/* Not sd_event_now(): moves have taken their time since the loop woke up. */
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+void loop_resolve(struct loop *l)
+{
+	config_resolve(&l->config, l->ram, &l->policy);
+	l->policy.mode = l->mode;
+	l->policy.manual_target = l->manual_target;
+}
+
+static void tick_schedule(struct loop *l, uint64_t after_us)
+{
+	if (l->stopping)
+		return;
+	(void)sd_event_source_set_time(l->tick_source, loop_now() + after_us);
+	/* Idle ticks may be late a little, to share a wake-up with others. */
+	(void)sd_event_source_set_time_accuracy(l->tick_source, after_us / 20 + 1000);
+	(void)sd_event_source_set_enabled(l->tick_source, SD_EVENT_ONESHOT);
+}
+
+void loop_tick_soon(struct loop *l)
+{
+	tick_schedule(l, 0);
+}
+
+static void sense(struct loop *l, struct sample *s)
+{
+	const char *news;
+	uint64_t ram;
+	int r;
+
+	r = l->world.read(l->world.ctx, s);
+	while ((news = l->world.news(l->world.ctx)))
+		log_warning("%s", news);
+	if (r < 0 || !sample_has_mem(s, MEM_AVAILABLE))
+		problem_set(&l->problems, PROBLEM_DATA, LOG_ERR,
+			    "MemAvailable cannot be read from /proc/meminfo; nothing is moved "
+			    "without it. Check that /proc is mounted and readable");
+	else
+		(void)problem_clear(&l->problems, PROBLEM_DATA, "MemAvailable can be read again");
+
+	if (s->time_us == 0)
+		s->time_us = loop_now();
+	s->trigger = l->trigger;
+	s->psi_armed = l->psi_sources[0] || l->psi_sources[1];
+	l->trigger = TRIGGER_NONE;
+
+	device_maintain(l);
+	device_sense(l, &s->balloon);
+
+	/* MemTotal is RAM only as long as there is no balloon in it. */
+	if (l->transport)
+		ram = l->info.ram;
+	else
+		ram = sample_has_mem(s, MEM_TOTAL) ? s->mem[MEM_TOTAL] : 0;
+	s->ram = ram;
+	if (ram != l->ram) {
+		l->ram = ram;
+		loop_resolve(l);
+	}
+}
+
+/* One line when the direction or its reason changes; the journal is no time series. */
+static void say_move(struct loop *l, const struct policy_decision *d)
+{
+	char from[UNITS_MAX], to[UNITS_MAX], field_from[64], field_to[64], field_why[64];
+	const char *fields[] = {field_from, field_to, field_why, NULL};
+	int sign = (d->step > 0) - (d->step < 0);
+
+	if (sign == 0 || (sign == l->said_sign && d->reason == l->said_reason &&
+			  l->sample.time_us - l->said_us < SAY_AGAIN_US))
+		return;
+	l->said_us = l->sample.time_us;
+	l->said_sign = sign;
+	l->said_reason = d->reason;
+	snprintf(field_from, sizeof(field_from), "BALLOON_SIZE=%llu",
+		 (unsigned long long)l->sample.balloon.size);
+	snprintf(field_to, sizeof(field_to), "BALLOON_TARGET=%llu", (unsigned long long)d->target);
+	snprintf(field_why, sizeof(field_why), "BALLOON_REASON=%s", policy_reason_name(d->reason));
+	log_write(d->reason == REASON_EMERGENCY ? LOG_NOTICE : LOG_INFO, fields,
+		  "%s from %s to %s: %s", sign > 0 ? "inflating" : "deflating",
+		  units_format_size(from, sizeof(from), l->sample.balloon.size),
+		  units_format_size(to, sizeof(to), d->target), policy_reason_text(d->reason));
+}
+
+static void note(struct loop *l, enum policy_reason before, const struct policy_decision *d)
+{
+	const struct sample_balloon *b = &l->sample.balloon;
+
+	if (d->reason == REASON_EMERGENCY && before != REASON_EMERGENCY)
+		l->emergencies++;
+	if (d->reason == REASON_STUCK)
+		problem_set(&l->problems, PROBLEM_STUCK, LOG_WARNING,
+			    "the balloon device makes no progress; waiting before asking again. "
+			    "Look at the host and at the counters of uballoon in debugfs");
+	else if (b->asked != 0 && b->moved != 0)
+		(void)problem_clear(&l->problems, PROBLEM_STUCK, "the balloon moves again");
+	say_move(l, d);
+}
+
+static void tick(struct loop *l)
+{
+	enum policy_reason before = l->decision.reason;
+	uint64_t next;
+
+	sense(l, &l->sample);
+	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
+	device_act(l, &l->decision);
+
+	note(l, before, &l->decision);
+	l->ticks++;
+	serve_tick(l);
+	next = l->decision.next_us;
+	tick_schedule(l, next < TICK_MIN_US ? TICK_MIN_US : next > TICK_MAX_US ? TICK_MAX_US : next);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source, (void)usec;
+	tick(userdata);
+	return 0;
+}
+
+static int on_announce(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct loop *l = userdata;
+
+	(void)source, (void)fd, (void)revents;
+	if (l->world.announce_dispatch(l->world.ctx) > 0) {
+		/* Whatever went wrong before, this is a new device. */
+		l->reopen_us = 0;
+		loop_tick_soon(l);
+	}
+	return 0;
+}
+
+static int on_psi(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct loop *l = userdata;
+	unsigned i = source == l->psi_sources[0] ? 0 : 1;
+
+	(void)fd;
+	if (revents & EPOLLERR) {
+		l->psi_sources[i] = sd_event_source_disable_unref(l->psi_sources[i]);
+		problem_set(&l->problems, PROBLEM_PSI, LOG_WARNING,
+			    "the kernel withdrew a memory pressure trigger; stalls are seen only "
+			    "by looking, once per interval. A reload sets it up again");
+		return 0;
+	}
+	if (l->stopping)
+		return 0;
+	/* An emergency is not made smaller by an early warning in the same turn. */
+	if (l->trigger != TRIGGER_EMERGENCY)
+		l->trigger = i == 0 ? TRIGGER_EARLY : TRIGGER_EMERGENCY;
+	loop_tick_soon(l);
+	return 0;
+}
+
+static const char *why_unarmed(int r)
+{
+	switch (-r) {
+	case ENOENT:
+		return "the kernel has no /proc/pressure";
+	case EOPNOTSUPP:
+		return "it is switched off; boot with psi=1";
+	case EPERM:
+	case EACCES:
+		return "not permitted; CAP_SYS_RESOURCE is needed";
+	}
+	return strerror(-r);
+}
+
+void loop_arm(struct loop *l)
+{
+	const struct config_trigger *triggers[] = {&l->config.psi_early, &l->config.psi_emergency};
+	static const enum sample_trigger which[] = {TRIGGER_EARLY, TRIGGER_EMERGENCY};
+	int failed = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		int fd, r;
+
+		l->psi_sources[i] = sd_event_source_disable_unref(l->psi_sources[i]);
+		if (triggers[i]->stall_us == 0)
+			continue;
+		fd = l->world.arm(l->world.ctx, which[i], triggers[i]);
+		if (fd < 0) {
+			failed = fd;
+			continue;
+		}
+		r = sd_event_add_io(l->event, &l->psi_sources[i], fd, EPOLLPRI, on_psi, l);
+		if (r < 0) {
+			close(fd);
+			failed = r;
+			continue;
+		}
+		(void)sd_event_source_set_io_fd_own(l->psi_sources[i], true);
+	}
+	if (failed < 0)
+		problem_set(&l->problems, PROBLEM_PSI, LOG_WARNING,
+			    "no memory pressure trigger (%s); stalls are seen only by looking, "
+			    "once per interval", why_unarmed(failed));
+	else
+		(void)problem_clear(&l->problems, PROBLEM_PSI, "memory pressure triggers are set");
+}
+
+static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si,
+			  void *userdata)
+{
+	struct loop *l = userdata;
+
+	(void)source;
+	log_info("%s received", si->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+	device_stop(l);
+	return 0;
+}
+
+static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *si,
+			    void *userdata)
+{
+	struct bus_answer answer;
+
+	(void)source, (void)si;
+	serve_reload(userdata, &answer);
+	return 0;
+}
+
+static int add_sources(struct loop *l)
+{
+	int r, fd;
+
+	r = sd_event_add_time(l->event, &l->tick_source, CLOCK_BOOTTIME, 0, 0, on_tick, l);
+	if (r < 0)
+		return r;
+	r = sd_event_add_signal(l->event, &l->signal_sources[0], SIGTERM, on_stop_signal, l);
+	if (r >= 0)
+		r = sd_event_add_signal(l->event, &l->signal_sources[1], SIGINT, on_stop_signal, l);
+	if (r >= 0)
+		r = sd_event_add_signal(l->event, &l->signal_sources[2], SIGHUP, on_reload_signal,
+					l);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < 2; i++)
+		(void)sd_event_source_set_priority(l->signal_sources[i],
+						   SD_EVENT_PRIORITY_IMPORTANT);
+
+	fd = l->world.announce_fd(l->world.ctx);
+	if (fd >= 0) {
+		r = sd_event_add_io(l->event, &l->announce_source, fd, EPOLLIN, on_announce, l);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int loop_new(const struct loop_options *options, const struct loop_world *world,
+	     const struct config *config, struct loop **ret)
+{
+	_cleanup_(loop_freep) struct loop *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	l->options = *options;
+	l->world = *world;
+	l->config = *config;
+	l->mode = options->mode >= 0 ? (enum policy_mode)options->mode : config->policy.mode;
+	l->decision.reason = REASON_STARTING;
+	loop_resolve(l);
+	policy_init(&l->state);
+
+	r = sd_event_new(&l->event);
+	if (r < 0)
+		return r;
+	/* Fed from the loop itself: a loop that hangs is a daemon that hangs. */
+	r = sd_event_set_watchdog(l->event, true);
+	if (r < 0)
+		log_warning("the watchdog cannot be set up: %s", strerror(-r));
+	r = add_sources(l);
+	if (r < 0)
+		return r;
+	r = device_init(l);
+	if (r < 0)
+		return r;
+	r = serve_init(l);
+	if (r < 0)
+		return r;
+	*ret = steal_pointer(l);
+	return 0;
+}
+
+int loop_run(struct loop *l)
+{
+	loop_arm(l);
+	tick(l);
+	notify_ready(&l->notify, &l->status);
+	return sd_event_loop(l->event);
+}
+
+void loop_free(struct loop *l)
+{
+	if (!l)
+		return;
+	serve_done(l);
+	device_done(l);
+	for (unsigned i = 0; i < 2; i++)
+		sd_event_source_disable_unref(l->psi_sources[i]);
+	for (unsigned i = 0; i < 3; i++)
+		sd_event_source_disable_unref(l->signal_sources[i]);
+	sd_event_source_disable_unref(l->announce_source);
+	sd_event_source_disable_unref(l->tick_source);
+	sd_event_unref(l->event);
+	free(l);
+}

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * bus.c - org.balloond1 on D-Bus
+ *
+ * The only user of sd-bus in the daemon. Properties are read from a copy of
+ * the status, so that a slow reader never sees half a tick. Methods are
+ * privileged twice: by the bus policy file and by sd-bus' own check of the caller
+ * (root, or the daemon's own user), which also holds on a private bus.
+ *
+ * The bus must never hold up the policy: connecting and asking for the name do
+ * not wait, the one blocking exchange that sd-bus needs (who is the caller of a
+ * method?) has a short timeout, and signals are dropped while a stalled bus has
+ * too many of them queued; the next one that goes out carries the latest
+ * values.
+ *
+ * Leaves out: polkit (root decides), per-property history, object manager.
+ */
+#include "serve/bus.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "uballoon.h"
+
+#define NAME	  "org.balloond1"
+#define PATH	  "/org/balloond1"
+#define INTERFACE "org.balloond1.Manager"
+
+/* Longest wait for the bus itself to answer, while it checks a caller. */
+#define CALL_TIMEOUT_US (2 * 1000 * 1000)
+/* Messages that may wait to be written. A healthy bus has none. */
+#define QUEUE_MAX 32
+/* MemAvailable always moves; only a change of more than RAM over this is announced. */
+#define AVAILABLE_DIVISOR 100
+
+struct bus {
+	sd_event *event;
+	const char *address;
+	const struct bus_methods *methods;
+	void *ctx;
+
+	sd_bus *bus;		/* NULL = not connected */
+	int name;		/* 1 = ours, 0 = asked for, negative errno = refused */
+	struct status status;	/* what properties show */
+	struct status announced; /* what the last signal said */
+};
+
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	(void)bus, (void)path, (void)interface, (void)property, (void)error;
+	return sd_bus_message_append(reply, "s", (const char *)userdata);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	(void)bus, (void)path, (void)interface, (void)property, (void)userdata, (void)error;
+	return sd_bus_message_append(reply, "s", VERSION);
+}
+
+static int get_capabilities(sd_bus *bus, const char *path, const char *interface,
+			    const char *property, sd_bus_message *reply, void *userdata,
+			    sd_bus_error *error)
+{
+	static const struct {
+		uint64_t bit;
+		const char *name;
+	} names[] = {
+		{UBALLOON_CAP_HOST_TARGET, "host-target"},
+		{UBALLOON_CAP_DOORBELL, "doorbell"},
+		{UBALLOON_CAP_2M, "2m-pages"},
+		{UBALLOON_CAP_MUST_TELL, "must-tell"},
+		{UBALLOON_CAP_DEFLATE_ON_OOM, "deflate-on-oom"},
+		{UBALLOON_CAP_GUEST_DRIVEN, "guest-driven"},
+		{UBALLOON_CAP_REPORTING, "reporting"},
+	};
+	const uint64_t *capabilities = userdata;
+	int r;
+
+	(void)bus, (void)path, (void)interface, (void)property, (void)error;
+	r = sd_bus_message_open_container(reply, 'a', "s");
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!(*capabilities & names[i].bit))
+			continue;
+		r = sd_bus_message_append(reply, "s", names[i].name);
+		if (r < 0)
+			return r;
+	}
+	return sd_bus_message_close_container(reply);
+}
+
+static int reply_to(sd_bus_message *m, const struct bus_answer *answer, sd_bus_error *error)
+{
+	const char *name = NULL;
+
+	switch (answer->refusal) {
+	case BUS_DONE:
+		return sd_bus_reply_method_return(m, NULL);
+	case BUS_BELOW_FLOOR:
+		name = NAME ".Error.BelowFloor";
+		break;
+	case BUS_OVER_LIMIT:
+		name = NAME ".Error.Limit";
+		break;
+	case BUS_INVALID:
+		name = SD_BUS_ERROR_INVALID_ARGS;
+		break;
+	case BUS_BAD_CONFIG:
+		name = NAME ".Error.Config";
+		break;
+	}
+	return sd_bus_error_set(error, name, answer->why);
+}
+
+/* Method handlers get &b->status, as the vtable's offsets are relative to it. */
+static struct bus *bus_of(void *userdata)
+{
+	return (struct bus *)((char *)userdata - offsetof(struct bus, status));
+}
+
+static int on_set_target(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_answer answer = {};
+	struct bus *b = bus_of(userdata);
+	uint64_t bytes;
+	int r;
+
+	r = sd_bus_message_read(m, "t", &bytes);
+	if (r < 0)
+		return r;
+	b->methods->set_target(b->ctx, bytes, &answer);
+	return reply_to(m, &answer, error);
+}
+
+static int on_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_answer answer = {};
+	struct bus *b = bus_of(userdata);
+	const char *mode;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &mode);
+	if (r < 0)
+		return r;
+	b->methods->set_mode(b->ctx, mode, &answer);
+	return reply_to(m, &answer, error);
+}
+
+static int on_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_answer answer = {};
+	struct bus *b = bus_of(userdata);
+
+	b->methods->reload(b->ctx, &answer);
+	return reply_to(m, &answer, error);
+}
+
+#define CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
+#define CHANGES	 SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+#define TEXT(name, field, flags)                                                                   \
+	SD_BUS_PROPERTY(name, "s", get_text, offsetof(struct status, field), flags)
+#define U64(name, field, flags)                                                                    \
+	SD_BUS_PROPERTY(name, "t", NULL, offsetof(struct status, field), flags)
+#define U32(name, field, flags)                                                                    \
+	SD_BUS_PROPERTY(name, "u", NULL, offsetof(struct status, field), flags)
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", get_version, 0, CONSTANT),
+	TEXT("Mode", mode, CHANGES),
+	TEXT("Law", law, CHANGES),
+	TEXT("Host", host, CHANGES),
+	SD_BUS_PROPERTY("Capabilities", "as", get_capabilities,
+			offsetof(struct status, capabilities), CHANGES),
+	U64("RAM", ram, CHANGES),
+	U64("Size", size, CHANGES),
+	U64("Target", target, CHANGES),
+	U64("Goal", goal, CHANGES),
+	U64("HostTarget", host_target, CHANGES),
+	U64("ManualTarget", manual_target, CHANGES),
+	U64("Limit", limit, CHANGES),
+	U64("Floor", floor, CHANGES),
+	U64("Headroom", headroom, CHANGES),
+	U64("Available", available, CHANGES),
+	TEXT("Reason", reason, CHANGES),
+	TEXT("ReasonText", reason_text, CHANGES),
+	U32("PressureSome", mem_some_permille, 0),
+	U32("PressureFull", mem_full_permille, 0),
+	U64("LeaseLeft", lease_left_us, 0),
+	U64("HoldOffLeft", hold_off_left_us, 0),
+	U64("InflatedTotal", inflated_total, 0),
+	U64("DeflatedTotal", deflated_total, 0),
+	U64("ReliefEvents", relief_events, CHANGES),
+	U64("Emergencies", emergencies, CHANGES),
+	TEXT("ConfigFile", config_file, CONSTANT),
+	TEXT("ConfigError", config_error, CHANGES),
+	TEXT("Problem", problem, CHANGES),
+	U64("Ticks", ticks, 0),
+	SD_BUS_METHOD_WITH_ARGS("SetTarget", SD_BUS_ARGS("t", balloon_bytes), SD_BUS_NO_RESULT,
+				on_set_target, 0),
+	SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", mode), SD_BUS_NO_RESULT, on_set_mode,
+				0),
+	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reload, 0),
+	SD_BUS_VTABLE_END,
+};
+
+/* Properties that are announced, and how to see that they differ. */
+static const struct watched {
+	const char *name;
+	size_t offset;
+	bool text;
+} watched[] = {
+	{"Mode", offsetof(struct status, mode), true},
+	{"Law", offsetof(struct status, law), true},
+	{"Host", offsetof(struct status, host), true},
+	{"Capabilities", offsetof(struct status, capabilities), false},
+	{"RAM", offsetof(struct status, ram), false},
+	{"Size", offsetof(struct status, size), false},
+	{"Target", offsetof(struct status, target), false},
+	{"Goal", offsetof(struct status, goal), false},
+	{"HostTarget", offsetof(struct status, host_target), false},
+	{"ManualTarget", offsetof(struct status, manual_target), false},
+	{"Limit", offsetof(struct status, limit), false},
+	{"Floor", offsetof(struct status, floor), false},
+	{"Headroom", offsetof(struct status, headroom), false},
+	{"Reason", offsetof(struct status, reason), true},
+	{"ReasonText", offsetof(struct status, reason_text), true},
+	{"ReliefEvents", offsetof(struct status, relief_events), false},
+	{"Emergencies", offsetof(struct status, emergencies), false},
+	{"ConfigError", offsetof(struct status, config_error), true},
+	{"Problem", offsetof(struct status, problem), true},
+};
+
+#define N_WATCHED (sizeof(watched) / sizeof(watched[0]))
+
+static bool differs(const struct watched *w, const struct status *a, const struct status *b)
+{
+	const char *pa = (const char *)a + w->offset, *pb = (const char *)b + w->offset;
+
+	return w->text ? strcmp(pa, pb) != 0 : memcmp(pa, pb, sizeof(uint64_t)) != 0;
+}
+
+void bus_publish(struct bus *b, const struct status *s)
+{
+	const char *names[N_WATCHED + 2];
+	uint64_t queued = 0, moved;
+	unsigned n = 0;
+
+	b->status = *s;
+	if (!b->bus || sd_bus_is_ready(b->bus) <= 0)
+		return;
+	if (sd_bus_get_n_queued_write(b->bus, &queued) < 0 || queued > QUEUE_MAX)
+		return;
+
+	for (size_t i = 0; i < N_WATCHED; i++)
+		if (differs(&watched[i], &b->announced, s))
+			names[n++] = watched[i].name;
+	moved = s->available > b->announced.available ? s->available - b->announced.available
+						      : b->announced.available - s->available;
+	if (moved > s->ram / AVAILABLE_DIVISOR)
+		names[n++] = "Available";
+	if (n == 0)
+		return;
+	names[n] = NULL;
+	if (sd_bus_emit_properties_changed_strv(b->bus, PATH, INTERFACE, (char **)names) < 0)
+		return;
+
+	moved = b->announced.available;
+	b->announced = *s;
+	if (strcmp(names[n - 1], "Available") != 0)
+		b->announced.available = moved;
+}
+
+static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	uint32_t answer;
+
+	(void)error;
+	if (sd_bus_message_is_method_error(m, NULL))
+		b->name = sd_bus_message_is_method_error(m, SD_BUS_ERROR_ACCESS_DENIED) ? -EACCES
+											: -EPROTO;
+	/* 1 and 4: ours; 3: somebody else's, and we did not ask to wait in line. */
+	else if (sd_bus_message_read(m, "u", &answer) < 0)
+		b->name = -EPROTO;
+	else
+		b->name = answer == 1 || answer == 4 ? 1 : -EEXIST;
+	return 0;
+}
+
+static void disconnect(struct bus *b)
+{
+	b->bus = sd_bus_close_unref(b->bus);
+	b->announced = (struct status){};
+}
+
+static int connect_to(struct bus *b)
+{
+	int r;
+
+	r = sd_bus_new(&b->bus);
+	if (r < 0)
+		return r;
+	r = sd_bus_set_description(b->bus, "balloond");
+	if (r >= 0)
+		r = sd_bus_set_address(b->bus, b->address);
+	if (r >= 0)
+		r = sd_bus_set_bus_client(b->bus, true);
+	if (r >= 0)
+		r = sd_bus_set_method_call_timeout(b->bus, CALL_TIMEOUT_US);
+	if (r >= 0)
+		r = sd_bus_start(b->bus);
+	if (r >= 0)
+		r = sd_bus_attach_event(b->bus, b->event, SD_EVENT_PRIORITY_NORMAL);
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(b->bus, NULL, PATH, INTERFACE, vtable, &b->status);
+	if (r >= 0)
+		r = sd_bus_request_name_async(b->bus, NULL, NAME, 0, on_name, b);
+	return r;
+}
+
+int bus_maintain(struct bus *b)
+{
+	int r;
+
+	if (b->bus && sd_bus_is_open(b->bus) <= 0)
+		disconnect(b);
+	/* A refused name is asked for again on a new connection. */
+	if (b->bus && b->name < 0) {
+		r = b->name;
+		disconnect(b);
+		return r;
+	}
+	if (b->bus)
+		return b->name;
+
+	b->name = 0;
+	r = connect_to(b);
+	if (r < 0)
+		disconnect(b);
+	return r < 0 ? r : 0;
+}
+
+int bus_new(sd_event *event, const char *address, const struct bus_methods *methods, void *ctx,
+	    struct bus **ret)
+{
+	struct bus *b = calloc(1, sizeof(*b));
+	const char *from_environment = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+
+	if (!b)
+		return -ENOMEM;
+	b->event = event;
+	b->address = address		? address
+		     : from_environment ? from_environment
+					: "unix:path=/run/dbus/system_bus_socket";
+	b->methods = methods;
+	b->ctx = ctx;
+	*ret = b;
+	return 0;
+}
+
+void bus_free(struct bus *b)
+{
+	if (!b)
+		return;
+	if (b->bus)
+		sd_bus_flush_close_unref(b->bus);
+	free(b);
+}

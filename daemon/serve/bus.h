@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * bus.h - org.balloond1 on D-Bus
+ *
+ * Shows a copy of the last published status and passes the three methods on.
+ * Decides nothing. A bus that is missing, or goes away, is no error of the
+ * daemon: the owner calls bus_maintain() now and then and gets on with its work.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "basic/cleanup.h"
+#include "serve/status.h"
+
+/* Why a method refused; becomes the D-Bus error of the same meaning. */
+enum bus_refusal {
+	BUS_DONE,
+	BUS_BELOW_FLOOR,
+	BUS_OVER_LIMIT,
+	BUS_INVALID,
+	BUS_BAD_CONFIG,
+};
+
+/* The answer of a method; why is one sentence for people, unused with BUS_DONE. */
+struct bus_answer {
+	enum bus_refusal refusal;
+	char why[256];
+};
+
+struct bus_methods {
+	void (*set_target)(void *ctx, uint64_t balloon, struct bus_answer *ret);
+	void (*set_mode)(void *ctx, const char *mode, struct bus_answer *ret);
+	void (*reload)(void *ctx, struct bus_answer *ret);
+};
+
+struct bus;
+
+/* address NULL: the system bus. Does not connect yet. All pointers are kept but not owned. */
+int bus_new(sd_event *event, const char *address, const struct bus_methods *methods, void *ctx,
+	    struct bus **ret);
+void bus_free(struct bus *b);
+DEFINE_CLEANUP(struct bus *, bus_free)
+
+/*
+ * Connect if there is no connection. Never waits for the bus. Returns 1 if the
+ * name is ours, 0 while that is under way, or why not: -EEXIST if somebody else
+ * owns the name, -EACCES if the bus does not let us have it, or what connecting
+ * said. The call after an error tries anew.
+ */
+int bus_maintain(struct bus *b);
+
+/* Show *s from now on; one PropertiesChanged signal for all that differs. */
+void bus_publish(struct bus *b, const struct status *s);

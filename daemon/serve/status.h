@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * status.h - what the daemon shows of itself, as plain data
+ *
+ * Filled by the loop once a tick; the bus and the service manager show it.
+ * Bytes and microseconds. Texts are cut, never split inside of a character by us, since
+ * all of them are ASCII but for file names.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct status {
+	char mode[16];
+	char law[16];
+	char host[16];			/* "" = no device */
+	uint64_t capabilities;		/* UBALLOON_CAP_* */
+	uint64_t ram;
+	uint64_t size;
+	uint64_t target;
+	uint64_t goal;
+	uint64_t host_target;		/* UINT64_MAX = none */
+	uint64_t manual_target;
+	uint64_t limit;			/* UINT64_MAX = none */
+	uint64_t floor;
+	uint64_t headroom;
+	uint64_t available;
+	char reason[24];
+	char reason_text[128];
+	uint32_t mem_some_permille;
+	uint32_t mem_full_permille;
+	uint64_t lease_left_us;
+	uint64_t hold_off_left_us;
+	uint64_t inflated_total;
+	uint64_t deflated_total;
+	uint64_t relief_events;
+	uint64_t emergencies;
+	char config_file[256];
+	char config_error[256];
+	char problem[256];
+	uint64_t ticks;
+};

@@ -1,0 +1,671 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * batch.c - pages on their way to and from the host
+ *
+ * A batch is allocated once, with the balloon, so that giving memory back
+ * needs none. The host answers it from any context; the answer is finished in
+ * process context by whoever waits (a "reaper") or, if nobody does, by a work
+ * item. So the lists need no interrupt-safe locks, and a caller that gives up
+ * on a silent host loses nothing: its pages stay with the host until the
+ * answer comes, and are booked then.
+ *
+ * Invariants: size = sum of the lists + pages isolated by compaction + pages
+ * that replace another one and are not answered; a page is taken off the size
+ * before it is taken off a list; the managed page count changes together with
+ * unmanaged_pages.
+ *
+ * Left out: which page size, how much and when is core.c's matter.
+ */
+#include <linux/list_sort.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "core.h"
+
+/* Pages that one host refuses are kept from the allocator, at most so many. */
+#define REFUSED_MAX	16
+/* 4 KiB pages between two looks at the clock. */
+#define FILL_CHUNK	64
+
+static const unsigned int hpage_pages = UBALLOON_PAGES_PER_2M;
+
+/* Takes @pages off the managed count (or puts them back). Called with ub->lock held. */
+static void manage(struct uballoon *ub, struct list_head *pages, unsigned int order, int sign)
+{
+	struct zone *zone = NULL;
+	struct page *page, *first = NULL;
+	long run = 0;
+
+	lockdep_assert_held(&ub->lock);
+	if (uballoon_params.keep_managed)
+		return;
+	list_for_each_entry(page, pages, lru) {
+		if (page_zone(page) != zone) {
+			if (run)
+				adjust_managed_page_count(first, sign * run);
+			zone = page_zone(page);
+			first = page;
+			run = 0;
+		}
+		run += 1L << order;
+		ub->unmanaged_pages -= sign * (1L << order);
+	}
+	if (run)
+		adjust_managed_page_count(first, sign * run);
+}
+
+/* Crash dumps and /proc/kcore skip pages that are marked, each by itself. */
+static void mark_offline(struct page *page)
+{
+	unsigned int i;
+
+	for (i = 0; i < hpage_pages; i++)
+		__SetPageOffline(page + i);
+}
+
+static void mark_online(struct page *page)
+{
+	unsigned int i;
+
+	for (i = 0; i < hpage_pages; i++)
+		__ClearPageOffline(page + i);
+}
+
+/**
+ * uballoon_free_pages - give pages to the kernel that were never on a list
+ * @pages:	linked by lru; empty afterwards
+ * @order:	of each
+ */
+void uballoon_free_pages(struct list_head *pages, unsigned int order)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, pages, lru) {
+		list_del(&page->lru);
+		__free_pages(page, order);
+	}
+}
+
+/* Gives pages to the kernel that have been taken off a list. */
+static void free_balloon_pages(struct uballoon *ub, struct list_head *pages, unsigned int order)
+{
+	struct page *page;
+
+	spin_lock(&ub->lock);
+	manage(ub, pages, order, 1);
+	spin_unlock(&ub->lock);
+
+	if (order == UBALLOON_ORDER_2M) {
+		list_for_each_entry(page, pages, lru)
+			mark_online(page);
+	}
+	uballoon_free_pages(pages, order);
+}
+
+/* ---- the pool ---- */
+
+int uballoon_batch_init(struct uballoon *ub)
+{
+	struct uballoon_batch *b;
+	unsigned int i;
+
+	for (i = 0; i < UBALLOON_BATCHES; i++) {
+		b = kzalloc(sizeof(*b) + ub->host->ops->batch_priv_size, GFP_KERNEL);
+		if (!b)
+			return -ENOMEM;
+		INIT_LIST_HEAD(&b->pages);
+		INIT_LIST_HEAD(&b->refused);
+		ub->batches[i] = b;
+		list_add_tail(&b->node, &ub->free_batches);
+		ub->free_count++;
+	}
+	return 0;
+}
+
+void uballoon_batch_exit(struct uballoon *ub)
+{
+	unsigned int i;
+
+	for (i = 0; i < UBALLOON_BATCHES; i++)
+		kfree(ub->batches[i]);
+}
+
+/**
+ * uballoon_batch_get - take a batch out of the pool, if there is one
+ * @ub:		balloon
+ * @keep:	leave so many in the pool
+ */
+struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep)
+{
+	struct uballoon_batch *b = NULL;
+
+	spin_lock(&ub->lock);
+	if (ub->free_count > keep) {
+		b = list_first_entry(&ub->free_batches, struct uballoon_batch, node);
+		list_del_init(&b->node);
+		ub->free_count--;
+	}
+	spin_unlock(&ub->lock);
+	if (!b)
+		return NULL;
+
+	b->old_page = NULL;
+	b->count = 0;
+	b->refused_count = 0;
+	b->order = UBALLOON_ORDER_4K;
+	b->unlock = false;
+	b->hold = UBALLOON_HOLD_QUIET;
+	b->stop = UBALLOON_STOP_NONE;
+	b->answered = false;
+	b->migration = false;
+	b->call = 0;
+	atomic_set(&b->parts, 1);
+	return b;
+}
+
+/**
+ * uballoon_batch_put - say that one party is through with the batch
+ * @ub:	balloon
+ * @b:	batch; back in the pool when the last party has said so
+ */
+void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b)
+{
+	if (!atomic_dec_and_test(&b->parts))
+		return;
+	WARN_ON_ONCE(!list_empty(&b->pages) || !list_empty(&b->refused) || b->old_page);
+	spin_lock(&ub->lock);
+	list_add(&b->node, &ub->free_batches);
+	ub->free_count++;
+	spin_unlock(&ub->lock);
+	wake_up_all(&ub->wait);
+}
+
+/* ---- answers ---- */
+
+/**
+ * uballoon_batch_done - the host has answered
+ * @ub:	balloon
+ * @b:	batch that ops->lock() or ops->unlock() was given; the host must not touch it any more
+ *
+ * Any context.
+ */
+void uballoon_batch_done(struct uballoon *ub, struct uballoon_batch *b)
+{
+	llist_add(&b->done_node, &ub->done);
+	/* Pairs with the barrier in uballoon_reapers_dec(). */
+	smp_mb();
+	if (atomic_read(&ub->reapers))
+		wake_up_all(&ub->wait);
+	else
+		queue_delayed_work(ub->wq, &ub->reap_work, 0);
+}
+
+/* While it is above zero, nobody else finishes what the host answers. */
+void uballoon_reapers_inc(struct uballoon *ub)
+{
+	atomic_inc(&ub->reapers);
+}
+
+void uballoon_reapers_dec(struct uballoon *ub)
+{
+	atomic_dec(&ub->reapers);
+	/* An answer either sees that there is no reaper, or is seen here. */
+	smp_mb();
+	if (!llist_empty(&ub->done))
+		uballoon_reap(ub);
+}
+
+static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
+{
+	unsigned int order = b->order;
+	unsigned int refused_4k = b->refused_count << order;
+	unsigned int taken_4k = b->count << order;
+	struct page *page;
+	LIST_HEAD(to_free);
+	bool drain;
+
+	if (order == UBALLOON_ORDER_2M) {
+		list_for_each_entry(page, &b->pages, lru)
+			mark_offline(page);
+	}
+
+	spin_lock(&ub->lock);
+	manage(ub, &b->pages, order, -1);
+	if (order == UBALLOON_ORDER_2M)
+		list_splice_init(&b->pages, &ub->pages_2m[b->hold]);
+	spin_unlock(&ub->lock);
+	if (order == UBALLOON_ORDER_4K)
+		balloon_page_list_enqueue(&ub->lists_4k[b->hold].dev, &b->pages);
+
+	spin_lock(&ub->lock);
+	if (b->migration) {
+		ub->size[UBALLOON_4K] -= refused_4k;
+		ub->counters.unlocked_4k_pages += refused_4k;
+	} else {
+		ub->internals.batches[b->hold][uballoon_pagesize(order)]++;
+		ub->inflight_pages -= taken_4k + refused_4k;
+		ub->size[uballoon_pagesize(order)] += taken_4k;
+		if (order == UBALLOON_ORDER_2M)
+			ub->counters.locked_2m_pages += taken_4k;
+		else
+			ub->counters.locked_4k_pages += taken_4k;
+	}
+	if (b->stop != UBALLOON_STOP_RESET)
+		ub->counters.refused_pages += refused_4k;
+	if (ub->call && b->call == ub->call) {
+		ub->call_inflight_pages -= taken_4k + refused_4k;
+		ub->call_done_pages += taken_4k;
+		ub->call_refused_pages += refused_4k;
+		if (b->stop != UBALLOON_STOP_NONE)
+			ub->call_stop = b->stop;
+		if (b->stop == UBALLOON_STOP_NONE &&
+		    ub->refused_count + b->refused_count <= REFUSED_MAX) {
+			list_splice_init(&b->refused, &ub->refused);
+			ub->refused_count += b->refused_count;
+		}
+	}
+	list_splice_init(&b->refused, &to_free);
+	drain = ub->draining;
+	spin_unlock(&ub->lock);
+
+	uballoon_free_pages(&to_free, order);
+	if (drain)
+		mod_delayed_work(ub->wq, &ub->drain_work, 0);
+	uballoon_batch_put(ub, b);
+}
+
+/**
+ * uballoon_free_old_page - free the page that another one has replaced
+ * @ub:		balloon
+ * @page:	4 KiB page; compaction may still have it on a list and hold a reference
+ */
+void uballoon_free_old_page(struct uballoon *ub, struct page *page)
+{
+	if (!uballoon_params.keep_managed) {
+		spin_lock(&ub->lock);
+		adjust_managed_page_count(page, 1);
+		ub->unmanaged_pages--;
+		spin_unlock(&ub->lock);
+	}
+	put_page(page);
+}
+
+static void finish_unlock(struct uballoon *ub, struct uballoon_batch *b)
+{
+	struct page *old_page;
+	LIST_HEAD(pages);
+
+	/* An unlocking caller may have taken the pages already. */
+	spin_lock(&ub->lock);
+	list_splice_init(&b->pages, &pages);
+	old_page = b->old_page;
+	b->old_page = NULL;
+	b->answered = true;
+	ub->internals.unlock_batches++;
+	spin_unlock(&ub->lock);
+
+	free_balloon_pages(ub, &pages, b->order);
+	if (old_page)
+		uballoon_free_old_page(ub, old_page);
+	uballoon_batch_put(ub, b);
+}
+
+/*
+ * A page that replaces another one is locked until compaction is through with
+ * both, and must not join a list before.
+ */
+static bool must_wait(struct uballoon_batch *b)
+{
+	struct page *page = list_first_entry_or_null(&b->pages, struct page, lru);
+
+	return b->migration && page && PageLocked(page);
+}
+
+/**
+ * uballoon_reap - book what the host has answered
+ * @ub:	balloon
+ *
+ * Process context; does not allocate.
+ */
+void uballoon_reap(struct uballoon *ub)
+{
+	struct uballoon_host *host = ub->host;
+	struct uballoon_batch *b, *next;
+	struct llist_node *list;
+
+	if (host->ops->poll)
+		host->ops->poll(host);
+	list = llist_del_all(&ub->done);
+	if (!list)
+		return;
+	list = llist_reverse_order(list);
+	llist_for_each_entry_safe(b, next, list, done_node) {
+		if (must_wait(b)) {
+			llist_add(&b->done_node, &ub->done);
+			queue_delayed_work(ub->wq, &ub->reap_work, 1);
+		} else if (b->unlock) {
+			finish_unlock(ub, b);
+		} else {
+			finish_lock(ub, b);
+		}
+	}
+	if (host->ops->size_changed)
+		host->ops->size_changed(host);
+	wake_up_all(&ub->wait);
+}
+
+/**
+ * uballoon_wait - wait for something that the host's answers bring about
+ * @ub:		balloon
+ * @ready:	must not sleep
+ * @arg:	for it
+ * @until:	give up then
+ * @mode:	TASK_INTERRUPTIBLE, TASK_KILLABLE (both also give up when the device goes
+ *		away) or TASK_UNINTERRUPTIBLE
+ *
+ * Return: UBALLOON_STOP_NONE, BUDGET, INTERRUPTED or RESET.
+ */
+u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
+		  const void *arg, ktime_t until, unsigned int mode)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	u32 stop = UBALLOON_STOP_NONE;
+	s64 left_us;
+
+	uballoon_reapers_inc(ub);
+	add_wait_queue(&ub->wait, &wait);
+	for (;;) {
+		uballoon_reap(ub);
+		if (ready(ub, arg))
+			break;
+		if (mode != TASK_UNINTERRUPTIBLE && READ_ONCE(ub->gone)) {
+			stop = UBALLOON_STOP_RESET;
+			break;
+		}
+		if (signal_pending_state(mode, current)) {
+			stop = UBALLOON_STOP_INTERRUPTED;
+			break;
+		}
+		left_us = ktime_us_delta(until, ktime_get());
+		if (left_us <= 0) {
+			stop = UBALLOON_STOP_BUDGET;
+			break;
+		}
+		wait_woken(&wait, mode, usecs_to_jiffies(min_t(s64, left_us, USEC_PER_SEC)) + 1);
+	}
+	remove_wait_queue(&ub->wait, &wait);
+	uballoon_reapers_dec(ub);
+	return stop;
+}
+
+/**
+ * uballoon_host_silent - note that the host has not answered in time
+ * @ub:		balloon
+ * @what:	what was waited for
+ */
+void uballoon_host_silent(struct uballoon *ub, const char *what)
+{
+	spin_lock(&ub->lock);
+	ub->counters.host_timeout_events++;
+	spin_unlock(&ub->lock);
+	pr_warn_ratelimited("%s: no answer from the host to %s; its pages stay put until it answers\n",
+			    ub->host->ops->name, what);
+}
+
+/* ---- guest -> batch ---- */
+
+static int by_address(void *priv, const struct list_head *a, const struct list_head *b)
+{
+	const struct page *pa = list_entry(a, struct page, lru);
+	const struct page *pb = list_entry(b, struct page, lru);
+
+	return page_to_pfn(pa) > page_to_pfn(pb);
+}
+
+/**
+ * uballoon_batch_fill - allocate pages into a batch
+ * @b:		empty batch, order set
+ * @count:	balloon pages wanted
+ * @gfp:	how
+ * @until:	stop then, with at least one page. A tick more or less does not matter, but
+ *		that each look at the fine clock may be a trip to the host does
+ *
+ * @b->count says how many it became.
+ */
+void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp, ktime_t until)
+{
+	unsigned int chunk;
+	struct page *page;
+
+	if (b->order == UBALLOON_ORDER_2M) {
+		while (b->count < count && !uballoon_params.refuse_2m) {
+			page = alloc_pages(gfp, UBALLOON_ORDER_2M);
+			if (!page)
+				break;
+			list_add_tail(&page->lru, &b->pages);
+			b->count++;
+			if (ktime_after(ktime_get_coarse(), until))
+				break;
+		}
+		return;
+	}
+
+	while (b->count < count) {
+		chunk = alloc_pages_bulk_list(gfp, min(count - b->count, (unsigned int)FILL_CHUNK),
+					      &b->pages);
+		if (!chunk)
+			break;
+		b->count += chunk;
+		if (ktime_after(ktime_get_coarse(), until))
+			break;
+	}
+	/* Neighbours go to the host together, and hosts like ascending addresses. */
+	list_sort(NULL, &b->pages, by_address);
+}
+
+/* ---- host -> guest ---- */
+
+/**
+ * uballoon_min_size - the size below which the host does not allow to deflate
+ * @ub:	balloon; locked
+ */
+u64 uballoon_min_size(struct uballoon *ub)
+{
+	u64 size = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
+
+	lockdep_assert_held(&ub->lock);
+	if (!ub->host_target_valid || (ub->host->caps & UBALLOON_CAP_DEFLATE_ON_OOM) || ub->gone)
+		return 0;
+	return min(ub->host_target_pages, size);
+}
+
+static unsigned int take_off_list(struct uballoon *ub, unsigned int order,
+				  enum uballoon_hold hold, unsigned int count,
+				  struct list_head *pages)
+{
+	unsigned int taken = 0;
+	struct page *page;
+
+	if (order == UBALLOON_ORDER_4K)
+		return balloon_page_list_dequeue(&ub->lists_4k[hold].dev, pages, count);
+
+	spin_lock(&ub->lock);
+	while (taken < count && !list_empty(&ub->pages_2m[hold])) {
+		page = list_first_entry(&ub->pages_2m[hold], struct page, lru);
+		list_move(&page->lru, pages);
+		taken++;
+	}
+	spin_unlock(&ub->lock);
+	return taken;
+}
+
+static bool batch_answered(struct uballoon *ub, const void *arg)
+{
+	const struct uballoon_batch *b = arg;
+
+	return READ_ONCE(b->answered);
+}
+
+static bool batch_free(struct uballoon *ub, const void *arg)
+{
+	return READ_ONCE(ub->free_count);
+}
+
+/* Tells the host about pages held that way. Returns the pages, 0 if there are none. */
+static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsigned int count,
+				   ktime_t until, unsigned int mode, u32 *ret_stop)
+{
+	struct uballoon_host *host = ub->host;
+	struct uballoon_batch *b;
+	LIST_HEAD(pages);
+	u32 stop;
+
+	while (!(b = uballoon_batch_get(ub, 0))) {
+		stop = uballoon_wait(ub, batch_free, NULL, until, mode);
+		if (stop != UBALLOON_STOP_NONE) {
+			*ret_stop = stop;
+			if (stop == UBALLOON_STOP_BUDGET && until)
+				uballoon_host_silent(ub, "earlier requests");
+			return 0;
+		}
+	}
+	b->unlock = true;
+	b->order = order;
+	b->hold = UBALLOON_HOLD_TOLD;
+	count = min(count, order == UBALLOON_ORDER_2M ? host->batch_2m : host->batch_4k);
+	count = take_off_list(ub, order, UBALLOON_HOLD_TOLD, count, &b->pages);
+	b->count = count;
+	if (!count) {
+		uballoon_batch_put(ub, b);
+		return 0;
+	}
+	list_sort(NULL, &b->pages, by_address);
+
+	atomic_inc(&b->parts);
+	host->ops->unlock(host, b);
+	if (host->caps & UBALLOON_CAP_MUST_TELL) {
+		stop = uballoon_wait(ub, batch_answered, b, until, mode);
+		if (stop == UBALLOON_STOP_BUDGET && until)
+			uballoon_host_silent(ub, "an unlock");
+		*ret_stop = stop;
+	} else {
+		spin_lock(&ub->lock);
+		list_splice_init(&b->pages, &pages);
+		spin_unlock(&ub->lock);
+		free_balloon_pages(ub, &pages, order);
+	}
+	uballoon_batch_put(ub, b);
+	return count;
+}
+
+/**
+ * uballoon_batch_take_back - give one batch of pages back to the guest
+ * @ub:		balloon
+ * @order:	page size
+ * @want_pages:	at most so many 4 KiB pages
+ * @until:	wait so long for the host's acknowledgement, where it is needed; 0 = do not wait
+ * @mode:	TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
+ * @ret_stop:	UBALLOON_STOP_NONE: the pages are free. TARGET: the host allows no less.
+ *		NOMEM: no page of that size is there. Else: they will be when the host answers
+ *
+ * Pages that the host need not be told about go first. Does not allocate.
+ *
+ * Return: 4 KiB pages taken off the balloon.
+ */
+u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_pages,
+			     ktime_t until, unsigned int mode, u32 *ret_stop)
+{
+	enum uballoon_pagesize ps = uballoon_pagesize(order);
+	unsigned int unit = 1U << order;
+	unsigned int claim, got;
+	u64 room, total;
+	LIST_HEAD(pages);
+
+	*ret_stop = UBALLOON_STOP_NONE;
+	spin_lock(&ub->lock);
+	total = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
+	room = total - uballoon_min_size(ub);
+	/* A quiet batch needs no request; it is bounded only to keep latency down. */
+	claim = min3(min(want_pages, room), ub->size[ps], (u64)hpage_pages * 32) >> order;
+	if (order == UBALLOON_ORDER_4K)
+		claim = min(claim, hpage_pages);
+	ub->size[ps] -= (u64)claim << order;
+	if (!claim)
+		*ret_stop = ub->size[ps] < unit ? UBALLOON_STOP_NOMEM : UBALLOON_STOP_TARGET;
+	spin_unlock(&ub->lock);
+	if (!claim)
+		return 0;
+
+	got = take_off_list(ub, order, UBALLOON_HOLD_QUIET, claim, &pages);
+	if (got)
+		free_balloon_pages(ub, &pages, order);
+	else
+		got = take_back_told(ub, order, claim, until, mode, ret_stop);
+
+	spin_lock(&ub->lock);
+	ub->size[ps] += (u64)(claim - got) << order;
+	if (order == UBALLOON_ORDER_2M)
+		ub->counters.unlocked_2m_pages += (u64)got << order;
+	else
+		ub->counters.unlocked_4k_pages += got;
+	spin_unlock(&ub->lock);
+	if (!got && *ret_stop == UBALLOON_STOP_NONE)
+		*ret_stop = UBALLOON_STOP_NOMEM;
+	if (got && ub->host->ops->size_changed)
+		ub->host->ops->size_changed(ub->host);
+	return (u64)got << order;
+}
+
+/**
+ * uballoon_batch_drop - free everything without a word to the host
+ * @ub:	balloon
+ *
+ * For a device that has been reset: nothing of the guest is with it any more
+ * and it will not answer. No other caller may be inside.
+ */
+void uballoon_batch_drop(struct uballoon *ub)
+{
+	enum uballoon_hold hold;
+	struct uballoon_batch *b;
+	unsigned int i, n;
+	LIST_HEAD(pages);
+
+	uballoon_reap(ub);
+	llist_del_all(&ub->done);
+	/* What was with the device, or is not booked yet, comes back as if refused. */
+	for (i = 0; i < UBALLOON_BATCHES; i++) {
+		b = ub->batches[i];
+		if (!atomic_read(&b->parts))
+			continue;
+		if (!b->unlock) {
+			list_splice_init(&b->pages, &b->refused);
+			b->refused_count += b->count;
+			b->count = 0;
+			b->stop = UBALLOON_STOP_RESET;
+			finish_lock(ub, b);
+		} else {
+			finish_unlock(ub, b);
+		}
+	}
+
+	for (hold = 0; hold < UBALLOON_HOLDS; hold++) {
+		n = take_off_list(ub, UBALLOON_ORDER_2M, hold, UINT_MAX, &pages);
+		spin_lock(&ub->lock);
+		ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_ORDER_2M;
+		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_ORDER_2M;
+		ub->counters.pop_pages += (u64)n << UBALLOON_ORDER_2M;
+		spin_unlock(&ub->lock);
+		free_balloon_pages(ub, &pages, UBALLOON_ORDER_2M);
+		do {
+			n = take_off_list(ub, UBALLOON_ORDER_4K, hold, hpage_pages, &pages);
+			spin_lock(&ub->lock);
+			ub->size[UBALLOON_4K] -= n;
+			ub->counters.unlocked_4k_pages += n;
+			ub->counters.pop_pages += n;
+			spin_unlock(&ub->lock);
+			free_balloon_pages(ub, &pages, UBALLOON_ORDER_4K);
+			cond_resched();
+		} while (n);
+	}
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * chardev.c - /dev/uballoon: copies, validates, calls the core, nothing else
+ *
+ * The node exists exactly while a host's device is bound. A file that is open
+ * when it goes keeps the core alive, gets ENODEV from each call and
+ * POLLERR|POLLHUP from poll(), and never touches the host again.
+ *
+ * Each file remembers which events it has seen; only its own GET_STATE makes
+ * its poll() quiet.
+ */
+#include <linux/compat.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "chardev.h"
+#include "core.h"
+
+struct uballoon_file {
+	struct uballoon *ub;
+	bool writer;
+	spinlock_t lock;
+	u64 host_seen;		/* protected by lock, as is @relief_seen */
+	u64 relief_seen;
+};
+
+static int uballoon_open(struct inode *inode, struct file *filp)
+{
+	struct miscdevice *misc = filp->private_data;
+	struct uballoon *ub = container_of(misc, struct uballoon, misc);
+	struct uballoon_file *file;
+	int r = 0;
+
+	file = kzalloc(sizeof(*file), GFP_KERNEL);
+	if (!file)
+		return -ENOMEM;
+	file->ub = ub;
+	file->writer = filp->f_mode & FMODE_WRITE;
+	spin_lock_init(&file->lock);
+
+	spin_lock(&ub->lock);
+	if (ub->gone)
+		r = -ENODEV;
+	else if (file->writer && ub->writer)
+		r = -EBUSY;
+	else if (file->writer)
+		ub->writer = true;
+	file->host_seen = ub->host_generation;
+	file->relief_seen = ub->relief_generation;
+	spin_unlock(&ub->lock);
+	if (r) {
+		kfree(file);
+		return r;
+	}
+	uballoon_core_get(ub);
+	filp->private_data = file;
+	return nonseekable_open(inode, filp);
+}
+
+static int uballoon_release(struct inode *inode, struct file *filp)
+{
+	struct uballoon_file *file = filp->private_data;
+	struct uballoon *ub = file->ub;
+
+	if (file->writer) {
+		spin_lock(&ub->lock);
+		ub->writer = false;
+		spin_unlock(&ub->lock);
+	}
+	uballoon_core_put(ub);
+	kfree(file);
+	return 0;
+}
+
+static __poll_t uballoon_poll(struct file *filp, poll_table *wait)
+{
+	struct uballoon_file *file = filp->private_data;
+	struct uballoon *ub = file->ub;
+	__poll_t events = 0;
+	u64 host, relief;
+	bool gone;
+
+	poll_wait(filp, &ub->poll_wait, wait);
+	spin_lock(&ub->lock);
+	gone = ub->gone;
+	host = ub->host_generation;
+	relief = ub->relief_generation;
+	spin_unlock(&ub->lock);
+
+	if (gone)
+		return EPOLLERR | EPOLLHUP;
+	spin_lock(&file->lock);
+	if (file->host_seen != host)
+		events |= EPOLLIN | EPOLLRDNORM;
+	if (file->relief_seen != relief)
+		events |= EPOLLPRI;
+	spin_unlock(&file->lock);
+	return events;
+}
+
+static bool all_zero(const __u64 *reserved, size_t n)
+{
+	return !memchr_inv(reserved, 0, n * sizeof(*reserved));
+}
+
+static long get_info(struct uballoon *ub, void __user *argp)
+{
+	struct uballoon_info info;
+
+	if (copy_from_user(&info, argp, sizeof(info)))
+		return -EFAULT;
+	if (info.size != sizeof(info) || !all_zero(info.reserved, ARRAY_SIZE(info.reserved)))
+		return -EINVAL;
+	uballoon_core_info(ub, &info);
+	return copy_to_user(argp, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+static long get_state(struct uballoon_file *file, void __user *argp)
+{
+	struct uballoon_state state;
+	u64 host, relief;
+
+	if (copy_from_user(&state, argp, sizeof(state)))
+		return -EFAULT;
+	if (state.size != sizeof(state) || !all_zero(state.reserved, ARRAY_SIZE(state.reserved)))
+		return -EINVAL;
+	uballoon_core_state(file->ub, &state, &host, &relief);
+	if (copy_to_user(argp, &state, sizeof(state)))
+		return -EFAULT;
+	/* Only what has arrived has been seen. */
+	spin_lock(&file->lock);
+	file->host_seen = host;
+	file->relief_seen = relief;
+	spin_unlock(&file->lock);
+	return 0;
+}
+
+static long set_target(struct uballoon *ub, void __user *argp)
+{
+	struct uballoon_target t;
+
+	if (copy_from_user(&t, argp, sizeof(t)))
+		return -EFAULT;
+	if (t.size != sizeof(t) || !all_zero(t.reserved, ARRAY_SIZE(t.reserved)) ||
+	    t.lease_ms > UBALLOON_MAX_LEASE_MS || t.floor_pages > t.ceiling_pages ||
+	    t.ceiling_pages > uballoon_ram(ub))
+		return -EINVAL;
+	uballoon_core_set_target(ub, &t);
+	return 0;
+}
+
+static int check_move(struct uballoon *ub, const struct uballoon_move *mv, bool lock)
+{
+	if (mv->size != sizeof(*mv) || mv->reserved32 ||
+	    !all_zero(mv->reserved, ARRAY_SIZE(mv->reserved)))
+		return -EINVAL;
+	if (lock ? mv->flags != UBALLOON_MOVE_NOSLEEP && mv->flags != UBALLOON_MOVE_CANSLEEP :
+		   mv->flags != 0)
+		return -EINVAL;
+	if (mv->page_order != UBALLOON_ORDER_4K && mv->page_order != UBALLOON_ORDER_2M)
+		return -EINVAL;
+	if (!mv->budget_ms || mv->budget_ms > UBALLOON_MAX_BUDGET_MS)
+		return -EINVAL;
+	if (!mv->pages || mv->pages & ((1ULL << mv->page_order) - 1))
+		return -EINVAL;
+	if (mv->pages > uballoon_ram(ub))
+		return -E2BIG;
+	if (mv->page_order == UBALLOON_ORDER_2M && !(ub->host->caps & UBALLOON_CAP_2M))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static long move(struct uballoon *ub, void __user *argp, bool lock)
+{
+	struct uballoon_move mv;
+	int r;
+
+	if (copy_from_user(&mv, argp, sizeof(mv)))
+		return -EFAULT;
+	r = check_move(ub, &mv, lock);
+	if (r)
+		return r;
+	if (lock)
+		uballoon_core_lock(ub, &mv);
+	else
+		uballoon_core_unlock(ub, &mv);
+	if (READ_ONCE(ub->gone))
+		return -ENODEV;
+	return copy_to_user(argp, &mv, sizeof(mv)) ? -EFAULT : 0;
+}
+
+static long pop(struct uballoon *ub, void __user *argp)
+{
+	struct uballoon_pop p;
+
+	if (copy_from_user(&p, argp, sizeof(p)))
+		return -EFAULT;
+	if (p.size != sizeof(p) || p.reserved32 || !all_zero(p.reserved, ARRAY_SIZE(p.reserved)))
+		return -EINVAL;
+	uballoon_core_pop(ub, &p);
+	return copy_to_user(argp, &p, sizeof(p)) ? -EFAULT : 0;
+}
+
+static long call(struct uballoon_file *file, unsigned int cmd, void __user *argp)
+{
+	struct uballoon *ub = file->ub;
+
+	switch (cmd) {
+	case UBALLOON_IOC_GET_INFO:
+		return get_info(ub, argp);
+	case UBALLOON_IOC_GET_STATE:
+		return get_state(file, argp);
+	case UBALLOON_IOC_SET_TARGET:
+		return file->writer ? set_target(ub, argp) : -EBADF;
+	case UBALLOON_IOC_LOCK:
+		return file->writer ? move(ub, argp, true) : -EBADF;
+	case UBALLOON_IOC_UNLOCK:
+		return file->writer ? move(ub, argp, false) : -EBADF;
+	case UBALLOON_IOC_KEEPALIVE:
+		return file->writer ? uballoon_core_keepalive(ub) : -EBADF;
+	case UBALLOON_IOC_POP:
+		return file->writer ? pop(ub, argp) : -EBADF;
+	}
+	return -ENOTTY;
+}
+
+static long uballoon_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	struct uballoon_file *file = filp->private_data;
+	long r;
+
+	if (!uballoon_core_enter(file->ub))
+		return -ENODEV;
+	r = call(file, cmd, (void __user *)arg);
+	uballoon_core_leave(file->ub);
+	return r;
+}
+
+static const struct file_operations uballoon_fops = {
+	.owner		= THIS_MODULE,
+	.open		= uballoon_open,
+	.release	= uballoon_release,
+	.poll		= uballoon_poll,
+	.unlocked_ioctl	= uballoon_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.llseek		= noop_llseek,
+};
+
+/**
+ * uballoon_chardev_init - make the node appear
+ * @ub:	balloon that can take requests
+ */
+int uballoon_chardev_init(struct uballoon *ub)
+{
+	ub->misc.minor = MISC_DYNAMIC_MINOR;
+	ub->misc.name = "uballoon";
+	ub->misc.mode = 0660;
+	ub->misc.fops = &uballoon_fops;
+	return misc_register(&ub->misc);
+}
+
+/**
+ * uballoon_chardev_exit - make it go; files that are open stay open
+ * @ub:	balloon
+ */
+void uballoon_chardev_exit(struct uballoon *ub)
+{
+	misc_deregister(&ub->misc);
+}

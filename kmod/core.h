@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * core.h - the balloon itself: page lists, batches, accounting
+ *
+ * Locks, in the order in which they may be taken (most are never nested):
+ *
+ *   uballoon_only_lock (core.c)	there is one balloon
+ *   host's own locks			taken inside ops->lock/unlock/poll/size_changed
+ *   uballoon.lock			all plain fields below; process context; nothing is
+ *					called, allocated or waited for under it
+ *   balloon_dev_info.pages_lock	the 4 KiB lists; shared with the kernel's compaction
+ *
+ * No lock is held while the host has a request. What excludes two movers from
+ * each other is a flag (uballoon.moving) that is waited for with a time limit.
+ * The OOM notifier, the shrinker, the lease and compaction do not wait for it.
+ *
+ * Life of a page: allocated into a batch -> with the host (nobody else knows
+ * it) -> answered -> on a list, PageOffline, off the managed count -> claimed
+ * (taken off the size first, then off the list) -> for pages held "told" a
+ * message to the host -> freed. A page that is with the host is never freed
+ * until the host has answered or its device has been reset.
+ */
+#ifndef _UBALLOON_CORE_H
+#define _UBALLOON_CORE_H
+
+#include <linux/kref.h>
+#include <linux/ktime.h>
+#include <linux/miscdevice.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "host/host.h"
+
+/* Index of the page sizes. */
+enum uballoon_pagesize {
+	UBALLOON_4K,
+	UBALLOON_2M,
+	UBALLOON_PAGESIZES,
+};
+
+static inline enum uballoon_pagesize uballoon_pagesize(unsigned int order)
+{
+	return order == UBALLOON_ORDER_2M ? UBALLOON_2M : UBALLOON_4K;
+}
+
+/* Batches in all: enough for the host to work while the guest allocates. */
+#define UBALLOON_BATCHES	9
+/* ... of which the last is kept for giving memory back. */
+#define UBALLOON_RESERVED	1
+
+/* How long to wait for a host that does not answer, after the budget. */
+#define UBALLOON_HOST_GRACE_MS	100
+/* ... and where there is no budget: a page to be given back must be acknowledged. */
+#define UBALLOON_HOST_WAIT_MS	1000
+
+/* 4 KiB pages held one way. The kernel's compaction finds it by a page's private field. */
+struct uballoon_list_4k {
+	struct balloon_dev_info dev;	/* has its own lock */
+	struct uballoon *ub;		/* constant, as is @hold */
+	enum uballoon_hold hold;
+};
+
+/* Module parameters; main.c says what they mean. */
+struct uballoon_params {
+	int floor_mb;
+	bool keep_managed;
+	bool guest_driven;
+	unsigned int oom_holdoff_ms;
+	bool shrinker;
+	bool refuse_2m;
+};
+
+extern struct uballoon_params uballoon_params;
+
+/* Counters for debugfs only; protected by uballoon.lock. */
+struct uballoon_internals {
+	u64 batches[UBALLOON_HOLDS][UBALLOON_PAGESIZES]; /* locked */
+	u64 unlock_batches;
+	u64 migrate_busy_events;	/* no batch free */
+	u64 drain_events;
+	u64 reap_work_events;
+};
+
+/**
+ * struct uballoon - one balloon
+ *
+ * Fields without a remark: protected by @lock.
+ */
+struct uballoon {
+	struct kref ref;		/* the host's device, and each open file */
+	struct uballoon_host *host;	/* valid between enter and leave, and for the host */
+	struct workqueue_struct *wq;	/* constant */
+
+	spinlock_t lock;
+
+	/* State of the device. */
+	bool gone;			/* no new users; the host's device goes away */
+	unsigned int users;		/* inside a call */
+	bool writer;
+	bool moving;			/* a LOCK, UNLOCK or POP runs */
+
+	/* The balloon, in 4 KiB pages. */
+	u64 size[UBALLOON_PAGESIZES];
+	u64 inflight_pages;		/* claimed by LOCK, not answered yet */
+	u64 unmanaged_pages;		/* taken off the managed count */
+	struct list_head pages_2m[UBALLOON_HOLDS];
+	struct uballoon_list_4k lists_4k[UBALLOON_HOLDS]; /* own locks */
+
+	/* Bounds. */
+	u64 ceiling_pages;
+	u64 floor_pages;
+	u64 host_target_pages;
+	bool host_target_valid;
+	unsigned long holdoff_end;	/* jiffies */
+	bool holdoff;
+	u32 lease_ms;
+	unsigned long lease_end;	/* jiffies */
+	bool lease_expired;
+	bool draining;
+	u64 *drain_counter;		/* which counter the pages go to */
+
+	/* Events. */
+	u64 host_generation;
+	u64 relief_generation;
+	u32 last_stop;
+	struct uballoon_counters counters;
+	struct uballoon_internals internals;
+
+	/* The LOCK call that runs. */
+	u64 call;			/* its number, 0 = none */
+	u64 last_call;
+	u64 call_inflight_pages;
+	u64 call_done_pages;
+	u64 call_refused_pages;
+	u32 call_stop;
+	struct list_head refused;	/* kept from the allocator until the call ends */
+	unsigned int refused_count;
+	struct task_struct *locker;	/* allocates for the balloon: must not shrink it */
+
+	/* Batches. */
+	struct list_head free_batches;
+	unsigned int free_count;
+	struct uballoon_batch *batches[UBALLOON_BATCHES]; /* constant */
+	struct llist_head done;		/* lock-free: answered, not finished */
+	atomic_t reapers;		/* callers that will look at @done by themselves */
+	wait_queue_head_t wait;		/* answers, free batches, the end of a mover */
+	wait_queue_head_t poll_wait;	/* files */
+	struct delayed_work reap_work;
+	struct delayed_work lease_work;
+	struct delayed_work drain_work;
+
+	struct miscdevice misc;		/* chardev.c */
+	struct uballoon_reclaim *reclaim; /* reclaim.c */
+};
+
+/* core.c: life. */
+struct uballoon *uballoon_core_new(struct uballoon_host *host);
+void uballoon_core_stop(struct uballoon *ub);
+void uballoon_core_suspend(struct uballoon *ub);
+void uballoon_core_drop(struct uballoon *ub);
+void uballoon_core_free(struct uballoon *ub);
+void uballoon_core_get(struct uballoon *ub);
+void uballoon_core_put(struct uballoon *ub);
+bool uballoon_core_enter(struct uballoon *ub);
+void uballoon_core_leave(struct uballoon *ub);
+
+/* core.c: calls of the device. Arguments have been validated. */
+void uballoon_core_info(struct uballoon *ub, struct uballoon_info *ret);
+void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *ret_host_generation,
+			 u64 *ret_relief_generation);
+void uballoon_core_set_target(struct uballoon *ub, const struct uballoon_target *t);
+int uballoon_core_keepalive(struct uballoon *ub);
+void uballoon_core_lock(struct uballoon *ub, struct uballoon_move *mv);
+void uballoon_core_unlock(struct uballoon *ub, struct uballoon_move *mv);
+void uballoon_core_pop(struct uballoon *ub, struct uballoon_pop *pop);
+
+/* core.c: for the hosts, process context. */
+void uballoon_host_target(struct uballoon *ub, u64 pages);
+u64 uballoon_size(struct uballoon *ub);
+u64 uballoon_ram(struct uballoon *ub);
+u64 uballoon_floor(struct uballoon *ub);
+
+/* core.c: for reclaim.c. */
+u64 uballoon_core_relieve(struct uballoon *ub, u64 want_pages, bool oom);
+bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_left);
+
+/* batch.c: for the hosts, any context. */
+void uballoon_batch_done(struct uballoon *ub, struct uballoon_batch *b);
+
+/* batch.c: for core.c and migrate.c. */
+int uballoon_batch_init(struct uballoon *ub);
+void uballoon_batch_exit(struct uballoon *ub);
+void uballoon_batch_drop(struct uballoon *ub);
+struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep);
+void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b);
+void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp, ktime_t until);
+u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_pages,
+			     ktime_t until, unsigned int mode, u32 *ret_stop);
+void uballoon_reap(struct uballoon *ub);
+void uballoon_reapers_inc(struct uballoon *ub);
+void uballoon_reapers_dec(struct uballoon *ub);
+u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
+		  const void *arg, ktime_t until, unsigned int mode);
+void uballoon_host_silent(struct uballoon *ub, const char *what);
+void uballoon_free_pages(struct list_head *pages, unsigned int order);
+void uballoon_free_old_page(struct uballoon *ub, struct page *page);
+u64 uballoon_min_size(struct uballoon *ub);
+
+/* migrate.c */
+void uballoon_migrate_init(struct balloon_dev_info *dev);
+
+#endif /* _UBALLOON_CORE_H */

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * host.h - what a hypervisor has to do, seen from the core
+ *
+ * A host driver (one file in this directory) embeds a struct uballoon_host,
+ * asks for a core with uballoon_core_new(), and goes public with
+ * uballoon_attach() once its device can take requests. From then on the core
+ * hands it batches of pages; the host answers each exactly once, at once or
+ * later and from any context, with uballoon_batch_done().
+ *
+ * The core never names a host, and a host never allocates, frees or counts
+ * balloon pages.
+ */
+#ifndef _UBALLOON_HOST_H
+#define _UBALLOON_HOST_H
+
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/types.h>
+
+#include "../uapi/uballoon.h"
+
+struct seq_file;
+struct uballoon;
+struct uballoon_host;
+
+/**
+ * enum uballoon_hold - how the host holds a page that it was given
+ * @UBALLOON_HOLD_QUIET:	the guest may use it again without a word
+ * @UBALLOON_HOLD_TOLD:		the host wants a message when it is used again
+ * @UBALLOON_HOLDS:		how many there are
+ */
+enum uballoon_hold {
+	UBALLOON_HOLD_QUIET,
+	UBALLOON_HOLD_TOLD,
+	UBALLOON_HOLDS,
+};
+
+/**
+ * struct uballoon_batch - pages on their way to or from the host
+ * @node:		the host's, while it has the batch
+ * @pages:		the pages, linked by lru. Ascending addresses for 4 KiB pages
+ * @refused:		lock only: the host moves pages here that it does not take
+ * @old_page:		unlock only: one more page, not on a list (migration); else NULL
+ * @count:		balloon pages on @pages, @old_page included
+ * @refused_count:	balloon pages on @refused; the host keeps it and @count right
+ * @order:		UBALLOON_ORDER_4K or UBALLOON_ORDER_2M
+ * @unlock:		direction
+ * @hold:		lock: filled in by the host before it answers; unlock: as it was then
+ * @stop:		host's word: UBALLOON_STOP_NONE (go on), REFUSED, NOT_NEEDED or RESET
+ *
+ * The rest is the core's. @priv is for the host, uballoon_host_ops.batch_priv_size bytes.
+ */
+struct uballoon_batch {
+	struct list_head node;
+	struct list_head pages;
+	struct list_head refused;
+	struct page *old_page;
+	unsigned int count;
+	unsigned int refused_count;
+	u8 order;
+	bool unlock;
+	u8 hold;
+	u8 stop;
+
+	struct llist_node done_node;
+	atomic_t parts;		/* who still needs the batch: host, and an unlocking caller */
+	bool answered;		/* protected by uballoon.lock: the host is through with it */
+	bool migration;		/* a page that replaces another one: changes no size */
+	u64 call;		/* the LOCK call that it belongs to */
+
+	unsigned long priv[];
+};
+
+/**
+ * struct uballoon_host_ops - one hypervisor
+ * @name:		for GET_INFO
+ * @batch_priv_size:	bytes at uballoon_batch.priv
+ * @lock:		give the pages of the batch to the host. Must not sleep or allocate with
+ *			reclaim. The batch may be answered before this returns
+ * @unlock:		tell the host that the pages (all UBALLOON_HOLD_TOLD) are used again.
+ *			Same rules; must not need @pages any more when it returns
+ * @poll:		collect answers now instead of waiting for an interrupt. Optional
+ * @size_changed:	uballoon_size() has changed. May sleep, must not allocate. Optional
+ * @show:		more lines for debugfs, "name value". Optional
+ */
+struct uballoon_host_ops {
+	const char *name;
+	size_t batch_priv_size;
+	void (*lock)(struct uballoon_host *host, struct uballoon_batch *b);
+	void (*unlock)(struct uballoon_host *host, struct uballoon_batch *b);
+	void (*poll)(struct uballoon_host *host);
+	void (*size_changed)(struct uballoon_host *host);
+	void (*show)(struct uballoon_host *host, struct seq_file *m);
+};
+
+/**
+ * struct uballoon_host - a host's device
+ * @ops:		set before uballoon_core_new()
+ * @core:		set by uballoon_core_new()
+ * @caps:		UBALLOON_CAP_* bits; set, like the rest, before uballoon_attach()
+ * @batch_4k:		most 4 KiB pages in a batch
+ * @batch_2m:		most 2 MiB pages in a batch; 0 = no 2 MiB pages
+ */
+struct uballoon_host {
+	const struct uballoon_host_ops *ops;
+	struct uballoon *core;
+	u64 caps;
+	unsigned int batch_4k;
+	unsigned int batch_2m;
+};
+
+/**
+ * struct uballoon_host_driver - how main.c gets at a host
+ * @name:		value of the module parameter "host"
+ * @automatic:		part of host=auto
+ * @init:		register with the bus, or start at once
+ * @exit:		undo it
+ */
+struct uballoon_host_driver {
+	const char *name;
+	bool automatic;
+	int (*init)(void);
+	void (*exit)(void);
+};
+
+extern const struct uballoon_host_driver uballoon_virtio_driver;
+extern const struct uballoon_host_driver uballoon_none_driver;
+
+/* main.c: make the core visible to users, and hide it again. */
+int uballoon_attach(struct uballoon_host *host);
+void uballoon_detach(struct uballoon_host *host);
+
+#endif /* _UBALLOON_HOST_H */

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * virtio-stats.c - what the guest tells a virtio host about its memory
+ *
+ * Fills the buffer of the statistics queue with each tag that this kernel can
+ * supply: always the same ones, in the same order.
+ */
+#include <linux/mm.h>
+#include <linux/virtio_config.h>
+
+#include "virtio-stats.h"
+
+static void put(struct vballoon_stats *st, struct virtio_device *vdev, u16 tag, u64 val)
+{
+	struct vballoon_stat *e = &st->entry[st->n++];
+
+	e->tag = cpu_to_virtio16(vdev, tag);
+	e->val = cpu_to_virtio64(vdev, val);
+}
+
+static u64 bytes(u64 pages)
+{
+	return pages << PAGE_SHIFT;
+}
+
+#ifdef CONFIG_VM_EVENT_COUNTERS
+static void put_events(struct vballoon_stats *st, struct virtio_device *vdev)
+{
+	unsigned long *ev = st->events;
+	unsigned long reclaim[4], stalls = 0;
+	unsigned int zone;
+
+	all_vm_events(ev);
+	/* One stall counter a zone, with the normal zone's name as the fixed point. */
+	for (zone = 0; zone < MAX_NR_ZONES; zone++)
+		stalls += ev[ALLOCSTALL_NORMAL - ZONE_NORMAL + zone];
+	uballoon_reclaim_events(ev, reclaim);
+
+	put(st, vdev, VBALLOON_S_SWAP_IN, bytes(ev[PSWPIN]));
+	put(st, vdev, VBALLOON_S_SWAP_OUT, bytes(ev[PSWPOUT]));
+	put(st, vdev, VBALLOON_S_MAJFLT, ev[PGMAJFAULT]);
+	put(st, vdev, VBALLOON_S_MINFLT, ev[PGFAULT]);
+#ifdef CONFIG_HUGETLB_PAGE
+	put(st, vdev, VBALLOON_S_HTLB_PGALLOC, ev[HTLB_BUDDY_PGALLOC]);
+	put(st, vdev, VBALLOON_S_HTLB_PGFAIL, ev[HTLB_BUDDY_PGALLOC_FAIL]);
+#endif
+	put(st, vdev, VBALLOON_S_OOM_KILL, ev[OOM_KILL]);
+	put(st, vdev, VBALLOON_S_ALLOC_STALL, stalls);
+	put(st, vdev, VBALLOON_S_ASYNC_SCAN, bytes(reclaim[0]));
+	put(st, vdev, VBALLOON_S_DIRECT_SCAN, bytes(reclaim[1]));
+	put(st, vdev, VBALLOON_S_ASYNC_RECLAIM, bytes(reclaim[2]));
+	put(st, vdev, VBALLOON_S_DIRECT_RECLAIM, bytes(reclaim[3]));
+}
+#else
+static void put_events(struct vballoon_stats *st, struct virtio_device *vdev)
+{
+}
+#endif
+
+/**
+ * vballoon_stats_fill - take the figures of now
+ * @st:		not with the device
+ * @vdev:	for its byte order
+ *
+ * Return: bytes to give to the device.
+ */
+size_t vballoon_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev)
+{
+	struct sysinfo si;
+
+	st->n = 0;
+	si_meminfo(&si);
+	put_events(st, vdev);
+	put(st, vdev, VBALLOON_S_MEMFREE, bytes(si.freeram));
+	put(st, vdev, VBALLOON_S_MEMTOT, bytes(si.totalram));
+	put(st, vdev, VBALLOON_S_AVAIL, bytes(si_mem_available()));
+	put(st, vdev, VBALLOON_S_CACHES, bytes(global_node_page_state(NR_FILE_PAGES)));
+	return st->n * sizeof(st->entry[0]);
+}

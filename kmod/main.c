@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * main.c - parameters, and everything begun and ended in order
+ *
+ * The module registers the host drivers that the parameter "host" selects.
+ * The one whose device is found asks for a core and calls uballoon_attach();
+ * there is at most one at a time.
+ */
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/string.h>
+
+#include "chardev.h"
+#include "core.h"
+#include "reclaim.h"
+#include "stats.h"
+
+static char *host = "auto";
+module_param(host, charp, 0444);
+MODULE_PARM_DESC(host, "hypervisor: auto (default, whichever is found), virtio, or none (pages are only withheld)");
+
+struct uballoon_params uballoon_params = {
+	.floor_mb = -1,
+	.oom_holdoff_ms = 10000,
+	.shrinker = true,
+};
+
+module_param_named(floor_mb, uballoon_params.floor_mb, int, 0644);
+MODULE_PARM_DESC(floor_mb, "LOCK leaves so many MiB of MemAvailable (default -1: by the size of the guest)");
+module_param_named(keep_managed, uballoon_params.keep_managed, bool, 0444);
+MODULE_PARM_DESC(keep_managed, "keep balloon pages in MemTotal (default N)");
+module_param_named(guest_driven, uballoon_params.guest_driven, bool, 0444);
+MODULE_PARM_DESC(guest_driven, "inflate beyond the host's target even where the host takes no page reports (default N)");
+module_param_named(oom_holdoff_ms, uballoon_params.oom_holdoff_ms, uint, 0644);
+MODULE_PARM_DESC(oom_holdoff_ms, "LOCK answers NOMEM for so long after the OOM notifier (default 10000)");
+module_param_named(shrinker, uballoon_params.shrinker, bool, 0644);
+MODULE_PARM_DESC(shrinker, "give memory back to reclaim when it finds little else (default Y)");
+module_param_named(refuse_2m, uballoon_params.refuse_2m, bool, 0644);
+MODULE_PARM_DESC(refuse_2m, "for tests: behave as if no 2 MiB page were free (default N)");
+
+static const struct uballoon_host_driver *const drivers[] = {
+	&uballoon_virtio_driver,
+	&uballoon_none_driver,
+};
+
+/**
+ * uballoon_attach - make the balloon visible
+ * @h:	host with a core, ready for requests
+ */
+int uballoon_attach(struct uballoon_host *h)
+{
+	struct uballoon *ub = h->core;
+	int r;
+
+	r = uballoon_reclaim_init(ub);
+	if (r)
+		return r;
+	uballoon_stats_init(ub);
+	r = uballoon_chardev_init(ub);
+	if (r)
+		goto err_stats;
+	return 0;
+
+err_stats:
+	uballoon_stats_exit(ub);
+	uballoon_reclaim_exit(ub);
+	return r;
+}
+
+/**
+ * uballoon_detach - hide the balloon, end all use of it, give the memory back
+ * @h:	host whose device still works, if it can
+ */
+void uballoon_detach(struct uballoon_host *h)
+{
+	struct uballoon *ub = h->core;
+
+	uballoon_chardev_exit(ub);
+	uballoon_core_stop(ub);
+	uballoon_stats_exit(ub);
+	uballoon_reclaim_exit(ub);
+}
+
+static bool selected(const struct uballoon_host_driver *drv)
+{
+	return !strcmp(host, drv->name) || (drv->automatic && !strcmp(host, "auto"));
+}
+
+static int __init uballoon_init(void)
+{
+	unsigned int i, n = 0;
+	int r;
+
+	for (i = 0; i < ARRAY_SIZE(drivers); i++) {
+		if (!selected(drivers[i]))
+			continue;
+		r = drivers[i]->init();
+		if (r)
+			goto err_drivers;
+		n++;
+	}
+	if (!n) {
+		pr_err("host=%s: unknown; use auto, virtio or none\n", host);
+		return -EINVAL;
+	}
+	return 0;
+
+err_drivers:
+	while (i--) {
+		if (selected(drivers[i]))
+			drivers[i]->exit();
+	}
+	return r;
+}
+
+static void __exit uballoon_exit(void)
+{
+	unsigned int i = ARRAY_SIZE(drivers);
+
+	while (i--) {
+		if (selected(drivers[i]))
+			drivers[i]->exit();
+	}
+}
+
+module_init(uballoon_init);
+module_exit(uballoon_exit);
+
+MODULE_DESCRIPTION("Memory balloon, driven by the guest");
+MODULE_AUTHOR("The balloond authors");
+MODULE_VERSION(UBALLOON_VERSION);
+MODULE_LICENSE("GPL");

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * reclaim.c - when the balloon gives memory back by itself
+ *
+ * Three who may ask: the OOM notifier, before the OOM killer looks for a
+ * victim; the shrinker, when reclaim finds too little; the lease, when whoever
+ * decides has neither renewed it nor taken it off.
+ *
+ * The shrinker is meant as the last resort of reclaim: it offers little, and
+ * nothing at all to drop_caches, to a memory cgroup's own reclaim, or while
+ * LOCK runs (the balloon would be chasing itself).
+ *
+ * Left out: what is done; that is core.c's matter.
+ */
+#include <linux/mm.h>
+#include <linux/notifier.h>
+#include <linux/oom.h>
+#include <linux/sched.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+
+#include "core.h"
+#include "reclaim.h"
+
+/* Ahead of the notifiers that give little. */
+#define OOM_PRIORITY		90
+/* Times as dear as a page cache page (DEFAULT_SEEKS), so that page cache goes first. */
+#define SHRINK_SEEKS		(DEFAULT_SEEKS * 16)
+/* One large page: anything less would split what was handed over whole. */
+#define SHRINK_BATCH		UBALLOON_PAGES_PER_2M
+
+struct uballoon_reclaim {
+	struct uballoon *ub;
+	struct notifier_block oom;
+	struct uballoon_shrinker shrinker;
+};
+
+static int oom_notify(struct notifier_block *nb, unsigned long unused, void *data)
+{
+	struct uballoon_reclaim *rc = container_of(nb, struct uballoon_reclaim, oom);
+	unsigned long *freed = data;
+
+	if (!uballoon_core_enter(rc->ub))
+		return NOTIFY_OK;
+	*freed += uballoon_core_relieve(rc->ub, 0, true);
+	uballoon_core_leave(rc->ub);
+	return NOTIFY_OK;
+}
+
+static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	struct uballoon_reclaim *rc = uballoon_shrinker_data(shrinker, struct uballoon_reclaim,
+							     shrinker);
+
+	if (!uballoon_params.shrinker || !(current->flags & PF_MEMALLOC) ||
+	    READ_ONCE(rc->ub->locker))
+		return 0;
+	return uballoon_size(rc->ub) ?: SHRINK_EMPTY;
+}
+
+static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	struct uballoon_reclaim *rc = uballoon_shrinker_data(shrinker, struct uballoon_reclaim,
+							     shrinker);
+	unsigned long freed;
+
+	if (!uballoon_core_enter(rc->ub))
+		return SHRINK_STOP;
+	freed = uballoon_core_relieve(rc->ub, sc->nr_to_scan, false);
+	uballoon_core_leave(rc->ub);
+	return freed ?: SHRINK_STOP;
+}
+
+static void lease_work(struct work_struct *work)
+{
+	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, lease_work);
+	unsigned long left;
+
+	if (uballoon_core_lease_expire(ub, &left))
+		pr_warn("the lease has run out: giving the balloon back\n");
+	else if (left)
+		queue_delayed_work(ub->wq, &ub->lease_work, left);
+}
+
+/**
+ * uballoon_reclaim_init - begin to answer
+ * @ub:	balloon
+ */
+int uballoon_reclaim_init(struct uballoon *ub)
+{
+	struct uballoon_reclaim *rc;
+	int r;
+
+	rc = kzalloc(sizeof(*rc), GFP_KERNEL);
+	if (!rc)
+		return -ENOMEM;
+	rc->ub = ub;
+	INIT_DELAYED_WORK(&ub->lease_work, lease_work);
+
+	r = uballoon_shrinker_register(&rc->shrinker, shrink_count, shrink_scan, SHRINK_SEEKS,
+				       SHRINK_BATCH);
+	if (r)
+		goto err_free;
+
+	rc->oom.notifier_call = oom_notify;
+	rc->oom.priority = OOM_PRIORITY;
+	r = register_oom_notifier(&rc->oom);
+	if (r)
+		goto err_shrinker;
+	ub->reclaim = rc;
+	return 0;
+
+err_shrinker:
+	uballoon_shrinker_unregister(&rc->shrinker);
+err_free:
+	kfree(rc);
+	return r;
+}
+
+/**
+ * uballoon_reclaim_exit - and stop
+ * @ub:	balloon; its lease must not be set any more
+ */
+void uballoon_reclaim_exit(struct uballoon *ub)
+{
+	struct uballoon_reclaim *rc = ub->reclaim;
+
+	unregister_oom_notifier(&rc->oom);
+	uballoon_shrinker_unregister(&rc->shrinker);
+	cancel_delayed_work_sync(&ub->lease_work);
+	ub->reclaim = NULL;
+	kfree(rc);
+}

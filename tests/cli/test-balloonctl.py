@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""balloonctl's command line: arguments -> exit status and output.
+
+No daemon and no bus: what can be judged without them must be. Each failure is
+one sentence on standard error, nothing on standard output, and a status as
+balloonctl(1) documents it; each success says nothing on standard error.
+"""
+import os
+import re
+import subprocess
+import tempfile
+
+import tap
+
+BALLOONCTL = os.environ["BALLOONCTL"]
+
+NO_BUS = "--bus-address=unix:path=/nonexistent/bus"
+
+# arguments, exit status, pattern in the output (of standard error if the status is not 0)
+TABLE = [
+    ("--help", 0, r"(?s)^Usage: balloonctl .*\n  set-target .*\n  --bus-address ADDR"),
+    ("-h", 0, r"^Usage: balloonctl "),
+    ("help", 0, r"^Usage: balloonctl "),
+    ("--version", 0, r"^balloonctl \d+\.\d+\.\d+\n$"),
+    ("status --version", 0, r"^balloonctl \d"),
+    ("help set-target", 0, r"(?s)^Usage: balloonctl set-target \[OPTION\.\.\.\] SIZE"),
+    ("set-target --help", 0, r"(?s)^Usage: balloonctl set-target .*--wait\[=TIME\]"),
+    ("--help set-target", 0, r"^Usage: balloonctl set-target "),
+    ("status --help", 0, r"--json"),
+    ("mode --help", 0, r"observe"),
+    ("reload --help", 0, r"root"),
+    ("check-config --help", 0, r"FILE:LINE: KEY: reason"),
+
+    ("frob", 2, r"'frob' is not a verb"),
+    ("help frob", 2, r"'frob' is not a verb"),
+    ("help status frob", 2, r"'frob' is one argument too many"),
+    ("--frob", 2, r"'--frob' is not an option"),
+    ("-x", 2, r"'-x' is not an option"),
+    ("status --frob", 2, r"'--frob' .*balloonctl status --help"),
+    ("status -x", 2, r"'-x' "),
+    ("status --json=yes", 2, r"'--json=yes' "),
+    ("status more", 2, r"'more' is one argument too many"),
+    ("status --memory", 2, r"'--memory' is not an option"),
+    ("--bus-address", 2, r"--bus-address needs an argument"),
+    ("--bus-address nonsense status", 2, r"'nonsense' is not a D-Bus address"),
+    ("--bus-address= status", 2, r"not a D-Bus address"),
+
+    ("set-target", 2, r"needs an argument: balloonctl set-target SIZE"),
+    ("set-target 512", 2, r"'512': needs a unit"),
+    ("set-target 1.5", 2, r"'1.5': needs a unit"),
+    ("set-target 5G 6G", 2, r"'6G' is one argument too many"),
+    ("set-target -5G", 2, r"'-5G' is negative"),
+    ("set-target -- -5G", 2, r"'-5G': "),
+    ("set-target 5Q", 2, r"'5Q': "),
+    ("set-target 5GB/s", 2, r"'5GB/s': "),
+    ("set-target 1e3M", 2, r"'1e3M': "),
+    ("set-target 99999999T", 2, r"'99999999T': "),
+    ("set-target ten%", 2, r"'ten%': "),
+    ("set-target nan", 2, r"'nan': "),
+    ("set-target AUTO", 2, r"'AUTO': "),
+    ("set-target --memory auto", 2, r"need a size"),
+    ("set-target --wait auto", 2, r"need a size"),
+    ("set-target --wait=5 1G", 2, r"--wait: '5': needs a unit"),
+    ("set-target --wait=0s 1G", 2, r"--wait: no time to wait"),
+    ("set-target --wait=-1s 1G", 2, r"--wait: '-1s'"),
+    ("mode frob", 2, r"the modes are auto, host, manual and observe"),
+    ("mode auto host", 2, r"'host' is one argument too many"),
+    ("reload now", 2, r"'now' is one argument too many"),
+    ("check-config a b", 2, r"'b' is one argument too many"),
+
+    ("status", 3, r"cannot connect to unix:path=/nonexistent/bus .*D-Bus daemon"),
+    ("status --json", 3, r"cannot connect"),
+    ("", 3, r"cannot connect"),
+    ("set-target 1G", 3, r"cannot connect"),
+    ("set-target --memory --wait=1s 10%", 3, r"cannot connect"),
+    ("set-target auto", 3, r"cannot connect"),
+    ("mode", 3, r"cannot connect"),
+    ("mode observe", 3, r"cannot connect"),
+    ("reload", 3, r"cannot connect"),
+]
+
+
+def ctl(*args, **kwargs):
+    return subprocess.run([BALLOONCTL, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=30, **kwargs)
+
+
+def row(t, args, status, pattern):
+    # The address stands first, so that a row may name another one.
+    p = ctl(NO_BUS, *args.split())
+    t.equal(p.returncode, status, "exit status")
+    if status == 0:
+        t.equal(p.stderr, "", "standard error")
+        t.check(re.search(pattern, p.stdout), f"no {pattern!r} in {p.stdout!r}")
+        return
+    t.equal(p.stdout, "", "standard output")
+    t.check(re.search(pattern, p.stderr), f"no {pattern!r} in {p.stderr!r}")
+    t.check(re.fullmatch(r"balloonctl: [^\n]+\n", p.stderr), f"more than a sentence: {p.stderr!r}")
+
+
+for entry in TABLE:
+    tap.add(f"balloonctl {entry[0]} -> {entry[1]}", row, *entry)
+
+
+@tap.case("no system bus")
+def no_system_bus(t):
+    env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent/bus")
+    p = ctl("status", env=env)
+    t.equal(p.returncode, 3, "exit status")
+    t.contains(p.stderr, "cannot connect to the system bus")
+
+
+CONFIGS = [
+    # what, text, patterns of the lines that are to be printed
+    ("empty", "", []),
+    ("good", 'mode = "observe";\nfloor = "10%";\ntail: { hold_off = "5min"; };\n', []),
+    ("unknown key", 'mod = "auto";\n', [r":1: mod: "]),
+    ("wrong type", "limit = 512;\n", [r":1: limit: "]),
+    ("no unit", '\nlimit = "512";\n', [r":2: limit: .*unit"]),
+    ("out of range", 'lease = "1ms";\n', [r":1: lease: "]),
+    ("unknown word", 'law = "murphy";\n', [r":1: law: .*murphy"]),
+    ("in a group", 'tail: {\n\n  dwell = "5";\n};\n', [r":3: tail\.dwell: "]),
+    ("syntax", 'mode = "auto"\n\nlease "30s";\n', [r":3: "]),
+    ("all errors", 'mod = "auto";\nlimit = "512";\nlease = "1d";\n', [r":1: mod", r":2: limit",
+                                                                     r":3: lease"]),
+    ("binary", "\x01\x02\x7f\n", [r":1: "]),
+]
+
+
+def config_row(t, text, patterns):
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "a file.conf")
+        with open(path, "w") as f:
+            f.write(text)
+        p = ctl("check-config", path)
+        if not patterns:
+            t.equal((p.returncode, p.stdout, p.stderr), (0, f"{path}: valid\n", ""), "outcome")
+            return
+        t.equal(p.returncode, 6, "exit status")
+        lines = p.stdout.splitlines()
+        t.equal(len(lines), len(patterns), f"number of errors in {lines}")
+        for line, pattern in zip(lines, patterns):
+            t.check(line.startswith(path + ":") and re.search(pattern, line),
+                    f"no {pattern!r} in {line!r}")
+        n = f"{len(patterns)} error" + "s" * (len(patterns) > 1)
+        t.check(re.fullmatch(rf"balloonctl: .* is not valid: {n};[^\n]*\n", p.stderr), p.stderr)
+
+
+for what, text, patterns in CONFIGS:
+    tap.add(f"check-config: {what}", config_row, text, patterns)
+
+
+@tap.case("check-config: a file that cannot be read")
+def config_unreadable(t):
+    p = ctl("check-config", "/nonexistent/balloond.conf")
+    t.equal(p.returncode, 6, "exit status of a missing file")
+    t.contains(p.stderr, "/nonexistent/balloond.conf: there is no such file")
+    p = ctl("check-config", "/")
+    t.equal(p.returncode, 6, "exit status of a directory")
+    t.contains(p.stdout, "directory")
+
+
+@tap.case("output that cannot be written is an error")
+def full_disk(t):
+    with open("/dev/full", "w") as full:
+        p = subprocess.run([BALLOONCTL, "--help"], stdout=full, stderr=subprocess.PIPE, text=True,
+                           timeout=30)
+    t.equal(p.returncode, 1, "exit status")
+    t.contains(p.stderr, "cannot write the output")
+
+
+@tap.case("started with standard input and output closed")
+def closed_descriptors(t):
+    # With 0, 1 and 2 closed the first files opened get these numbers.
+    p = subprocess.run(["/bin/sh", "-c", 'exec <&- >&-; exec "$0" check-config /nonexistent',
+                        BALLOONCTL], stderr=subprocess.PIPE, text=True, timeout=30)
+    t.equal(p.returncode, 6, "exit status")
+
+
+if __name__ == "__main__":
+    tap.main()

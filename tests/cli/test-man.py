@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The manual pages against the programs, the module and the header.
+
+What a page lists must exist, and what exists must be listed: verbs and options
+(from --help), exit statuses, configuration keys with default and range (from
+the reader's own table, also against the default file), calls, structures and
+constants of the device (from the header), module parameters. The D-Bus members
+and the JSON keys are compared in the bus suite, where a daemon runs.
+
+Names are compared, meaning is not: whether a sentence is true is for review.
+"""
+import glob
+import os
+import re
+import shutil
+import subprocess
+
+import tap
+
+ROOT = os.environ["SOURCE_ROOT"]
+BALLOONCTL = os.environ["BALLOONCTL"]
+BALLOOND = os.environ["BALLOOND"]
+PAGES = ["balloonctl.1", "uballoon.4", "balloond.conf.5", "balloond.8"]
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path)) as f:
+        return f.read()
+
+
+def section(page, name):
+    """The source lines of a section (.Sh) or, with all its fonts, a subsection (.Ss)."""
+    m = re.search(rf'^\.S[hs] {re.escape(name)}\n(.*?)(?=^\.S[hs] |\Z)', read("man", page),
+                  re.M | re.S)
+    assert m, f"{page} has no section {name}"
+    return m.group(1)
+
+
+def words(line):
+    """What a macro line shows, without macros and punctuation."""
+    return [w for w in line.split()[1:] if not re.fullmatch(r"[A-Z][a-z]|[,|()=.]|\"", w)]
+
+
+def items(text):
+    """The heads of all list items: lists of words."""
+    return [words(line) for line in re.findall(r"^\.It .*$", text, re.M)]
+
+
+def top_level(text):
+    """The items of the outermost lists: (words of the head, lines of the body)."""
+    depth, out = 0, []
+    for line in text.splitlines():
+        depth += line.startswith(".Bl ") - line.startswith(".El")
+        if depth == 1 and line.startswith(".It "):
+            out.append((words(line), []))
+        elif depth and out:
+            out[-1][1].append(line)
+    return out
+
+
+def compare(t, got, want, what):
+    got, want = set(got), set(want)
+    t.check(got == want, f"{what}: not in the page: {sorted(want - got)}; "
+            f"only in the page: {sorted(got - want)}")
+
+
+def run(*argv):
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          timeout=30, check=True).stdout
+
+
+def help_options(text):
+    """Long options in the help of a program."""
+    return re.findall(r"^ +(?:-\w, )?--([a-z-]+)", text, re.M)
+
+
+def page_options(text):
+    return re.findall(r"^\.It.* Fl Fl ([a-z-]+)", text, re.M)
+
+
+@tap.case("mandoc -T lint")
+def lint(t):
+    if not shutil.which("mandoc"):
+        t.skip("mandoc is not installed")
+    for page in PAGES:
+        p = subprocess.run(["mandoc", "-T", "lint", os.path.join(ROOT, "man", page)],
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30)
+        # Which other manuals a machine has installed is none of our business, except for ours.
+        found = [line for line in p.stdout.splitlines()
+                 if not re.search(r"referenced manual not found|outdated mandoc.db", line)]
+        with t.subtest(page):
+            t.check(not found, "\n".join(found))
+
+
+@tap.case("references between the pages exist")
+def references(t):
+    own = {(name, number) for name, _, number in (p.rpartition(".") for p in PAGES)}
+    for page in PAGES:
+        refs = re.findall(r"^\.Xr (\S+) (\d)", read("man", page), re.M)
+        for name, number in refs:
+            if name.startswith(("balloon", "uballoon")):
+                t.check((name, number) in own, f"{page} refers to {name}({number})")
+        see = re.findall(r"\.Xr (\S+) (\d)", section(page, "SEE ALSO"))
+        missing = own - set(see) - {tuple(page.rsplit(".", 1))}
+        t.check(not missing, f"{page}: SEE ALSO lacks {missing}")
+
+
+@tap.case("all pages are installed")
+def installed(t):
+    on_disk = {os.path.basename(p) for p in glob.glob(os.path.join(ROOT, "man", "*.[1-9]"))}
+    compare(t, on_disk, PAGES, "pages tested")
+    compare(t, re.findall(r"'([a-z.]+\.\d)'", read("man", "meson.build")), PAGES, "pages installed")
+
+
+@tap.case("balloonctl(1): verbs and options")
+def balloonctl(t):
+    text = run(BALLOONCTL, "--help")
+    listed = text.split("Verbs:\n")[1].split("\n\n")[0]
+    verbs = re.findall(r"^  (\S+)", listed, re.M)
+    t.check(len(verbs) > 4, f"--help lists only {verbs}")
+    page = {head[0]: "\n".join(body) for head, body in top_level(section("balloonctl.1", "VERBS"))}
+    compare(t, page, verbs, "verbs")
+    compare(t, page_options(section("balloonctl.1", "OPTIONS")), help_options(text), "options")
+    synopsis = section("balloonctl.1", "SYNOPSIS")
+    for verb in verbs:
+        t.check(re.search(rf"^\.Cm {verb}$", synopsis, re.M), f"SYNOPSIS lacks {verb}")
+        # "help" is the one word that the dispatcher itself answers.
+        want = [] if verb == "help" else help_options(run(BALLOONCTL, verb, "--help"))
+        compare(t, page_options(page[verb]), want, f"options of {verb}")
+
+
+@tap.case("balloonctl(1): exit statuses")
+def exit_statuses(t):
+    enum = re.search(r"enum ctl_exit \{(.*?)\}", read("daemon", "ctl", "ctl.h"), re.S).group(1)
+    compare(t, [head[0] for head, _ in top_level(section("balloonctl.1", "EXIT STATUS"))],
+            re.findall(r"CTL_\w+ = (\d+)", enum), "exit statuses")
+
+
+@tap.case("balloond(8): options")
+def balloond_options(t):
+    compare(t, page_options(section("balloond.8", "OPTIONS")),
+            help_options(run(BALLOOND, "--help")), "options")
+
+
+def config_table():
+    for line in run(os.environ["CONFIG_KEYS"]).splitlines():
+        yield line.split("\t")
+
+
+@tap.case("balloond.conf(5): keys, defaults and ranges")
+def config_keys(t):
+    text = read("man", "balloond.conf.5")
+    text = text[text.index(".Sh KEYS"):text.index(".Sh FILES")]
+    table = list(config_table())
+    names = [row[0] for row in table]
+    page = {head[0]: body for head, body in top_level(text)}
+    # In order, so that table, file and manual can be read side by side.
+    t.equal(list(page), names, "keys in the page")
+    for name, default, least, most, allowed in table:
+        allowed = allowed.split()
+        t.check(f"Default: {default}." in page[name], f"{name}: the default is {default}")
+        if least:
+            kind = "Window" if name.startswith("psi.") else "Range"
+            tail = f", or {allowed[0]}" if allowed else ""
+            line = f"{kind}: {least} to {most}{tail}."
+        else:
+            line = f"One of: {', '.join(allowed)}."
+        t.check(line in page[name], f"{name}: no line {line!r}")
+
+
+@tap.case("the default file has every key with its default")
+def config_file(t):
+    text = read("conf", "balloond.conf")
+    group, found = "", []
+    for line in text.splitlines():
+        line = line.lstrip("# \t")
+        if m := re.match(r"([a-z]+)\s*:\s*\{", line):
+            group = m.group(1) + "."
+        elif line.startswith("}"):
+            group = ""
+        elif m := re.match(r'([a-z_]+)\s*=\s*"?([^";]*)"?;', line):
+            found.append((group + m.group(1), m.group(2)))
+    t.equal(found, [(row[0], row[1]) for row in config_table()], "keys and defaults in the file")
+
+
+UAPI = read("kmod", "uapi", "uballoon.h")
+
+
+@tap.case("uballoon(4): calls")
+def calls(t):
+    page = section("uballoon.4", "IOCTLS")
+    compare(t, re.findall(r"^\.It Dv (UBALLOON_IOC_\w+)", page, re.M),
+            set(re.findall(r"#define (UBALLOON_IOC_\w+)", UAPI)) - {"UBALLOON_IOC_MAGIC"}, "calls")
+    for call, kind in re.findall(r"#define (UBALLOON_IOC_\w+)\s+_IOW?R?\(\w+, \d+, (struct \w+)\)",
+                                 UAPI):
+        t.check(f'.It Dv {call} Fa "{kind} *"' in page, f"{call} takes a {kind}")
+
+
+@tap.case("uballoon(4): structures")
+def structures(t):
+    page = read("man", "uballoon.4")
+    for name, body in re.findall(r"^struct (uballoon_\w+) \{\n(.*?)^\};", UAPI, re.M | re.S):
+        body = re.sub(r"\s*/\*.*?\*/", "", body)
+        if name == "uballoon_counters":
+            fields = set(re.findall(r"(\w+)(?:\[\d+\])?;", body)) - {"reserved"}
+            listed = section("uballoon.4", "COUNTERS")
+            compare(t, [w for item in items(listed) for w in item], fields, name)
+            continue
+        shown = re.search(rf"^struct {name} \{{\n(.*?)^\}};", page, re.M | re.S)
+        t.check(shown, f"{name} is not shown")
+        t.equal(" ".join(shown.group(1).split()), " ".join(body.split()), name)
+
+
+@tap.case("uballoon(4): constants")
+def constants(t):
+    page = read("man", "uballoon.4")
+    for prefix in ["CAP", "STATE", "MOVE", "ORDER", "STOP", "MAX"]:
+        want = re.findall(rf"(?:#define |^\t)(UBALLOON_{prefix}_\w+)", UAPI, re.M)
+        t.check(want, f"the header has no UBALLOON_{prefix}_*")
+        compare(t, re.findall(rf"^\.(?:It )?Dv (UBALLOON_{prefix}_\w+)", page, re.M), want, prefix)
+
+
+@tap.case("uballoon(4): errors")
+def errors(t):
+    # What the header promises must be explained.
+    want = set(re.findall(r"\b(E[A-Z2]{3,})\b", UAPI)) - {"EINTR"}
+    got = re.findall(r"^\.It Bq Er (\w+)", section("uballoon.4", "ERRORS"), re.M)
+    t.check(want <= set(got), f"not in the page: {sorted(want - set(got))}")
+
+
+@tap.case("uballoon(4): module parameters")
+def parameters(t):
+    source = "".join(read(os.path.relpath(p, ROOT))
+                     for p in glob.glob(os.path.join(ROOT, "kmod", "**", "*.c"), recursive=True))
+    names = re.findall(r"\bmodule_param(?:_named|_cb|_string)?\(\s*(\w+)", source)
+    t.check(names, "the module has no parameters")
+    compare(t, re.findall(r"MODULE_PARM_DESC\(\s*(\w+)", source), names, "descriptions (modinfo)")
+    page = section("uballoon.4", "MODULE PARAMETERS")
+    compare(t, [head[0] for head, _ in top_level(page)], names, "parameters")
+
+
+if __name__ == "__main__":
+    tap.main()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""usage: tally.py TESTLOG.json...
+
+Adds up meson's test logs (one JSON object a line) and ends with the line
+"N passed, N failed, N skipped". A suite that prints TAP counts point by point,
+any other counts as one. Exit status 1 if anything failed or nothing ran.
+
+What a suite leaves out is not forgiven: one that died, timed out, printed no
+plan or promised more points than it made counts as one more failure. Prints
+the failed points and the reasons for skips before the total.
+"""
+import json
+import re
+import sys
+
+_POINT = re.compile(r"(not )?ok\b\s*\d*\s*(?:- )?([^#]*)(?:#\s*(skip|todo)\S*\s*(.*))?$", re.I)
+_PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*skip\S*\s*(.*))?$", re.I)
+
+
+def count(entry):
+    """(passed, [failed names], [(skipped name, reason)]) of one suite."""
+    passed, failed, skipped = 0, [], []
+    plan = None
+    points = 0
+    text = entry.get("stdout") or ""
+    for line in text.splitlines():
+        line = line.rstrip()
+        if m := _PLAN.match(line):
+            plan = int(m[1])
+            if plan == 0:
+                skipped.append(("", m[2] or "no reason given"))
+        elif m := _POINT.match(line):
+            points += 1
+            name, directive = m[2].strip(), (m[3] or "").lower()
+            if directive == "skip" and not m[1]:
+                skipped.append((name, m[4] or "no reason given"))
+            elif bool(m[1]) != (directive == "todo"):
+                failed.append(name)
+            else:
+                passed += 1
+    result = entry["result"]
+    if plan is None and points == 0:
+        # Not TAP: the exit status speaks.
+        if result == "SKIP" and entry.get("returncode") == 77:
+            skipped.append(("", text.strip().splitlines()[-1] if text.strip() else "no reason given"))
+        elif result in ("OK", "EXPECTEDFAIL"):
+            passed += 1
+        else:
+            failed.append(f"(result {result}, no test points)")
+    elif plan is None or plan > points:
+        failed.append(f"(ended after {points} points, plan {'missing' if plan is None else plan})")
+    elif result not in ("OK", "SKIP", "EXPECTEDFAIL") and not failed:
+        failed.append(f"(result {result} with exit status {entry.get('returncode')}, all points ok)")
+    return passed, failed, skipped
+
+
+def main(paths):
+    passed = failed = skipped = 0
+    for path in paths:
+        try:
+            with open(path) as f:
+                entries = [json.loads(line) for line in f]
+        except (OSError, ValueError) as e:
+            print(f"FAILED  {path}: {e}")
+            failed += 1
+            continue
+        for entry in entries:
+            p, f, s = count(entry)
+            passed, failed, skipped = passed + p, failed + len(f), skipped + len(s)
+            for name in f:
+                print(f"FAILED  {entry['name']}: {name}")
+            for name, reason in s:
+                print(f"skipped {entry['name']}{': ' if name else ''}{name}: {reason}")
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or passed + skipped == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ubtool.c - the calls of /dev/uballoon from a shell script
+ *
+ *	ubtool [-d DEVICE] [COMMAND [ARGUMENT...]] [, COMMAND ...]
+ *	ubtool [-d DEVICE] < SCRIPT		(a command a line)
+ *
+ * All commands of a run share one file, opened for writing by the first one
+ * that needs it, so that a script can hold the device while things happen.
+ * Each command prints one line, "COMMAND rc=ERRNO KEY=VALUE ...", at once; the
+ * exit status is 0 unless a command is malformed for ubtool itself: what the
+ * module answers is for the script to judge.
+ *
+ * Amounts are 4 KiB pages, or bytes with a suffix K, M or G. Static, no
+ * library but libc, nothing but the uapi header: it also shows how small a
+ * user of the device can be.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "uballoon.h"
+
+#define WORDS_MAX 8
+
+static const char *device = "/dev/uballoon";
+static int fd = -1;
+
+static const char *errno_name(int r)
+{
+	return r >= 0 ? "OK" : strerrorname_np(errno);
+}
+
+static const char *stop_name(uint32_t stop)
+{
+	static const char *const names[] = {
+		"NONE", "DONE", "TARGET", "NOMEM", "FLOOR", "REFUSED", "NOT_NEEDED", "RESET",
+		"BUDGET", "INTERRUPTED",
+	};
+
+	return stop < sizeof(names) / sizeof(names[0]) ? names[stop] : "?";
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000ULL + ts.tv_nsec / 1000;
+}
+
+static bool parse_number(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	if (!text || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(text, &end, 0);
+	return !errno && !*end;
+}
+
+/* Pages, or bytes with a suffix. */
+static bool parse_pages(const char *text, uint64_t *ret)
+{
+	uint64_t shift;
+	char *end;
+
+	if (!text || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(text, &end, 0);
+	if (errno)
+		return false;
+	switch (*end) {
+	case '\0':
+		return true;
+	case 'K':
+		shift = 10;
+		break;
+	case 'M':
+		shift = 20;
+		break;
+	case 'G':
+		shift = 30;
+		break;
+	default:
+		return false;
+	}
+	*ret = *ret << shift >> UBALLOON_PAGE_SHIFT;
+	return !end[1];
+}
+
+static bool parse_order(const char *text, uint32_t *ret)
+{
+	if (text && !strcmp(text, "4k"))
+		*ret = UBALLOON_ORDER_4K;
+	else if (text && !strcmp(text, "2m"))
+		*ret = UBALLOON_ORDER_2M;
+	else
+		return false;
+	return true;
+}
+
+static bool cmd_open(char **w)
+{
+	int flags = w[1] && !strcmp(w[1], "r") ? O_RDONLY : O_RDWR;
+
+	if (fd >= 0)
+		close(fd);
+	fd = open(device, flags | O_CLOEXEC);
+	printf("open rc=%s\n", errno_name(fd));
+	return true;
+}
+
+/* Opens it once more, and closes that again. */
+static bool cmd_second(char **w)
+{
+	int flags = w[1] && !strcmp(w[1], "r") ? O_RDONLY : O_RDWR;
+	int r = open(device, flags | O_CLOEXEC);
+
+	printf("second rc=%s\n", errno_name(r));
+	if (r >= 0)
+		close(r);
+	return true;
+}
+
+static bool cmd_close(char **w)
+{
+	int r = close(fd);
+
+	(void)w;
+	fd = -1;
+	printf("close rc=%s\n", errno_name(r));
+	return true;
+}
+
+static bool cmd_info(char **w)
+{
+	struct uballoon_info in = { .size = sizeof(in) };
+	int r = ioctl(fd, UBALLOON_IOC_GET_INFO, &in);
+
+	(void)w;
+	printf("info rc=%s abi=%u caps=0x%llx ram_pages=%llu floor_pages=%llu batch_4k=%u "
+	       "batch_2m=%u host=%s\n", errno_name(r), in.abi_version,
+	       (unsigned long long)in.capabilities, (unsigned long long)in.ram_pages,
+	       (unsigned long long)in.floor_pages, in.batch_pages_4k, in.batch_pages_2m, in.host);
+	return true;
+}
+
+#define FIELD(s, f) printf(" " #f "=%llu", (unsigned long long)(s).f)
+
+static bool cmd_state(char **w)
+{
+	struct uballoon_state st = { .size = sizeof(st) };
+	int r = ioctl(fd, UBALLOON_IOC_GET_STATE, &st);
+	const struct uballoon_counters *c = &st.counters;
+
+	(void)w;
+	printf("state rc=%s flags=0x%x size_pages=%llu", errno_name(r), st.flags,
+	       (unsigned long long)(st.size_4k_pages + st.size_2m_pages));
+	FIELD(st, size_4k_pages);
+	FIELD(st, size_2m_pages);
+	FIELD(st, ceiling_pages);
+	FIELD(st, floor_pages);
+	FIELD(st, host_target_pages);
+	FIELD(st, limit_pages);
+	FIELD(st, generation);
+	FIELD(st, lease_ms);
+	FIELD(st, lease_left_ms);
+	FIELD(st, holdoff_left_ms);
+	printf(" last_stop=%s", stop_name(st.last_stop));
+	FIELD(*c, lock_calls);
+	FIELD(*c, unlock_calls);
+	FIELD(*c, locked_4k_pages);
+	FIELD(*c, locked_2m_pages);
+	FIELD(*c, unlocked_4k_pages);
+	FIELD(*c, unlocked_2m_pages);
+	FIELD(*c, refused_pages);
+	FIELD(*c, alloc_fail_4k_events);
+	FIELD(*c, alloc_fail_2m_events);
+	FIELD(*c, floor_events);
+	FIELD(*c, oom_events);
+	FIELD(*c, oom_pages);
+	FIELD(*c, shrink_events);
+	FIELD(*c, shrink_pages);
+	FIELD(*c, lease_events);
+	FIELD(*c, lease_pages);
+	FIELD(*c, pop_events);
+	FIELD(*c, pop_pages);
+	FIELD(*c, migrated_pages);
+	FIELD(*c, host_target_events);
+	FIELD(*c, host_timeout_events);
+	FIELD(*c, host_stats_events);
+	FIELD(*c, reported_pages);
+	putchar('\n');
+	return true;
+}
+
+static bool cmd_target(char **w)
+{
+	struct uballoon_target t = { .size = sizeof(t) };
+	uint64_t ceiling, floor = 0, lease = 0;
+	int r;
+
+	if (!parse_pages(w[1], &ceiling) || (w[2] && !parse_pages(w[2], &floor)) ||
+	    (w[2] && w[3] && !parse_number(w[3], &lease)))
+		return false;
+	t.ceiling_pages = ceiling;
+	t.floor_pages = floor;
+	t.lease_ms = lease;
+	r = ioctl(fd, UBALLOON_IOC_SET_TARGET, &t);
+	printf("target rc=%s\n", errno_name(r));
+	return true;
+}
+
+static bool run_move(const char *name, unsigned long nr, struct uballoon_move *mv)
+{
+	uint64_t start = now_us();
+	int r = ioctl(fd, nr, mv);
+
+	printf("%s rc=%s done_pages=%llu refused_pages=%llu stop=%s us=%llu\n", name, errno_name(r),
+	       (unsigned long long)mv->done_pages, (unsigned long long)mv->refused_pages,
+	       stop_name(mv->stop), (unsigned long long)(now_us() - start));
+	return true;
+}
+
+static bool cmd_lock(char **w)
+{
+	struct uballoon_move mv = { .size = sizeof(mv), .flags = UBALLOON_MOVE_NOSLEEP };
+	uint64_t pages, budget = UBALLOON_MAX_BUDGET_MS;
+
+	if (!parse_order(w[1], &mv.page_order) || !parse_pages(w[2], &pages) ||
+	    (w[3] && !parse_number(w[3], &budget)))
+		return false;
+	if (w[3] && w[4] && !strcmp(w[4], "cansleep"))
+		mv.flags = UBALLOON_MOVE_CANSLEEP;
+	mv.pages = pages;
+	mv.budget_ms = budget;
+	return run_move("lock", UBALLOON_IOC_LOCK, &mv);
+}
+
+static bool cmd_unlock(char **w)
+{
+	struct uballoon_move mv = { .size = sizeof(mv) };
+	uint64_t pages, budget = UBALLOON_MAX_BUDGET_MS;
+
+	if (!parse_order(w[1], &mv.page_order) || !parse_pages(w[2], &pages) ||
+	    (w[3] && !parse_number(w[3], &budget)))
+		return false;
+	mv.pages = pages;
+	mv.budget_ms = budget;
+	return run_move("unlock", UBALLOON_IOC_UNLOCK, &mv);
+}
+
+static bool cmd_keepalive(char **w)
+{
+	(void)w;
+	printf("keepalive rc=%s\n", errno_name(ioctl(fd, UBALLOON_IOC_KEEPALIVE)));
+	return true;
+}
+
+static bool cmd_pop(char **w)
+{
+	struct uballoon_pop p = { .size = sizeof(p) };
+	uint64_t start = now_us();
+	int r = ioctl(fd, UBALLOON_IOC_POP, &p);
+
+	(void)w;
+	printf("pop rc=%s done_pages=%llu us=%llu\n", errno_name(r),
+	       (unsigned long long)p.done_pages, (unsigned long long)(now_us() - start));
+	return true;
+}
+
+/* poll TIMEOUT_MS */
+static bool cmd_poll(char **w)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLPRI };
+	uint64_t timeout;
+	int r;
+
+	if (!parse_number(w[1], &timeout))
+		return false;
+	r = poll(&p, 1, timeout);
+	printf("poll rc=%s events=%s%s%s%s\n", errno_name(r),
+	       r <= 0 ? "none" : "", r > 0 && p.revents & POLLIN ? "IN" : "",
+	       r > 0 && p.revents & POLLPRI ? "PRI" : "",
+	       r > 0 && p.revents & (POLLERR | POLLHUP) ? "ERRHUP" : "");
+	return true;
+}
+
+static bool cmd_sleep(char **w)
+{
+	uint64_t ms;
+
+	if (!parse_number(w[1], &ms))
+		return false;
+	usleep(ms * 1000);
+	printf("sleep rc=OK ms=%llu\n", (unsigned long long)ms);
+	return true;
+}
+
+/* Makes the next blocking call return early: alarm MS */
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static bool cmd_alarm(char **w)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+	struct itimerspec it = {};
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
+	timer_t timer;
+	uint64_t ms;
+	int r;
+
+	if (!parse_number(w[1], &ms))
+		return false;
+	sigaction(SIGALRM, &sa, NULL);
+	it.it_value.tv_sec = ms / 1000;
+	it.it_value.tv_nsec = ms % 1000 * 1000000;
+	r = timer_create(CLOCK_MONOTONIC, &ev, &timer);
+	if (r >= 0)
+		r = timer_settime(timer, 0, &it, NULL);
+	printf("alarm rc=%s\n", errno_name(r));
+	return true;
+}
+
+/* Touches so much memory: hog SIZE [HOLD_MS] */
+static bool cmd_hog(char **w)
+{
+	uint64_t pages, i, hold = 0, start = now_us();
+	char *p;
+
+	if (!parse_pages(w[1], &pages) || (w[2] && !parse_number(w[2], &hold)))
+		return false;
+	p = mmap(NULL, pages << UBALLOON_PAGE_SHIFT, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
+		printf("hog rc=%s\n", strerrorname_np(errno));
+		return true;
+	}
+	for (i = 0; i < pages; i++)
+		memset(p + (i << UBALLOON_PAGE_SHIFT), (int)(i % 255 + 1), 64);
+	start = now_us() - start;
+	usleep(hold * 1000);
+	munmap(p, pages << UBALLOON_PAGE_SHIFT);
+	printf("hog rc=OK pages=%llu us=%llu\n", (unsigned long long)pages,
+	       (unsigned long long)start);
+	return true;
+}
+
+/* ---- calls that must fail ---- */
+
+static void bad(const char *what, unsigned long nr, void *arg)
+{
+	printf("bad %s=%s\n", what, errno_name(ioctl(fd, nr, arg)));
+}
+
+#define BAD_MOVE(what, nr, ...) do { \
+	struct uballoon_move mv_ = { .size = sizeof(mv_), .budget_ms = 20, \
+				     .flags = (nr) == UBALLOON_IOC_LOCK ? \
+					      UBALLOON_MOVE_NOSLEEP : 0, \
+				     .pages = 512, __VA_ARGS__ }; \
+	bad(what, nr, &mv_); \
+} while (0)
+
+#define BAD_TARGET(what, ...) do { \
+	struct uballoon_target t_ = { .size = sizeof(t_), __VA_ARGS__ }; \
+	bad(what, UBALLOON_IOC_SET_TARGET, &t_); \
+} while (0)
+
+#pragma GCC diagnostic ignored "-Woverride-init"
+
+/* One line a case: "bad CASE=ERRNO". None of them may change anything. */
+static bool cmd_malformed(char **w)
+{
+	struct uballoon_info info = { .size = sizeof(info) };
+	struct uballoon_state state = { .size = sizeof(state) };
+	struct uballoon_pop pop = { .size = sizeof(pop) };
+	char buf[512] = {};
+
+	(void)w;
+	bad("unknown-nr", _IO(UBALLOON_IOC_MAGIC, 99), NULL);
+	bad("unknown-magic", _IO('Z', 0), NULL);
+	bad("wrong-encoded-size", _IOC(_IOC_READ | _IOC_WRITE, UBALLOON_IOC_MAGIC, 3, 8), buf);
+	bad("null-info", UBALLOON_IOC_GET_INFO, NULL);
+	bad("null-state", UBALLOON_IOC_GET_STATE, NULL);
+	bad("null-target", UBALLOON_IOC_SET_TARGET, NULL);
+	bad("null-lock", UBALLOON_IOC_LOCK, NULL);
+	bad("null-unlock", UBALLOON_IOC_UNLOCK, NULL);
+	bad("null-pop", UBALLOON_IOC_POP, NULL);
+
+	info.size--;
+	bad("info-size", UBALLOON_IOC_GET_INFO, &info);
+	info.size = sizeof(info);
+	info.reserved[3] = 1;
+	bad("info-reserved", UBALLOON_IOC_GET_INFO, &info);
+	state.size++;
+	bad("state-size", UBALLOON_IOC_GET_STATE, &state);
+	state.size = sizeof(state);
+	state.reserved[0] = 1;
+	bad("state-reserved", UBALLOON_IOC_GET_STATE, &state);
+	pop.size = 0;
+	bad("pop-size", UBALLOON_IOC_POP, &pop);
+	pop.size = sizeof(pop);
+	pop.reserved32 = 1;
+	bad("pop-reserved32", UBALLOON_IOC_POP, &pop);
+	pop.reserved32 = 0;
+	pop.reserved[1] = 1;
+	bad("pop-reserved", UBALLOON_IOC_POP, &pop);
+
+	BAD_TARGET("target-size", .size = 8);
+	BAD_TARGET("target-reserved", .reserved = { 1 });
+	BAD_TARGET("target-lease", .lease_ms = UBALLOON_MAX_LEASE_MS + 1);
+	BAD_TARGET("target-floor", .ceiling_pages = 1, .floor_pages = 2);
+	BAD_TARGET("target-ram", .ceiling_pages = 1ULL << 52);
+	BAD_TARGET("target-huge", .ceiling_pages = UINT64_MAX);
+
+	BAD_MOVE("lock-size", UBALLOON_IOC_LOCK, .size = 0);
+	BAD_MOVE("lock-no-flag", UBALLOON_IOC_LOCK, .flags = 0);
+	BAD_MOVE("lock-both-flags", UBALLOON_IOC_LOCK,
+		 .flags = UBALLOON_MOVE_NOSLEEP | UBALLOON_MOVE_CANSLEEP);
+	BAD_MOVE("lock-unknown-flag", UBALLOON_IOC_LOCK, .flags = UBALLOON_MOVE_NOSLEEP | 4);
+	BAD_MOVE("lock-order", UBALLOON_IOC_LOCK, .page_order = 3);
+	BAD_MOVE("lock-order-1g", UBALLOON_IOC_LOCK, .page_order = 18);
+	BAD_MOVE("lock-no-budget", UBALLOON_IOC_LOCK, .budget_ms = 0);
+	BAD_MOVE("lock-budget", UBALLOON_IOC_LOCK, .budget_ms = UBALLOON_MAX_BUDGET_MS + 1);
+	BAD_MOVE("lock-zero", UBALLOON_IOC_LOCK, .pages = 0);
+	BAD_MOVE("lock-unaligned", UBALLOON_IOC_LOCK, .page_order = UBALLOON_ORDER_2M,
+		 .pages = 511);
+	BAD_MOVE("lock-reserved32", UBALLOON_IOC_LOCK, .reserved32 = 1);
+	BAD_MOVE("lock-reserved", UBALLOON_IOC_LOCK, .reserved = { 0, 0, 1 });
+	BAD_MOVE("lock-too-many", UBALLOON_IOC_LOCK, .pages = 1ULL << 52);
+	BAD_MOVE("lock-all-ones", UBALLOON_IOC_LOCK, .pages = UINT64_MAX);
+	BAD_MOVE("unlock-flag", UBALLOON_IOC_UNLOCK, .flags = UBALLOON_MOVE_NOSLEEP);
+	BAD_MOVE("unlock-size", UBALLOON_IOC_UNLOCK, .size = 71);
+	BAD_MOVE("unlock-too-many", UBALLOON_IOC_UNLOCK, .pages = 1ULL << 52);
+	BAD_MOVE("unlock-order", UBALLOON_IOC_UNLOCK, .page_order = 1);
+	return true;
+}
+
+static const struct {
+	const char *name;
+	const char *usage;
+	bool needs_file;
+	bool (*run)(char **words);
+} commands[] = {
+	{ "open", "open [r|w]", false, cmd_open },
+	{ "close", "close", true, cmd_close },
+	{ "second", "second [r|w]", false, cmd_second },
+	{ "info", "info", true, cmd_info },
+	{ "state", "state", true, cmd_state },
+	{ "target", "target CEILING [FLOOR [LEASE_MS]]", true, cmd_target },
+	{ "lock", "lock 4k|2m PAGES [BUDGET_MS [nosleep|cansleep]]", true, cmd_lock },
+	{ "unlock", "unlock 4k|2m PAGES [BUDGET_MS]", true, cmd_unlock },
+	{ "keepalive", "keepalive", true, cmd_keepalive },
+	{ "pop", "pop", true, cmd_pop },
+	{ "poll", "poll TIMEOUT_MS", true, cmd_poll },
+	{ "sleep", "sleep MS", false, cmd_sleep },
+	{ "alarm", "alarm MS", false, cmd_alarm },
+	{ "hog", "hog SIZE [HOLD_MS]", false, cmd_hog },
+	{ "malformed", "malformed", true, cmd_malformed },
+};
+
+static int run(char **words)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(words[0], commands[i].name))
+			continue;
+		if (commands[i].needs_file && fd < 0) {
+			fd = open(device, O_RDWR | O_CLOEXEC);
+			if (fd < 0) {
+				printf("%s rc=%s\n", words[0], strerrorname_np(errno));
+				fflush(stdout);
+				return 0;
+			}
+		}
+		if (!commands[i].run(words)) {
+			fprintf(stderr, "usage: %s\n", commands[i].usage);
+			return 2;
+		}
+		fflush(stdout);
+		return 0;
+	}
+	fprintf(stderr, "ubtool: unknown command \"%s\"; commands:\n", words[0]);
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(stderr, "  %s\n", commands[i].usage);
+	return 2;
+}
+
+static int run_lines(void)
+{
+	char line[256], *words[WORDS_MAX + 1], *save;
+	int n, r;
+
+	while (fgets(line, sizeof(line), stdin)) {
+		n = 0;
+		for (char *w = strtok_r(line, " \t\n", &save); w && n < WORDS_MAX;
+		     w = strtok_r(NULL, " \t\n", &save))
+			words[n++] = w;
+		words[n] = NULL;
+		if (!n || words[0][0] == '#')
+			continue;
+		r = run(words);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	char *words[WORDS_MAX + 1];
+	int i = 1, n = 0, r;
+
+	if (argc > 2 && !strcmp(argv[1], "-d")) {
+		device = argv[2];
+		i = 3;
+	}
+	if (i == argc)
+		return run_lines();
+	for (; i <= argc; i++) {
+		if (i < argc && strcmp(argv[i], ",")) {
+			if (n == WORDS_MAX) {
+				fprintf(stderr, "ubtool: too many words\n");
+				return 2;
+			}
+			words[n++] = argv[i];
+			continue;
+		}
+		words[n] = NULL;
+		if (n) {
+			r = run(words);
+			if (r)
+				return r;
+		}
+		n = 0;
+	}
+	return 0;
+}

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One QEMU machine under test, seen from outside.
+
+    with micro(t, "6.12", memory=512) as g:        # see micro.py, debian.py
+        status, text = g.run("uname -r")
+        g.put("uballoon.ko", "/uballoon.ko")
+        g.balloon(256 << 20)
+        ...
+    # leaving the block runs the end checks and demands the verdict
+
+What makes a run count: at the very end the guest checks itself (guest/finish:
+modules unload, memory is back, the kernel log is clean) and only then writes a
+random word, given to it for this boot, to a serial port of its own. Everything
+else, a panic, a hang, a reset, an early end of QEMU (whose exit status is 0
+after a panic), leaves the word out and is a failure.
+
+The kernel runs with panic_on_warn, and QEMU ends instead of rebooting. QEMU is
+killed with the process that started it, and by a timer in any case.
+
+Serial ports: 0 console (kernel log), 1 verdict; control is virtio-serial.
+"""
+import ctypes
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from . import accel
+from .control import Control, GuestDied
+from .paths import LOGS, HarnessError
+from .qmp import Qmp, QmpError
+
+MIB = 1 << 20
+BALLOON = "virtio-balloon-pci,id=b0,deflate-on-oom=on,free-page-reporting=on,guest-stats-polling-interval=1"
+
+# What no kernel log may contain. guest/finish has the same list for dmesg.
+BAD_LOG = re.compile(
+    r"WARNING: |BUG: |Oops: |Kernel panic|general protection fault|UBSAN: |KASAN: |kmemleak: [1-9]|"
+    r"possible (circular|recursive) locking|suspicious RCU usage|refcount_t: |Bad page state|"
+    r"list_(add|del) corruption|INFO: task .* blocked|sleeping function called from invalid context")
+
+# Shared by all guests. The stall detectors get long limits: on a loaded machine
+# an emulated CPU may stand still for many seconds through no fault of the guest.
+APPEND = ("console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic "
+          "mitigations=off no_timer_check random.trust_cpu=on "
+          "rcupdate.rcu_cpu_stall_timeout=200 nmi_watchdog=0 nosoftlockup")
+
+
+class VerdictError(Exception):
+    """The guest did not say that all is well at its end."""
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)     # PR_SET_PDEATHSIG
+
+
+class Guest:
+    """Not started until start(). All sizes are bytes; memory and cpus are fixed for its life."""
+
+    def __init__(self, name, kernel, initrd, memory=512 * MIB, cpus=2, append="", balloon=BALLOON,
+                 devices=(), machine="pc", cpu=None, lifetime=600, boot_timeout=90,
+                 end_tolerance=4 * MIB, accelerator=None):
+        self.name, self.kernel, self.memory = name, kernel, memory
+        self.lifetime, self.boot_timeout, self.end_tolerance = lifetime, boot_timeout, end_tolerance
+        self.accelerator = accelerator or accel.choose()
+        self.process = None
+        self._verdict = secrets.token_hex(16)
+        self._dir = self.log = self.qmp = self._control = self._timer = None
+        cpu = cpu or ("host" if self.accelerator == "kvm" else "qemu64,+rdrand")
+        accel_arg = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi,tb-size=128"
+        self._argv = [
+            "qemu-system-x86_64", "-accel", accel_arg, "-machine", machine, "-cpu", cpu,
+            "-m", f"{memory // MIB}", "-smp", str(cpus), "-nodefaults", "-no-user-config",
+            "-display", "none", "-vga", "none", "-no-reboot",
+            "-kernel", kernel.image, "-initrd", initrd, "-append", f"{APPEND} {append}".strip()]
+        if balloon:
+            self._argv += ["-device", balloon]
+        for device in devices:
+            self._argv += device if isinstance(device, (list, tuple)) else ["-device", device]
+
+    # -- life -----------------------------------------------------------
+    def start(self):
+        """Boots until the agent answers. A boot that hangs is tried once more:
+        nothing of ours runs before the agent, and emulators do that rarely."""
+        for attempt in (1, 2):
+            self._launch()
+            try:
+                self._control.ready.wait(self.boot_timeout)
+                self._control.put(f"{self._verdict}\n".encode(), "/run/vmtest/verdict", 0o600)
+                return self
+            except GuestDied:
+                hung = self.alive()
+                self.kill()
+                if attempt == 2 or not hung:
+                    raise GuestDied(f"{self.name}: no sign of life; console:\n{self.console_tail()}") from None
+                print(f"# {self.name}: the boot hung, trying once more", flush=True)
+
+    def _launch(self):
+        os.makedirs(LOGS, exist_ok=True)
+        # Socket paths are limited to about 100 characters, build directories are not.
+        self._dir = tempfile.mkdtemp(prefix="vmtest-")
+        self.log = os.path.join(LOGS, f"{self.name}-{os.getpid()}-{secrets.token_hex(2)}.log")
+        self._verdict_path = os.path.join(self._dir, "verdict")
+        self._stderr = open(os.path.join(self._dir, "stderr"), "w+")
+        argv = self._argv + [
+            "-chardev", f"file,id=console,path={self.log}", "-serial", "chardev:console",
+            "-chardev", f"file,id=verdict,path={self._verdict_path}", "-serial", "chardev:verdict",
+            "-chardev", f"socket,id=control,path={self._dir}/control,server=on,wait=off",
+            "-device", "virtio-serial-pci,id=serial0",
+            "-device", "virtserialport,bus=serial0.0,chardev=control,name=vmtest.control",
+            "-qmp", f"unix:{self._dir}/qmp,server=on,wait=off"]
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._stderr,
+                                        stderr=self._stderr, preexec_fn=_die_with_parent)
+        self._timer = threading.Timer(self.lifetime, self.process.kill)
+        self._timer.daemon = True
+        self._timer.start()
+        try:
+            self.qmp = Qmp(f"{self._dir}/qmp")
+            self._control = Control(f"{self._dir}/control")
+        except (OSError, QmpError, HarnessError) as e:
+            text = self._qemu_messages()
+            self.kill()
+            raise HarnessError(f"QEMU did not start: {e}; it said: {text}") from None
+
+    def _qemu_messages(self):
+        self._stderr.flush()
+        with open(self._stderr.name) as f:
+            return f.read().strip()
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        """Ends QEMU whatever its state; harmless if it has ended."""
+        if self._control:
+            self._control.close()
+        if self.qmp:
+            self.qmp.close()
+        if self._timer:
+            self._timer.cancel()
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+            self._stderr.close()
+        self._control = self.qmp = None
+        if self._dir:
+            shutil.rmtree(self._dir, ignore_errors=True)
+            self._dir = None
+
+    def finish(self, modules=("uballoon",), timeout=90):
+        """Runs the end checks (unloading @modules), takes the verdict, ends QEMU.
+
+        Raises VerdictError with all that is known if the verdict is not there."""
+        said, verdict = "", ""
+        try:
+            if self._control and not self._control.closed:
+                try:
+                    _, said = self.run(f"/usr/lib/vmtest/finish {self.end_tolerance // 1024} "
+                                       f"{' '.join(modules)}", timeout)
+                except GuestDied as e:
+                    said = str(e)
+            # Give the serial port's bytes the time to come out.
+            end = time.monotonic() + 3
+            while time.monotonic() < end and self._dir:
+                with open(self._verdict_path) as f:
+                    verdict = f.read()
+                if self._verdict in verdict or not self.alive() or "end check:" in said:
+                    break
+                time.sleep(0.05)
+            if self.alive() and self.qmp:
+                try:
+                    self.qmp("quit")
+                    self.process.wait(10)
+                except (QmpError, subprocess.TimeoutExpired):
+                    pass
+        finally:
+            self.kill()
+        problems = []
+        if verdict.split() != [self._verdict]:
+            problems.append("the guest did not write its verdict")
+        bad = [line for line in self.console().splitlines() if BAD_LOG.search(line)]
+        problems += [f"kernel: {line}" for line in bad[:5]]
+        problems += [line for line in said.splitlines() if line.startswith("end check:")]
+        if problems:
+            raise VerdictError("\n".join(problems + [f"last words: {said.strip()[-500:]}", self.console_tail()]))
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, exc, tb):
+        if kind is None:
+            self.finish()
+        else:
+            self.kill()
+
+    # -- inside ---------------------------------------------------------
+    def spawn(self, command, timeout=600):
+        """Starts a shell command in the guest; a Job with .wait(), .kill(), .output."""
+        self._demand()
+        return self._control.spawn(command, timeout)
+
+    def run(self, command, timeout=30):
+        """(status, output) of a shell command; status 124 if it took longer than @timeout."""
+        return self.spawn(command, timeout).wait()
+
+    def sh(self, command, timeout=30):
+        """Output of a command that must succeed."""
+        status, text = self.run(command, timeout)
+        if status != 0:
+            raise RuntimeError(f"guest: {command!r}: status {status}\n{text}")
+        return text
+
+    def put(self, source, dest, mode=None):
+        """Copies a file (path) or bytes into the guest."""
+        if isinstance(source, bytes):
+            data, mode = source, 0o644 if mode is None else mode
+        else:
+            with open(source, "rb") as f:
+                data = f.read()
+            mode = os.stat(source).st_mode & 0o777 if mode is None else mode
+        self._demand()
+        self._control.put(data, dest, mode)
+
+    def read(self, path):
+        return self.sh(f"cat {path}")
+
+    def meminfo(self):
+        """/proc/meminfo of the guest, in bytes."""
+        return {m[1]: int(m[2]) * 1024
+                for m in re.finditer(r"^(\S+):\s+(\d+) kB$", self.read("/proc/meminfo"), re.M)}
+
+    def vmstat(self):
+        return {k: int(v) for k, v in (line.split() for line in self.read("/proc/vmstat").splitlines())}
+
+    def oom_kills(self):
+        return self.vmstat()["oom_kill"]
+
+    def dmesg(self):
+        return self.sh("dmesg")
+
+    def _demand(self):
+        if not self._control or self._control.closed or not self.alive():
+            raise GuestDied(f"{self.name} is not running; console:\n{self.console_tail()}")
+
+    # -- outside --------------------------------------------------------
+    def console(self):
+        try:
+            with open(self.log, errors="replace") as f:
+                return f.read()
+        except (OSError, TypeError):
+            return ""
+
+    def console_tail(self, lines=25):
+        return "\n".join(self.console().splitlines()[-lines:]) + f"\n(all of it: {self.log})"
+
+    def balloon(self, guest_bytes):
+        """Host asks for a balloon that leaves the guest @guest_bytes."""
+        self.qmp("balloon", value=guest_bytes)
+
+    def balloon_actual(self):
+        """What the guest has left, as the device reports it."""
+        return self.qmp("query-balloon")["actual"]
+
+    def guest_stats(self, device="b0"):
+        """{"last-update": seconds, "stats": {...}} of the statistics queue."""
+        return self.qmp("qom-get", path=f"/machine/peripheral/{device}", property="guest-stats")
+
+    def device_add(self, device=BALLOON):
+        driver, *options = device.split(",")
+        self.qmp("device_add", driver=driver, **dict(o.split("=", 1) for o in options))
+
+    def device_del(self, ident="b0", timeout=30):
+        """Unplugs and waits until the guest has let go."""
+        self.qmp("device_del", id=ident)
+        end = time.monotonic() + timeout
+        while self.qmp.wait_event("DEVICE_DELETED", max(0.1, end - time.monotonic()))["data"].get("device") != ident:
+            pass
+
+    def smaps(self):
+        """Of the QEMU process, bytes: all of it ("rss", "anon_huge") and the guest's RAM alone
+        ("ram_rss", "ram_anon_huge"): the emulator's own memory grows as it translates code."""
+        totals = {"rss": 0, "anon_huge": 0, "ram_rss": 0, "ram_anon_huge": 0}
+        size = 0
+        with open(f"/proc/{self.process.pid}/smaps") as f:
+            for line in f:
+                key, _, rest = line.partition(":")
+                if key == "Size":
+                    size = int(rest.split()[0]) * 1024
+                elif key in ("Rss", "AnonHugePages"):
+                    name = "rss" if key == "Rss" else "anon_huge"
+                    value = int(rest.split()[0]) * 1024
+                    totals[name] += value
+                    if size == self.memory:
+                        totals["ram_" + name] += value
+        return totals
+
+    def rss(self):
+        """Resident memory of the QEMU process, bytes."""
+        return self.smaps()["rss"]
+
+    def ram_rss(self):
+        """Resident part of the guest's RAM, bytes."""
+        return self.smaps()["ram_rss"]
+
+    def anon_huge(self):
+        return self.smaps()["anon_huge"]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The micro guest: a stock kernel, busybox, our agent; nothing else runs.
+
+Boots in a few seconds and is for tests of the module. The guest holds
+virtio_balloon (not loaded), uballoon.ko and ubtool where the source tree has
+them, under /lib/modules-test and /bin.
+"""
+import contextlib
+import os
+
+from . import kernels
+from .cpio import Archive
+from .guest import Guest, MIB
+from .paths import TOP, VM, HarnessError, cache, digest, locked
+
+# Present in every guest; loaded by its init in this order.
+BOOT_MODULES = ("virtio_ring", "virtio", "virtio_pci", "virtio_console")
+# Present, left to the tests to load.
+SPARE_MODULES = ("virtio_balloon", "zram", "vmw_balloon")
+
+BUSYBOX = "/bin/busybox"
+UAPI = os.path.join(TOP, "kmod", "uapi")
+
+
+def busybox_archive(init):
+    """An archive with busybox and all its applets as links, and @init."""
+    if not os.path.exists(BUSYBOX):
+        raise HarnessError("busybox-static is not installed; run ./bootstrap deps")
+    archive = Archive()
+    for folder in ("proc", "sys", "dev", "run", "tmp", "etc", "root", "mnt", "sys/kernel/debug"):
+        archive.dir(folder)
+    with open(BUSYBOX, "rb") as f:
+        archive.file("bin/busybox", f.read(), 0o755)
+    for applet in ("sh", "mount", "poweroff"):
+        archive.symlink(f"bin/{applet}", "busybox")
+    archive.chardev("dev/console", 5, 1)
+    archive.chardev("dev/ttyS0", 4, 64)
+    archive.file("init", init.encode(), 0o755)
+    return archive
+
+
+def uballoon(kernel):
+    """Path of uballoon.ko for @kernel, built now if need be."""
+    return kernels.build_module(kernel, os.path.join(TOP, "kmod"), "uballoon")
+
+
+def agent():
+    return kernels.build_static(os.path.join(VM, "guest", "agent.c"), "agent")
+
+
+def ubtool():
+    return kernels.build_static(os.path.join(VM, "guest", "ubtool.c"), "ubtool", (UAPI,))
+
+
+def _read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def initrd(kernel, files=()):
+    """Path of the initramfs for @kernel; @files is [(name in the guest, path outside, mode)]."""
+    contents = [("usr/lib/vmtest/agent", _read(agent()), 0o755),
+                ("usr/lib/vmtest/finish", _read(os.path.join(VM, "guest", "finish")), 0o755),
+                ("usr/lib/vmtest/baseline", _read(os.path.join(VM, "guest", "baseline")), 0o755)]
+    boot = kernel.closure(BOOT_MODULES)
+    spare = [m for m in kernel.closure(BOOT_MODULES + SPARE_MODULES) if m not in boot]
+    for i, (name, data) in enumerate(boot):
+        contents.append((f"lib/modules-boot/{i:02}-{name}.ko", data, 0o644))
+    contents += [(f"lib/modules-test/{name}.ko", data, 0o644) for name, data in spare]
+    if os.path.exists(os.path.join(TOP, "kmod", "Kbuild")):
+        contents.append(("lib/modules-test/uballoon.ko", _read(uballoon(kernel)), 0o644))
+    if os.path.exists(os.path.join(VM, "guest", "ubtool.c")):
+        contents.append(("bin/ubtool", _read(ubtool()), 0o755))
+    contents += [(name, _read(path), mode) for name, path, mode in files]
+    init = _read(os.path.join(VM, "guest", "init"))
+    path = cache("initrd", digest(init, _read(BUSYBOX), _read(__file__),
+                                  *(x for name, data, mode in contents for x in (f"{name} {mode}", data))))
+    with locked("initrd"):
+        if not os.path.exists(path):
+            archive = busybox_archive(init.decode())
+            for name, data, mode in contents:
+                archive.file(name, data, mode)
+            with open(path + ".tmp", "wb") as f:
+                f.write(archive.bytes())
+            os.rename(path + ".tmp", path)
+    return path
+
+
+def guest(series, name="micro", files=(), **options):
+    """A Guest, not started. @files as for initrd(), the rest as for Guest."""
+    kernel = kernels.Kernel(series)
+    options.setdefault("memory", 512 * MIB)
+    return Guest(f"{name}-{series}", kernel, initrd(kernel, files), **options)
+
+
+@contextlib.contextmanager
+def micro(t, series, modules=("uballoon",), **options):
+    """A running micro guest for the case @t; its end checks are a subtest ("verdict").
+
+    The end checks unload @modules (those that are loaded)."""
+    g = guest(series, **options)
+    t.defer(g.kill)
+    t.on_failure(g.console_tail)
+    g.start()
+    yield g
+    with t.subtest("verdict of the guest"):
+        g.finish(modules)
