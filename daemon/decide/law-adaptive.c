@@ -173,7 +173,7 @@ void law_adaptive(const struct policy_config *c, struct policy_state *st, const 
 
 	*ret = (struct law_goal){
 		.goal = v->size - pending,
-		.reason = REASON_STEADY,
+		.reason = pending ? (enum policy_reason)st->target_reason : REASON_STEADY,
 		.at_once = UINT64_MAX,
 	};
 	if (!v->settling && add_sat(v->available, pending) < headroom / 2) {

@@ -292,7 +292,7 @@ static enum policy_reason give_back(const struct round *r, uint64_t target,
 }
 
 /* Shortage and relief; _REASON_MAX if there is neither, else it has decided. */
-static enum policy_reason decide_relief(const struct round *r)
+static enum policy_reason decide_relief(const struct round *r, const struct law_goal *g)
 {
 	struct policy_state *st = r->st;
 	const struct view *v = r->v;
@@ -306,11 +306,13 @@ static enum policy_reason decide_relief(const struct round *r)
 		again = st->pressure_us && v->now_us - st->pressure_us < PRESSURE_EPISODE_US;
 		/* Stalls from before the last answer are still in the window. */
 		if (!low && again && v->now_us - st->pressure_us < PRESSURE_EFFECT_US)
-			return REASON_PRESSURE;
+			return deflating_urgently(st) ? st->target_reason : _REASON_MAX;
 		st->pressure_us = v->now_us;
 		if (low || again)
 			return give_back(r, r->b.lo, REASON_PRESSURE);
-		return give_back(r, r->b.lo + (v->size - r->b.lo) / 2, REASON_PRESSURE);
+		/* Never less than what would be given back without the stalls. */
+		return give_back(r, min_u64(r->b.lo + (v->size - r->b.lo) / 2, g->goal),
+				 REASON_PRESSURE);
 	}
 	if (deflating_urgently(st))
 		return st->target_reason;
@@ -399,6 +401,9 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	if (st->target_valid && st->target_sign > 0 && g->goal > v->size &&
 	    bar(st, r->s, v, r->level) == _REASON_MAX) {
 		st->target = min_u64(st->target, g->goal);
+		/* If something else takes memory meanwhile, half of what is left is less. */
+		st->target = min_u64(st->target,
+				     v->size + sub_sat(v->available, r->headroom) / 2);
 		return st->target_reason;
 	}
 	if (st->target_valid && st->target_sign < 0 && g->goal < v->size) {
@@ -407,9 +412,11 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	}
 	st->target_valid = false;
 
-	if (g->goal == v->size)
-		return g->reason == REASON_NO_DATA || g->reason == r->b.hi_reason ? g->reason :
-										    REASON_STEADY;
+	if (g->goal == v->size) {
+		if (g->reason == REASON_NO_DATA || g->reason == r->b.hi_reason)
+			return g->reason;
+		return v->settling ? REASON_SETTLING : REASON_STEADY;
+	}
 	why = gate(r->c, st, v, g);
 	if (why != _REASON_MAX)
 		return why;
@@ -439,29 +446,38 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	return g->reason;
 }
 
-static enum policy_reason decide_goal(const struct round *r, struct law_goal *g)
+/* The law's goal within the bounds. */
+static void goal_make(const struct round *r, struct law_goal *ret)
 {
-	struct policy_state *st = r->st;
 	const struct view *v = r->v;
+	struct law_goal g;
 	uint64_t cap;
 
-	run_law(r, g);
+	run_law(r, &g);
 	/* A bound that came down is an order; only the floor wavers with every allocation. */
 	cap = r->b.hi;
 	if (r->b.hi_reason == REASON_FLOOR && v->size > cap && v->size - cap <= v->dead_band)
 		cap = v->size;
-	if (g->goal > cap) {
+	if (g.goal > cap) {
 		/* On the way up the law's reason says more than the bound's. */
 		if (cap < v->size)
-			*g = (struct law_goal){ .order = true, .reason = r->b.hi_reason };
-		else if (cap - v->size < (g->order ? PAGE_BYTES : GRAIN))
-			g->reason = r->b.hi_reason;
-		g->goal = cap;
+			g = (struct law_goal){ .order = true, .reason = r->b.hi_reason };
+		else if (cap - v->size < (g.order ? PAGE_BYTES : GRAIN))
+			g.reason = r->b.hi_reason;
+		g.goal = cap;
 	} else if (v->size > cap) {
-		g->order = true;
+		g.order = true;
 	}
-	g->goal = max_u64(g->goal, r->b.lo);
-	if (st->stuck_sign && st->stuck_sign == (g->goal > v->size) - (g->goal < v->size)) {
+	g.goal = max_u64(g.goal, r->b.lo);
+	*ret = g;
+}
+
+static enum policy_reason decide_goal(const struct round *r, const struct law_goal *g)
+{
+	struct policy_state *st = r->st;
+
+	if (st->stuck_sign &&
+	    st->stuck_sign == (g->goal > r->v->size) - (g->goal < r->v->size)) {
 		st->target_valid = false;
 		return REASON_STUCK;
 	}
@@ -562,7 +578,13 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	/* Rates and growth need two samples. */
 	if (!v->dt_us)
 		return REASON_STARTING;
-	reason = decide_relief(r);
+	/* Bounds may have moved since the move began. */
+	if (st->target_sign < 0)
+		st->target = max_u64(st->target, r->b.lo);
+	else
+		st->target = min_u64(st->target, max_u64(r->b.hi, v->size));
+	goal_make(r, g);
+	reason = decide_relief(r, g);
 	return reason == _REASON_MAX ? decide_goal(r, g) : reason;
 }
 

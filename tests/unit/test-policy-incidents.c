@@ -1,0 +1,681 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What broke other balloon policies, as tests: one or more for each incident.
+ *
+ *  1 "used + headroom" collapses on an idle guest
+ *  2 judging right after an inflate, while A dips and refaults burst
+ *  3 partial deflates under pressure that chase a falling A
+ *  4 inflating again right after an emergency
+ *  5 a stuck actuator that is asked for ever
+ *  6 missing or stale statistics that drive the balloon to its maximum
+ *  7 stall time as the only witness
+ *  8 a policy that was starved while the guest thrashed
+ *  9 two controllers that fight
+ *
+ * Each has been seen to fail without the rule it is for.
+ */
+#include <string.h>
+
+#include "sample-maker.h"
+#include "toy-guest.h"
+
+struct fixture {
+	struct policy_config c;
+	struct policy_state st;
+	struct sample s;
+	struct policy_decision d;
+	uint64_t now_us;
+};
+
+static void init(struct fixture *f, uint64_t balloon)
+{
+	policy_config_default(&f->c);
+	policy_init(&f->st);
+	f->now_us = 1000 * SEC;
+	f->s = healthy(f->now_us);
+	set_balloon(&f->s, balloon);
+	f->d = decide_at(&f->c, &f->st, &f->s, f->now_us);
+}
+
+static void tick(struct fixture *f, uint64_t dt_us)
+{
+	f->now_us += dt_us;
+	f->d = decide_at(&f->c, &f->st, &f->s, f->now_us);
+}
+
+/* Carry the last step out, as a perfect transport would. */
+static void obey(struct fixture *f)
+{
+	set_balloon(&f->s, f->s.balloon.size + f->d.step);
+	f->s.balloon.asked = f->s.balloon.moved = f->d.step;
+	f->s.balloon.took_us = 1000;
+}
+
+static void calm(struct fixture *f)
+{
+	uint64_t size = f->s.balloon.size;
+	uint64_t psi[_PSI_FIELD_MAX], vm[_VM_FIELD_MAX];
+
+	memcpy(psi, f->s.psi, sizeof(psi));
+	memcpy(vm, f->s.vm, sizeof(vm));
+	f->s = healthy(f->now_us);
+	memcpy(f->s.psi, psi, sizeof(psi));
+	memcpy(f->s.vm, vm, sizeof(vm));
+	set_balloon(&f->s, size);
+}
+
+static void incident_1_at_most_half_of_the_slack_at_a_time(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 0);
+	for (int i = 0; i < 120; i++) {
+		tick(&f, SEC);
+		assert_true(f.d.step <= (int64_t)(f.s.mem[MEM_AVAILABLE] - f.d.n.headroom) / 2);
+		obey(&f);
+	}
+	assert_true(f.s.balloon.size > 5 * GIB);
+}
+
+static void incident_1_gains_below_the_worthwhile_minimum_are_left(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	/* Slack of 50 MiB beyond a headroom of 256 MiB; worthwhile is 64 MiB. */
+	init(&f, 8 * GIB - 1 * GIB - 306 * MIB);
+	f.s.mem[MEM_FREE] = 64 * MIB + 306 * MIB;
+	for (int i = 0; i < 60; i++) {
+		tick(&f, SEC);
+		assert_int_equal(f.d.step, 0);
+	}
+	f.c.worthwhile = 32 * MIB;
+	for (int i = 0; i < 10 && f.d.step == 0; i++)
+		tick(&f, SEC);
+	assert_true(f.d.step > 0);
+}
+
+static void incident_1_idle_guest_never_collapses(void **state)
+{
+	struct toy t;
+
+	(void)state;
+	toy_init(&t, 8 * GIB);
+	/* A is nearly all of RAM; what runs now and then wants 150 MiB. */
+	t.kernel = 20 * MIB;
+	t.need = 10 * MIB;
+	for (int i = 0; i < 3600 * 10; i++) {
+		t.need = i % 4800 < 100 ? 160 * MIB : 10 * MIB;
+		toy_step(&t, SEC / 10);
+		assert_true(toy_missing(&t) == 0);
+	}
+	assert_true(t.reversals == 0);
+	assert_true(t.balloon > 7 * GIB);
+}
+
+static void incident_2_a_dip_right_after_an_inflate_is_not_judged(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 0);
+	tick(&f, SEC);
+	assert_true(f.d.step > 1 * (int64_t)GIB);
+	obey(&f);
+	for (int i = 0; i < 20; i++) {
+		f.s.mem[MEM_AVAILABLE] = 0;
+		f.s.mem[MEM_FREE] = 60 * MIB;
+		f.s.vm[VM_ACTIVATE_FILE] += 20000;
+		tick(&f, SEC);
+		assert_int_equal(f.d.reason, REASON_SETTLING);
+		assert_int_equal(f.d.step, 0);
+	}
+	/* It passes, and the dip has not been taken for a need. */
+	calm(&f);
+	for (int i = 0; i < 10 && f.d.step == 0; i++)
+		tick(&f, SEC);
+	assert_int_equal(f.d.reason, REASON_FREE);
+	assert_true(f.d.step > 0);
+}
+
+static void incident_2_three_healthy_samples_before_the_next_inflate(void **state)
+{
+	struct fixture f;
+	int healthy_samples = 0;
+
+	(void)state;
+	init(&f, 0);
+	f.c.dwell_us = 0;
+	tick(&f, SEC);
+	obey(&f);
+	/* The first sees the inflate arrive; at 100 ms they do not count more often. */
+	tick(&f, SEC / 10);
+	while (f.d.step == 0 && healthy_samples < 100) {
+		tick(&f, SEC / 10);
+		healthy_samples++;
+	}
+	assert_in_range(healthy_samples, 27, 31);
+	obey(&f);
+	tick(&f, SEC);
+	for (int i = 0; i < 30; i++) {
+		/* Every third is not healthy. */
+		if (i % 3 == 0)
+			press(&f.s, SEC, 0, 0, 100);
+		tick(&f, SEC);
+		assert_true(f.d.step <= 0);
+	}
+}
+
+static void incident_2_at_most_a_minute(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 0);
+	tick(&f, SEC);
+	obey(&f);
+	f.s.mem[MEM_AVAILABLE] = 100 * MIB;
+	f.s.mem[MEM_FREE] = 60 * MIB;
+	for (int i = 0; i < 59; i++) {
+		tick(&f, SEC);
+		assert_int_equal(f.d.step, 0);
+	}
+	tick(&f, 3 * SEC);
+	assert_int_equal(f.d.reason, REASON_HEADROOM);
+	assert_true(f.d.step < 0);
+}
+
+static void incident_2_a_real_shortage_is_not_masked(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 0);
+	tick(&f, SEC);
+	obey(&f);
+	tick(&f, SEC);
+	f.s.mem[MEM_AVAILABLE] = 0;
+	f.s.mem[MEM_FREE] = 60 * MIB;
+	press(&f.s, SEC, 300, 50, 5000);
+	tick(&f, SEC);
+	assert_int_equal(f.d.reason, REASON_EMERGENCY);
+	assert_int_equal(f.d.target, 0);
+}
+
+static void incident_3_everything_comes_back_under_pressure(void **state)
+{
+	struct fixture f;
+	int targets = 0;
+	uint64_t last;
+
+	(void)state;
+	init(&f, 6 * GIB);
+	last = f.s.balloon.size;
+	/* A falls faster than any partial answer would follow. */
+	for (int i = 0; i < 12; i++) {
+		uint64_t fallen = 150ULL * MIB * i;
+
+		f.s.mem[MEM_AVAILABLE] = fallen < 1 * GIB ? 1 * GIB - fallen : 20 * MIB;
+		f.s.mem[MEM_FREE] = 60 * MIB;
+		press(&f.s, SEC, 200, 20, 3000);
+		tick(&f, SEC);
+		if (f.d.target != last)
+			targets++;
+		last = f.d.target;
+	}
+	assert_in_range(targets, 1, 2);
+	assert_true(f.d.target == 0);
+	assert_true(f.d.urgent);
+}
+
+static void incident_3_a_shortfall_that_repeats_is_answered_twice_as_large(void **state)
+{
+	struct fixture f;
+	int64_t first;
+
+	(void)state;
+	init(&f, 6 * GIB);
+	/* Nothing stalls, but the headroom is used up as soon as it is there. */
+	f.c.headroom_min = f.c.headroom_max = 256 * MIB;
+	f.s.mem[MEM_AVAILABLE] = 120 * MIB;
+	tick(&f, SEC);
+	first = f.d.step;
+	assert_true(first < 0);
+	for (int i = 0; i < 3; i++) {
+		f.s.balloon.size += f.d.step;
+		f.s.mem[MEM_AVAILABLE] = 120 * MIB;
+		tick(&f, SEC);
+		assert_true(f.d.step <= first * (2 << i));
+	}
+}
+
+/* An emergency, then peace until the balloon is asked to grow again. */
+static uint64_t seconds_of_peace(struct fixture *f)
+{
+	uint64_t start;
+
+	f->s.mem[MEM_AVAILABLE] = 20 * MIB;
+	f->s.mem[MEM_FREE] = 60 * MIB;
+	press(&f->s, SEC, 500, 300, 10000);
+	tick(f, SEC);
+	assert_int_equal(f->d.reason, REASON_EMERGENCY);
+	f->s.balloon.size = 0;
+	calm(f);
+	start = f->now_us;
+	do {
+		tick(f, SEC);
+		assert_true(f->now_us - start < 7200 * SEC);
+	} while (f->d.step <= 0);
+	obey(f);
+	return (f->now_us - start) / SEC;
+}
+
+static void incident_4_hold_off_after_an_emergency_doubles(void **state)
+{
+	static const unsigned int minutes[] = { 10, 20, 40, 60, 60 };
+	struct fixture f;
+
+	(void)state;
+	init(&f, 4 * GIB);
+	for (int i = 0; i < 5; i++) {
+		uint64_t s = seconds_of_peace(&f);
+
+		assert_in_range(s, minutes[i] * 60 - 5, minutes[i] * 60 + 5);
+	}
+}
+
+static void incident_4_cleared_by_a_shrink_that_holds(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 4 * GIB);
+	seconds_of_peace(&f);
+	assert_in_range(seconds_of_peace(&f), 1195, 1205);
+	for (int i = 0; i < 1210; i++) {
+		tick(&f, SEC);
+		if (f.d.step)
+			obey(&f);
+	}
+	assert_in_range(seconds_of_peace(&f), 595, 605);
+}
+
+static void incident_4_holds_for_the_host_and_the_operator_too(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	for (int mode = MODE_HOST; mode <= MODE_MANUAL; mode++) {
+		init(&f, 4 * GIB);
+		f.c.mode = mode;
+		f.c.manual_target = 4 * GIB;
+		f.s.balloon.host_target = 4 * GIB;
+		f.s.balloon.host_target_valid = true;
+		tick(&f, SEC);
+		f.s.mem[MEM_FREE] = 60 * MIB;
+		press(&f.s, SEC, 500, 300, 10000);
+		tick(&f, SEC);
+		assert_int_equal(f.d.reason, REASON_EMERGENCY);
+		f.s.balloon.size = 0;
+		calm(&f);
+		f.s.balloon.host_target = 4 * GIB;
+		f.s.balloon.host_target_valid = true;
+		for (int i = 0; i < 590; i++) {
+			tick(&f, SEC);
+			assert_true(f.d.step == 0);
+		}
+		assert_int_equal(f.d.reason, REASON_HOLD_OFF);
+		for (int i = 0; i < 15; i++)
+			tick(&f, SEC);
+		assert_true(f.d.step > 0);
+	}
+}
+
+static void incident_4_no_inflation_after_an_ordinary_deflate_either(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 6 * GIB);
+	f.s.mem[MEM_AVAILABLE] = 60 * MIB;
+	f.s.mem[MEM_FREE] = 100 * MIB;
+	tick(&f, SEC);
+	assert_true(f.d.step < 0);
+	obey(&f);
+	calm(&f);
+	for (int i = 0; i < 598; i++) {
+		tick(&f, SEC);
+		assert_true(f.d.step <= 0);
+	}
+}
+
+static void incident_5_no_progress_for_5_s(void **state)
+{
+	struct fixture f;
+	int asked = 0;
+
+	(void)state;
+	init(&f, 0);
+	for (int i = 0; i < 30; i++) {
+		tick(&f, SEC);
+		asked += f.d.step != 0;
+		f.s.balloon.asked = f.d.step;
+		f.s.balloon.moved = 0;
+		f.s.balloon.took_us = 100000;
+	}
+	assert_in_range(asked, 5, 7);
+	assert_int_equal(f.d.reason, REASON_STUCK);
+	/* Asked again later. */
+	for (int i = 0; i < 40; i++) {
+		tick(&f, SEC);
+		asked += f.d.step != 0;
+		f.s.balloon.asked = f.d.step;
+	}
+	assert_true(asked > 7);
+}
+
+static void incident_5_slower_than_15_mb_a_second(void **state)
+{
+	static const struct {
+		int64_t moved;
+		bool stuck;
+	} rows[] = { { 14 * 1000 * 1000, true }, { 16 * 1000 * 1000, false } };
+
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		struct fixture f;
+		bool stuck = false;
+
+		init(&f, 0);
+		for (int i = 0; i < 12; i++) {
+			tick(&f, SEC);
+			stuck |= f.d.reason == REASON_STUCK;
+			f.s.balloon.asked = f.d.step;
+			f.s.balloon.moved = f.d.step ? rows[k].moved : 0;
+			f.s.balloon.took_us = SEC;
+			set_balloon(&f.s, f.s.balloon.size + f.s.balloon.moved / 4096 * 4096);
+		}
+		assert_int_equal(stuck, rows[k].stuck);
+	}
+}
+
+static void incident_5_an_emergency_keeps_asking(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 6 * GIB);
+	for (int i = 0; i < 20; i++) {
+		f.s.mem[MEM_FREE] = 60 * MIB;
+		press(&f.s, SEC, 500, 300, 10000);
+		tick(&f, SEC);
+		assert_true(f.d.step == -(int64_t)(6 * GIB));
+		f.s.balloon.asked = f.d.step;
+		f.s.balloon.took_us = SEC;
+	}
+}
+
+static void incident_6_missing_data_is_no_action(void **state)
+{
+	static const enum policy_mode modes[] = { MODE_AUTO, MODE_HOST, MODE_MANUAL };
+
+	(void)state;
+	for (int m = 0; m < 3; m++) {
+		struct fixture f;
+
+		init(&f, 2 * GIB);
+		f.c.mode = modes[m];
+		f.c.manual_target = 4 * GIB;
+		f.s.balloon.host_target = 4 * GIB;
+		f.s.balloon.host_target_valid = true;
+		tick(&f, SEC);
+		/* What a source that has vanished leaves behind. */
+		f.s.mem_have = 0;
+		memset(f.s.mem, 0, sizeof(f.s.mem));
+		for (int i = 0; i < 10; i++) {
+			tick(&f, SEC);
+			assert_int_equal(f.d.reason, REASON_NO_DATA);
+			assert_int_equal(f.d.step, 0);
+			assert_true(f.d.target == 2 * GIB);
+		}
+	}
+}
+
+static void incident_6_cache_is_not_taken_blindly(void **state)
+{
+	(void)state;
+	for (int k = 0; k < 5; k++) {
+		struct fixture f;
+
+		init(&f, 4 * GIB);
+		f.s.mem[MEM_CACHED] = 2 * GIB + 900 * MIB;
+		f.s.mem[MEM_FREE] = 100 * MIB;
+		if (k == 1)
+			f.s.psi_have = 0;
+		if (k == 2)
+			f.s.vm_have = 0;
+		if (k == 3)
+			f.s.psi_have &= ~(1U << PSI_IO_SOME_US);
+		if (k == 4)
+			f.s.vm_have &= ~(1U << VM_RESTORE_FILE | 1U << VM_RESTORE_ANON);
+		tick(&f, SEC);
+		/* A source that has been there for one sample has no rate yet. */
+		for (int i = 0; i < 20 && !f.d.step; i++)
+			tick(&f, SEC);
+		if (k == 0)
+			assert_true(f.d.step > 0);
+		else
+			assert_int_equal(f.d.step, 0);
+	}
+}
+
+static void incident_6_stale_samples_change_nothing(void **state)
+{
+	struct policy_state before;
+	struct fixture f;
+
+	(void)state;
+	init(&f, 0);
+	tick(&f, SEC);
+	memcpy(&before, &f.st, sizeof(before));
+	for (int i = 0; i < 3; i++) {
+		f.d = decide_at(&f.c, &f.st, &f.s, f.now_us - i * SEC);
+		assert_int_equal(f.d.reason, REASON_NO_DATA);
+		assert_int_equal(f.d.step, 0);
+		assert_memory_equal(&before, &f.st, sizeof(before));
+	}
+}
+
+static void incident_7_psi_stuck_at_99_percent(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 4 * GIB);
+	for (int i = 0; i < 600; i++) {
+		f.s.mem[MEM_FREE] = i & 1 ? 3 * GIB : 70 * MIB;
+		press(&f.s, SEC, 990, 990, 0);
+		f.s.trigger = i % 3;
+		tick(&f, SEC);
+		assert_true(f.d.step >= 0);
+		if (f.d.step)
+			obey(&f);
+	}
+}
+
+static void incident_7_zram_stalls_with_90_percent_free(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 512 * MIB);
+	for (int i = 0; i < 600; i++) {
+		press(&f.s, SEC, 400, 300, 1000);
+		f.s.vm[VM_PSWPIN] += 50000;
+		f.s.vm[VM_PSWPOUT] += 50000;
+		f.s.trigger = TRIGGER_EMERGENCY;
+		tick(&f, SEC);
+		assert_true(f.d.step >= 0);
+	}
+}
+
+static void incident_7_loadshift_is_one_emergency_at_most(void **state)
+{
+	int emergencies = 0;
+	enum policy_reason last = REASON_STEADY;
+	struct fixture f;
+
+	(void)state;
+	/* An idle program of 70 % is swapped out while another of 70 % starts: 30 s of storm. */
+	init(&f, 1 * GIB);
+	f.s.mem[MEM_SWAP_TOTAL] = f.s.mem[MEM_SWAP_FREE] = 10 * GIB;
+	for (int i = 0; i < 450; i++) {
+		if (i < 300) {
+			f.s.mem[MEM_AVAILABLE] = 150 * MIB + (i * 37 % 100) * MIB;
+			f.s.mem[MEM_FREE] = 70 * MIB;
+			f.s.mem[MEM_SWAP_FREE] -= 16 * MIB;
+			f.s.vm[VM_PSWPOUT] += 4096;
+			press(&f.s, SEC / 10, 200 + i * 7 % 600, i * 7 % 400, 500);
+		} else {
+			f.s.mem[MEM_AVAILABLE] = 1 * GIB;
+			f.s.mem[MEM_FREE] = 900 * MIB;
+		}
+		f.s.trigger = i % 10 == 9 && i < 300 ? TRIGGER_EMERGENCY : TRIGGER_NONE;
+		tick(&f, SEC / 10);
+		emergencies += f.d.reason == REASON_EMERGENCY && last != REASON_EMERGENCY;
+		last = f.d.reason;
+		assert_true(f.d.step <= 0);
+		f.s.balloon.size += f.d.step;
+	}
+	assert_true(emergencies <= 1);
+	assert_true(f.s.balloon.size == 0);
+}
+
+static void incident_8_a_hole_of_93_s_under_thrash(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 6 * GIB);
+	tick(&f, SEC);
+	f.s.mem[MEM_AVAILABLE] = 50 * MIB;
+	f.s.mem[MEM_FREE] = 60 * MIB;
+	press(&f.s, 93 * SEC, 900, 700, 1000000);
+	tick(&f, 93 * SEC);
+	assert_int_equal(f.d.reason, REASON_EMERGENCY);
+	assert_true(f.d.step == -(int64_t)(6 * GIB));
+}
+
+static void incident_8_what_the_lease_gave_back_is_not_taken_again(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 6 * GIB);
+	tick(&f, SEC);
+	/* The daemon slept, the module emptied the balloon. */
+	set_balloon(&f.s, 0);
+	f.s.balloon.relief_events = 1;
+	tick(&f, 40 * SEC);
+	assert_int_equal(f.d.reason, REASON_RELIEF);
+	for (int i = 0; i < 590; i++) {
+		tick(&f, SEC);
+		assert_true(f.d.step == 0);
+	}
+}
+
+static void incident_9_host_and_law_do_not_fight(void **state)
+{
+	struct fixture f;
+	int reversals = 0, direction = 0;
+
+	(void)state;
+	/* The law would go to about 6.7 GiB, and the host wants 3; then 7. */
+	init(&f, 0);
+	for (int i = 0; i < 400; i++) {
+		int sign;
+
+		f.s.balloon.host_target_valid = true;
+		f.s.balloon.host_target = i < 200 ? 3 * GIB : 7 * GIB;
+		tick(&f, SEC);
+		sign = (f.d.step > 0) - (f.d.step < 0);
+		reversals += sign && direction && sign != direction;
+		if (sign)
+			direction = sign;
+		obey(&f);
+		if (i == 10)
+			assert_true(f.s.balloon.size >= 3 * GIB);
+	}
+	assert_int_equal(reversals, 0);
+	assert_true(f.s.balloon.size == 7 * GIB);
+}
+
+static void incident_9_a_guest_that_must_not_exceed_does_not(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 0);
+	f.s.balloon.may_exceed_host = false;
+	f.s.balloon.host_target_valid = true;
+	f.s.balloon.host_target = 2 * GIB;
+	for (int i = 0; i < 100; i++) {
+		tick(&f, SEC);
+		assert_true(f.d.target <= 2 * GIB);
+		obey(&f);
+	}
+	assert_true(f.s.balloon.size == 2 * GIB);
+}
+
+static void incident_9_nor_undercut_when_it_must_not(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 4 * GIB);
+	f.s.balloon.may_undercut_host = false;
+	f.s.balloon.host_target_valid = true;
+	f.s.balloon.host_target = 3 * GIB;
+	f.s.mem[MEM_AVAILABLE] = 20 * MIB;
+	f.s.mem[MEM_FREE] = 60 * MIB;
+	press(&f.s, SEC, 500, 300, 10000);
+	tick(&f, SEC);
+	assert_int_equal(f.d.reason, REASON_EMERGENCY);
+	assert_true(f.d.target == 3 * GIB);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(incident_1_at_most_half_of_the_slack_at_a_time),
+		cmocka_unit_test(incident_1_gains_below_the_worthwhile_minimum_are_left),
+		cmocka_unit_test(incident_1_idle_guest_never_collapses),
+		cmocka_unit_test(incident_2_a_dip_right_after_an_inflate_is_not_judged),
+		cmocka_unit_test(incident_2_three_healthy_samples_before_the_next_inflate),
+		cmocka_unit_test(incident_2_at_most_a_minute),
+		cmocka_unit_test(incident_2_a_real_shortage_is_not_masked),
+		cmocka_unit_test(incident_3_everything_comes_back_under_pressure),
+		cmocka_unit_test(incident_3_a_shortfall_that_repeats_is_answered_twice_as_large),
+		cmocka_unit_test(incident_4_hold_off_after_an_emergency_doubles),
+		cmocka_unit_test(incident_4_cleared_by_a_shrink_that_holds),
+		cmocka_unit_test(incident_4_holds_for_the_host_and_the_operator_too),
+		cmocka_unit_test(incident_4_no_inflation_after_an_ordinary_deflate_either),
+		cmocka_unit_test(incident_5_no_progress_for_5_s),
+		cmocka_unit_test(incident_5_slower_than_15_mb_a_second),
+		cmocka_unit_test(incident_5_an_emergency_keeps_asking),
+		cmocka_unit_test(incident_6_missing_data_is_no_action),
+		cmocka_unit_test(incident_6_cache_is_not_taken_blindly),
+		cmocka_unit_test(incident_6_stale_samples_change_nothing),
+		cmocka_unit_test(incident_7_psi_stuck_at_99_percent),
+		cmocka_unit_test(incident_7_zram_stalls_with_90_percent_free),
+		cmocka_unit_test(incident_7_loadshift_is_one_emergency_at_most),
+		cmocka_unit_test(incident_8_a_hole_of_93_s_under_thrash),
+		cmocka_unit_test(incident_8_what_the_lease_gave_back_is_not_taken_again),
+		cmocka_unit_test(incident_9_host_and_law_do_not_fight),
+		cmocka_unit_test(incident_9_a_guest_that_must_not_exceed_does_not),
+		cmocka_unit_test(incident_9_nor_undercut_when_it_must_not),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
