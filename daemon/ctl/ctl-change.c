@@ -201,8 +201,8 @@ static enum ctl_exit run_reload(const struct ctl_args *args)
 	if (code == CTL_OK)
 		code = ctl_bus_reload(&bus);
 	if (code == CTL_CONFIG)
-		ctl_fail(code, "the configuration is not valid and was not loaded, "
-			 "the one before it stays in force:\n%s", ctl_bus_why(&bus));
+		ctl_fail(code, "not reloaded, the old configuration stays in force: %s",
+			 ctl_bus_why(&bus));
 	else if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	ctl_bus_done(&bus);
@@ -230,7 +230,7 @@ const struct ctl_verb ctl_verb_mode = {
 	.args = "[NAME]",
 	.summary = "show or set who decides",
 	.help = "Without NAME: print the mode. With NAME: switch to it, until balloond is\n"
-		"reloaded or restarted. Only root may switch. The modes:\n\n"
+		"restarted or reads a file with another mode. Only root may switch. The modes:\n\n"
 		"  auto     the configured law decides, and the host is obeyed\n"
 		"  host     follow the host's target\n"
 		"  manual   keep what set-target said\n"
@@ -244,7 +244,7 @@ const struct ctl_verb ctl_verb_reload = {
 	.args = "",
 	.summary = "read the configuration file again",
 	.help = "Make balloond read its configuration file again. If the file is not valid,\n"
-		"every error is printed and the configuration before it stays in force. Only\n"
-		"root may do this.\n",
+		"the first error is printed and the old configuration stays in force;\n"
+		"check-config prints all errors. Only root may do this.\n",
 	.run = run_reload,
 };

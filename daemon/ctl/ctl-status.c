@@ -144,7 +144,7 @@ static void print_policy(const struct ctl_props *p)
 		label("Goal");
 		printf("a balloon of %s, if nothing held it back\n", SIZE(p->goal));
 	}
-	if (known(p->manual_target)) {
+	if (known(p->manual_target) && p->mode && strcmp(p->mode, "manual") == 0) {
 		label("Manual");
 		printf("a balloon of %s\n", SIZE(p->manual_target));
 	}

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import tap
@@ -101,7 +102,8 @@ class Bus:
     def start(self):
         self.process = subprocess.Popen(
             ["dbus-daemon", f"--config-file={self.config}", "--nofork", "--nopidfile",
-             "--nosyslog", "--print-address"], stdout=subprocess.PIPE, text=True)
+             "--nosyslog", "--print-address"], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
         # It prints its address once it listens.
         if not self.process.stdout.readline():
             raise tap.Failure("dbus-daemon did not start")
@@ -183,10 +185,12 @@ class Daemon:
         self.config = os.path.join(self.folder, "balloond.conf")
         self.configure(config)
         notify = os.path.join(self.folder, "notify")
+        self.notified = []
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(notify)
-        self.notify.settimeout(PATIENCE_S)
-        t.defer(self.notify.close)
+        # Read at once, as a service manager does: the sender waits if its messages pile up.
+        threading.Thread(target=self.read_notifications, daemon=True).start()
+        t.defer(self.notify.shutdown, socket.SHUT_RDWR)
         self.log_path = os.path.join(self.folder, "log")
         argv = [BALLOOND, "--config", self.config]
         if bus:
@@ -208,12 +212,15 @@ class Daemon:
             f.write(text)
         os.rename(self.config + ".new", self.config)
 
+    def read_notifications(self):
+        with self.notify:
+            while message := self.notify.recv(4096):
+                self.notified += message.decode().split("\n")
+
     def wait_notify(self, t, wanted):
-        try:
-            while wanted not in self.notify.recv(4096).decode().split("\n"):
-                pass
-        except TimeoutError:
-            t.fail(f"balloond did not say {wanted}")
+        t.wait(lambda: wanted in self.notified or self.process.poll() is not None, PATIENCE_S,
+               f"balloond says {wanted}", interval=0.02)
+        t.contains(self.notified, wanted, "what balloond told the service manager")
 
     def log(self):
         with open(self.log_path, errors="replace") as f:

@@ -16,46 +16,16 @@ import shutil
 import subprocess
 
 import tap
+from mdoc import PAGES, items, options, section, source, top_level
 
 ROOT = os.environ["SOURCE_ROOT"]
 BALLOONCTL = os.environ["BALLOONCTL"]
 BALLOOND = os.environ["BALLOOND"]
-PAGES = ["balloonctl.1", "uballoon.4", "balloond.conf.5", "balloond.8"]
 
 
 def read(*path):
     with open(os.path.join(ROOT, *path)) as f:
         return f.read()
-
-
-def section(page, name):
-    """The source lines of a section (.Sh) or, with all its fonts, a subsection (.Ss)."""
-    m = re.search(rf'^\.S[hs] {re.escape(name)}\n(.*?)(?=^\.S[hs] |\Z)', read("man", page),
-                  re.M | re.S)
-    assert m, f"{page} has no section {name}"
-    return m.group(1)
-
-
-def words(line):
-    """What a macro line shows, without macros and punctuation."""
-    return [w for w in line.split()[1:] if not re.fullmatch(r"[A-Z][a-z]|[,|()=.]|\"", w)]
-
-
-def items(text):
-    """The heads of all list items: lists of words."""
-    return [words(line) for line in re.findall(r"^\.It .*$", text, re.M)]
-
-
-def top_level(text):
-    """The items of the outermost lists: (words of the head, lines of the body)."""
-    depth, out = 0, []
-    for line in text.splitlines():
-        depth += line.startswith(".Bl ") - line.startswith(".El")
-        if depth == 1 and line.startswith(".It "):
-            out.append((words(line), []))
-        elif depth and out:
-            out[-1][1].append(line)
-    return out
 
 
 def compare(t, got, want, what):
@@ -72,10 +42,6 @@ def run(*argv):
 def help_options(text):
     """Long options in the help of a program."""
     return re.findall(r"^ +(?:-\w, )?--([a-z-]+)", text, re.M)
-
-
-def page_options(text):
-    return re.findall(r"^\.It.* Fl Fl ([a-z-]+)", text, re.M)
 
 
 @tap.case("mandoc -T lint")
@@ -96,7 +62,7 @@ def lint(t):
 def references(t):
     own = {(name, number) for name, _, number in (p.rpartition(".") for p in PAGES)}
     for page in PAGES:
-        refs = re.findall(r"^\.Xr (\S+) (\d)", read("man", page), re.M)
+        refs = re.findall(r"^\.Xr (\S+) (\d)", source(page), re.M)
         for name, number in refs:
             if name.startswith(("balloon", "uballoon")):
                 t.check((name, number) in own, f"{page} refers to {name}({number})")
@@ -120,13 +86,13 @@ def balloonctl(t):
     t.check(len(verbs) > 4, f"--help lists only {verbs}")
     page = {head[0]: "\n".join(body) for head, body in top_level(section("balloonctl.1", "VERBS"))}
     compare(t, page, verbs, "verbs")
-    compare(t, page_options(section("balloonctl.1", "OPTIONS")), help_options(text), "options")
+    compare(t, options(section("balloonctl.1", "OPTIONS")), help_options(text), "options")
     synopsis = section("balloonctl.1", "SYNOPSIS")
     for verb in verbs:
         t.check(re.search(rf"^\.Cm {verb}$", synopsis, re.M), f"SYNOPSIS lacks {verb}")
         # "help" is the one word that the dispatcher itself answers.
         want = [] if verb == "help" else help_options(run(BALLOONCTL, verb, "--help"))
-        compare(t, page_options(page[verb]), want, f"options of {verb}")
+        compare(t, options(page[verb]), want, f"options of {verb}")
 
 
 @tap.case("balloonctl(1): exit statuses")
@@ -138,7 +104,7 @@ def exit_statuses(t):
 
 @tap.case("balloond(8): options")
 def balloond_options(t):
-    compare(t, page_options(section("balloond.8", "OPTIONS")),
+    compare(t, options(section("balloond.8", "OPTIONS")),
             help_options(run(BALLOOND, "--help")), "options")
 
 
@@ -149,7 +115,7 @@ def config_table():
 
 @tap.case("balloond.conf(5): keys, defaults and ranges")
 def config_keys(t):
-    text = read("man", "balloond.conf.5")
+    text = source("balloond.conf.5")
     text = text[text.index(".Sh KEYS"):text.index(".Sh FILES")]
     table = list(config_table())
     names = [row[0] for row in table]
@@ -198,7 +164,7 @@ def calls(t):
 
 @tap.case("uballoon(4): structures")
 def structures(t):
-    page = read("man", "uballoon.4")
+    page = source("uballoon.4")
     for name, body in re.findall(r"^struct (uballoon_\w+) \{\n(.*?)^\};", UAPI, re.M | re.S):
         body = re.sub(r"\s*/\*.*?\*/", "", body)
         if name == "uballoon_counters":
@@ -213,7 +179,7 @@ def structures(t):
 
 @tap.case("uballoon(4): constants")
 def constants(t):
-    page = read("man", "uballoon.4")
+    page = source("uballoon.4")
     for prefix in ["CAP", "STATE", "MOVE", "ORDER", "STOP", "MAX"]:
         want = re.findall(rf"(?:#define |^\t)(UBALLOON_{prefix}_\w+)", UAPI, re.M)
         t.check(want, f"the header has no UBALLOON_{prefix}_*")
