@@ -118,7 +118,7 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 		.rescue_min = 64 * MIB,
 		.rescue_divisor = 8,
 		.rescue_hold_off_us = 10 * SECOND_US,
-		.committed_permille = 1000,
+		.committed_permille = 1500,
 	};
 }
 

@@ -284,12 +284,6 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 	int res;
 
 	guest_init(&r.g, &setup->guest, &t->points[0].d);
-	if (setup->rival) {
-		/* VIRTBALLOON_OOM_NR_PAGES: 256 pages a call. */
-		r.g.c.rescue_min = MIB;
-		r.g.c.rescue_divisor = 0;
-		r.g.c.rescue_hold_off_us = 0;
-	}
 	policy_init(&r.policy);
 	rival_init(&r.rival, setup->guest.ram, setup->floor, setup->static_size);
 	score_init(&s, &r.score, setup->guest.ram, setup->floor);
