@@ -229,6 +229,24 @@ static void incident_3_everything_comes_back_under_pressure(void **state)
 	assert_true(f.d.urgent);
 }
 
+static void incident_3_pressure_that_stays_gets_everything(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 6 * GIB);
+	for (int i = 0; i < 6; i++) {
+		/* There seems to be enough, yet tasks keep stalling. */
+		f.s.mem[MEM_FREE] = 70 * MIB;
+		press(&f.s, SEC, 90, 20, 3000);
+		tick(&f, SEC);
+		if (i == 0)
+			assert_true(f.d.target == 3 * GIB);
+		f.s.balloon.size = f.d.target;
+	}
+	assert_true(f.s.balloon.size == 0);
+}
+
 static void incident_3_a_shortfall_that_repeats_is_answered_twice_as_large(void **state)
 {
 	struct fixture f;
@@ -656,6 +674,7 @@ int main(void)
 		cmocka_unit_test(incident_2_at_most_a_minute),
 		cmocka_unit_test(incident_2_a_real_shortage_is_not_masked),
 		cmocka_unit_test(incident_3_everything_comes_back_under_pressure),
+		cmocka_unit_test(incident_3_pressure_that_stays_gets_everything),
 		cmocka_unit_test(incident_3_a_shortfall_that_repeats_is_answered_twice_as_large),
 		cmocka_unit_test(incident_4_hold_off_after_an_emergency_doubles),
 		cmocka_unit_test(incident_4_cleared_by_a_shrink_that_holds),
