@@ -75,10 +75,6 @@ void policy_init(struct policy_state *st)
 static void target_set(struct policy_state *st, const struct view *v, uint64_t target,
 		       enum policy_reason reason, const struct law_goal *g)
 {
-	/* The balloon moves in pages; a target between two would never be reached. */
-	if (target < v->size)
-		target = min_u64(add_sat(target, PAGE_BYTES - 1), v->size);
-	target -= target % PAGE_BYTES;
 	if (st->target_valid && st->target == target && st->target_reason == (int)reason)
 		return;
 	st->target_valid = true;
