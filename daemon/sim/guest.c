@@ -548,7 +548,6 @@ void guest_sample(const struct guest *g, struct sample *ret)
 {
 	uint64_t hot_pages = g->refault_hot_bytes / PAGE;
 	uint64_t in_pages = g->swapin_bytes / PAGE;
-	uint64_t available = guest_available(g);
 	struct sample s = {
 		.time_us = g->now_us,
 		.ram = g->c.ram,
@@ -558,7 +557,7 @@ void guest_sample(const struct guest *g, struct sample *ret)
 		.mem = {
 			[MEM_TOTAL] = g->c.ram - g->balloon,
 			[MEM_FREE] = g->free,
-			[MEM_AVAILABLE] = available,
+			[MEM_AVAILABLE] = guest_available(g),
 			[MEM_CACHED] = g->hot + g->cold,
 			[MEM_ANON] = g->anon + g->idle,
 			[MEM_ACTIVE_FILE] = g->hot,
@@ -590,7 +589,7 @@ void guest_sample(const struct guest *g, struct sample *ret)
 			.may_exceed_host = true,
 			.may_undercut_host = true,
 			.size = g->balloon,
-			.limit = g->balloon + sub_sat(available, g->c.module_floor),
+			.limit = g->c.ram - g->c.module_floor,
 			.holdoff_us = sub_sat(g->hold_off_until_us, g->now_us),
 			.relief_events = g->rescues,
 			.asked = g->asked,

@@ -79,6 +79,8 @@ void sim_setup_default(struct sim_setup *s, const struct trace *t, uint64_t ram,
 		.emergency_us = 100000,
 	};
 	guest_config_default(&s->guest, ram, swap);
+	/* uballoon.ko leaves as much available as the guest must keep (floor_mb, uballoon(4)). */
+	s->guest.module_floor = s->floor;
 	policy_config_default(&s->policy);
 	/* A kernel cannot use its last pages: its reserve comes on top of what is needed. */
 	s->static_size = min_u64(score_static_size(t, ram, s->floor) + guest_reserve(ram), ram);
