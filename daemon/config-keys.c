@@ -5,8 +5,8 @@
  * Data only. The manual, conf/balloond.conf and the tests are compared with
  * this table; a key is added here and nowhere else in the code.
  *
- * Ranges are wide: they refuse what cannot work or would hurt (an interval of 1 us, a
- * lease that outlives the module's bound), not what is merely unusual.
+ * Ranges are wide: they refuse what cannot work or would hurt (an interval of
+ * 1 us, a lease that outlives the module's bound), not what is merely unusual.
  */
 #include "config.h"
 

@@ -36,7 +36,8 @@ static inline uint32_t config_get_u32(const struct config *c, const struct confi
 	return v;
 }
 
-static inline struct config_trigger config_get_trigger(const struct config *c, const struct config_key *key)
+static inline struct config_trigger config_get_trigger(const struct config *c,
+						       const struct config_key *key)
 {
 	struct config_trigger v;
 

@@ -2,14 +2,14 @@
 /*
  * config.c - balloond.conf: reading, checking, and what a share of RAM is worth
  *
- * The only user of libconfig. libconfig parses; config-keys.c says what a key may be; this
- * file walks the tree and collects every error, so that a file with five
- * mistakes takes one run to put right and not five.
+ * The only user of libconfig. libconfig parses; config-keys.c says what a key
+ * may be; this file walks the tree and collects every error, so that a file
+ * with five mistakes takes one run to put right and not five.
  *
  * What libconfig lets pass is refused before it sees the text: a comment that
- * is never closed (it would swallow the rest of the file without a word), NUL bytes (its
- * parser ends there), and @include (it would read relative to the working
- * directory of whoever asks, and give errors without the file's name).
+ * is never closed (it would swallow the rest of the file without a word), NUL
+ * bytes (its parser ends there), and @include (it would read relative to the
+ * working directory of whoever asks, and give errors without the file's name).
  *
  * Leaves out: drop-in directories, environment variables, writing.
  */
@@ -376,7 +376,7 @@ static unsigned later_line(const struct reader *rd, size_t a, size_t b)
 	return rd->line[a] > rd->line[b] ? rd->line[a] : rd->line[b];
 }
 
-/* Pairs of which the first must not be over the second. Compared as far as they can be without RAM. */
+/* Pairs of which the first must not be over the second, as far as that is known without RAM. */
 static void check_pairs(struct reader *rd)
 {
 	static const char *const pairs[][2] = {
@@ -479,7 +479,7 @@ static bool check_text(struct reader *rd, const char *text, size_t n)
 	return true;
 }
 
-/* Returns 1 and the NUL-terminated text, 0 if there is no such file, or an error after a complaint. */
+/* Returns 1 and the NUL-terminated text, 0 if there is no such file, or an error. */
 static int read_file(struct reader *rd, char **ret_text, size_t *ret_n)
 {
 	_cleanup_close_ int fd = -1;

@@ -96,7 +96,10 @@ const struct config_key *config_keys(size_t *ret_n);
 const char *config_format(const struct config *c, const struct config_key *key, char *buf,
 			  size_t n);
 
-/* What was wrong, one "FILE:LINE: KEY: reason" each: in the order of the file, then what disagrees. */
+/*
+ * What was wrong, one "FILE:LINE: KEY: reason" each: in the order of the file,
+ * and then the keys that disagree with each other.
+ */
 struct config_errors {
 	size_t n;
 	char **lines;

@@ -3,17 +3,18 @@
  * loop-device.c - the transport's life: attach, lease, moves, giving back
  *
  * A device may vanish in every call. Any error of the transport ends with the
- * file closed; the balloon stays as it is meanwhile, with its lease running, and the next tick
- * opens it again. So there is one way to recover from everything, and
- * it is the way that also serves a module that is loaded after the daemon.
+ * file closed; the balloon stays as it is meanwhile, with its lease running,
+ * and a later tick opens it again. So there is one way to recover from
+ * everything, the one that also serves a module loaded after the daemon.
  *
  * A balloon that is found on attaching (the daemon crashed, or was upgraded) is
  * taken over as it is: popping it would hand out and take back gigabytes for
  * nothing.
  *
  * The lease is renewed at a third of its length from the event loop, hence only
- * while the loop is alive. In mode observe a device is opened for reading only; a
- * daemon that is switched to observe later keeps the lease up, so that nothing moves.
+ * while the loop is alive. In mode observe a device is opened for reading only;
+ * a daemon that is switched to observe later keeps the lease up, so that
+ * nothing moves.
  */
 #include "loop-internal.h"
 
@@ -27,15 +28,14 @@
 
 /* One slice of a step. The bus and signals wait at most this long, and one batch. */
 #define SLICE_US (20 * 1000)
-/* Giving back on exit: longest time, and longest time without progress. */
-#define STOP_MAX_US   (120ULL * 1000 * 1000)
-#define STOP_STALL_US (10 * 1000 * 1000)
+/* Giving back on exit takes this long at most, and tail.stuck without progress. */
+#define STOP_MAX_US (120ULL * 1000 * 1000)
 /* Between two messages to the service manager, and what each of them asks for. */
 #define STOP_PERIOD_US (1000 * 1000)
 #define STOP_EXTEND_US (15 * 1000 * 1000)
 /* On giving up: the module starts to give back by itself after this. */
 #define STOP_LEASE_US (1000 * 1000)
-/* Between two attempts to go on with a device that failed: doubling, and fresh after a good time. */
+/* Between two attempts with a device that failed: doubling, and anew after a good time. */
 #define REOPEN_MIN_US  (1000 * 1000)
 #define REOPEN_MAX_US  (64ULL * 1000 * 1000)
 #define REOPEN_GOOD_US (60 * 1000 * 1000)
@@ -348,7 +348,8 @@ static void stop_slice(struct loop *l, int r, const struct transport_result *res
 		r = 1;
 	}
 	/* Over: the balloon is empty, or will not become any smaller. */
-	if (r <= 0 || now >= l->stop_deadline_us || now - l->stop_progress_us >= STOP_STALL_US)
+	if (r <= 0 || now >= l->stop_deadline_us ||
+	    now - l->stop_progress_us >= l->policy.stuck_us)
 		stop_finish(l, r);
 }
 

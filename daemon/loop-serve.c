@@ -2,10 +2,10 @@
 /*
  * loop-serve.c - what others see and ask for: status, orders, reload
  *
- * The bus and the service manager are shown the state after each tick and after each
- * order. An order changes what the policy is asked to do and lets a
- * tick follow at once; it never moves memory by itself, so that floor and
- * pressure relief hold for operators, too.
+ * The bus and the service manager are shown the state after each tick and after
+ * each order. An order changes what the policy is asked to do and lets a tick
+ * follow at once; it never moves memory by itself, so that floor and pressure
+ * relief hold for operators, too.
  *
  * A reload is all or nothing: the file is read and checked first. The mode of
  * the running daemon survives a reload unless the file's mode has changed.
@@ -170,6 +170,11 @@ static void set_mode(struct loop *l, enum policy_mode mode)
 		return;
 	log_notice("mode %s, was %s", policy_mode_name(mode), policy_mode_name(l->mode));
 	l->mode = mode;
+	/* Until a size is named, manual means: as it is now. */
+	if (mode == MODE_MANUAL && l->sample.balloon.valid) {
+		l->manual_target = l->sample.balloon.size;
+		l->manual_set = true;
+	}
 }
 
 static void order_given(struct loop *l)
@@ -205,9 +210,9 @@ static void on_set_target(void *ctx, uint64_t balloon, struct bus_answer *ret)
 		       units_format_size(b, sizeof(b), limit));
 		return;
 	}
+	set_mode(l, MODE_MANUAL);
 	l->manual_target = balloon;
 	l->manual_set = true;
-	set_mode(l, MODE_MANUAL);
 	order_given(l);
 }
 
@@ -221,11 +226,6 @@ static void on_set_mode(void *ctx, const char *name, struct bus_answer *ret)
 		refuse(ret, BUS_INVALID, "there is no mode \"%.32s\"; auto, host, manual and "
 		       "observe exist", name);
 		return;
-	}
-	/* Until a size is named, manual means: as it is now. */
-	if (mode == MODE_MANUAL && l->mode != MODE_MANUAL && l->sample.balloon.valid) {
-		l->manual_target = l->sample.balloon.size;
-		l->manual_set = true;
 	}
 	set_mode(l, mode);
 	order_given(l);

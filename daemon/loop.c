@@ -118,7 +118,7 @@ static void say_move(struct loop *l, const struct policy_decision *d)
 	snprintf(field_to, sizeof(field_to), "BALLOON_TARGET=%llu", (unsigned long long)d->target);
 	snprintf(field_why, sizeof(field_why), "BALLOON_REASON=%s", policy_reason_name(d->reason));
 	log_write(d->reason == REASON_EMERGENCY ? LOG_NOTICE : LOG_INFO, fields,
-		  "%s from %s to %s: %s", sign > 0 ? "inflating" : "deflating",
+		  "balloon from %s to %s: %s",
 		  units_format_size(from, sizeof(from), l->sample.balloon.size),
 		  units_format_size(to, sizeof(to), d->target), policy_reason_text(d->reason));
 }

@@ -10,9 +10,8 @@
  * answer comes, and are booked then.
  *
  * Invariants: size = sum of the lists + pages isolated by compaction + pages
- * that replace another one and are not answered; a page is taken off the size
- * before it is taken off a list; the managed page count changes together with
- * unmanaged_pages.
+ * in batches marked as migration; a page is taken off the size
+ * before it is taken off a list.
  *
  * Left out: which page size, how much and when is core.c's matter.
  */
@@ -25,83 +24,10 @@
 
 /* Pages that one host refuses are kept from the allocator, at most so many. */
 #define REFUSED_MAX	16
+/* Pages that are given back at a time: bounds the latency of a signal. */
+#define QUIET_PAGES	(32 * UBALLOON_PAGES_PER_2M)
 /* 4 KiB pages between two looks at the clock. */
 #define FILL_CHUNK	64
-
-static const unsigned int hpage_pages = UBALLOON_PAGES_PER_2M;
-
-/* Takes @pages off the managed count (or puts them back). Called with ub->lock held. */
-static void manage(struct uballoon *ub, struct list_head *pages, unsigned int order, int sign)
-{
-	struct zone *zone = NULL;
-	struct page *page, *first = NULL;
-	long run = 0;
-
-	lockdep_assert_held(&ub->lock);
-	if (uballoon_params.keep_managed)
-		return;
-	list_for_each_entry(page, pages, lru) {
-		if (page_zone(page) != zone) {
-			if (run)
-				adjust_managed_page_count(first, sign * run);
-			zone = page_zone(page);
-			first = page;
-			run = 0;
-		}
-		run += 1L << order;
-		ub->unmanaged_pages -= sign * (1L << order);
-	}
-	if (run)
-		adjust_managed_page_count(first, sign * run);
-}
-
-/* Crash dumps and /proc/kcore skip pages that are marked, each by itself. */
-static void mark_offline(struct page *page)
-{
-	unsigned int i;
-
-	for (i = 0; i < hpage_pages; i++)
-		__SetPageOffline(page + i);
-}
-
-static void mark_online(struct page *page)
-{
-	unsigned int i;
-
-	for (i = 0; i < hpage_pages; i++)
-		__ClearPageOffline(page + i);
-}
-
-/**
- * uballoon_free_pages - give pages to the kernel that were never on a list
- * @pages:	linked by lru; empty afterwards
- * @order:	of each
- */
-void uballoon_free_pages(struct list_head *pages, unsigned int order)
-{
-	struct page *page, *next;
-
-	list_for_each_entry_safe(page, next, pages, lru) {
-		list_del(&page->lru);
-		__free_pages(page, order);
-	}
-}
-
-/* Gives pages to the kernel that have been taken off a list. */
-static void free_balloon_pages(struct uballoon *ub, struct list_head *pages, unsigned int order)
-{
-	struct page *page;
-
-	spin_lock(&ub->lock);
-	manage(ub, pages, order, 1);
-	spin_unlock(&ub->lock);
-
-	if (order == UBALLOON_ORDER_2M) {
-		list_for_each_entry(page, pages, lru)
-			mark_online(page);
-	}
-	uballoon_free_pages(pages, order);
-}
 
 /* ---- the pool ---- */
 
@@ -150,7 +76,7 @@ struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep
 	if (!b)
 		return NULL;
 
-	b->old_page = NULL;
+	b->old_count = 0;
 	b->count = 0;
 	b->refused_count = 0;
 	b->order = UBALLOON_ORDER_4K;
@@ -173,7 +99,7 @@ void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b)
 {
 	if (!atomic_dec_and_test(&b->parts))
 		return;
-	WARN_ON_ONCE(!list_empty(&b->pages) || !list_empty(&b->refused) || b->old_page);
+	WARN_ON_ONCE(!list_empty(&b->pages) || !list_empty(&b->refused) || b->old_count);
 	spin_lock(&ub->lock);
 	list_add(&b->node, &ub->free_batches);
 	ub->free_count++;
@@ -227,11 +153,14 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 
 	if (order == UBALLOON_ORDER_2M) {
 		list_for_each_entry(page, &b->pages, lru)
-			mark_offline(page);
+			uballoon_page_mark_offline(page);
 	}
 
 	spin_lock(&ub->lock);
-	manage(ub, &b->pages, order, -1);
+	if (b->migration)
+		uballoon_pages_manage(ub, &b->refused, order, 1);
+	else
+		uballoon_pages_manage(ub, &b->pages, order, -1);
 	if (order == UBALLOON_ORDER_2M)
 		list_splice_init(&b->pages, &ub->pages_2m[b->hold]);
 	spin_unlock(&ub->lock);
@@ -269,57 +198,36 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	drain = ub->draining;
 	spin_unlock(&ub->lock);
 
-	uballoon_free_pages(&to_free, order);
+	uballoon_pages_free(&to_free, order);
 	if (drain)
 		mod_delayed_work(ub->wq, &ub->drain_work, 0);
 	uballoon_batch_put(ub, b);
 }
 
-/**
- * uballoon_free_old_page - free the page that another one has replaced
- * @ub:		balloon
- * @page:	4 KiB page; compaction may still have it on a list and hold a reference
- */
-void uballoon_free_old_page(struct uballoon *ub, struct page *page)
+/* Frees pages that others have replaced; those took over their place in the accounts. */
+static void free_old_pages(struct uballoon_batch *b)
 {
-	if (!uballoon_params.keep_managed) {
-		spin_lock(&ub->lock);
-		adjust_managed_page_count(page, 1);
-		ub->unmanaged_pages--;
-		spin_unlock(&ub->lock);
-	}
-	put_page(page);
+	unsigned int i;
+
+	for (i = 0; i < b->old_count; i++)
+		put_page(b->old_pages[i]);
+	b->old_count = 0;
 }
 
 static void finish_unlock(struct uballoon *ub, struct uballoon_batch *b)
 {
-	struct page *old_page;
 	LIST_HEAD(pages);
 
 	/* An unlocking caller may have taken the pages already. */
 	spin_lock(&ub->lock);
 	list_splice_init(&b->pages, &pages);
-	old_page = b->old_page;
-	b->old_page = NULL;
 	b->answered = true;
 	ub->internals.unlock_batches++;
 	spin_unlock(&ub->lock);
 
-	free_balloon_pages(ub, &pages, b->order);
-	if (old_page)
-		uballoon_free_old_page(ub, old_page);
+	uballoon_pages_release(ub, &pages, b->order);
+	free_old_pages(b);
 	uballoon_batch_put(ub, b);
-}
-
-/*
- * A page that replaces another one is locked until compaction is through with
- * both, and must not join a list before.
- */
-static bool must_wait(struct uballoon_batch *b)
-{
-	struct page *page = list_first_entry_or_null(&b->pages, struct page, lru);
-
-	return b->migration && page && PageLocked(page);
 }
 
 /**
@@ -341,14 +249,10 @@ void uballoon_reap(struct uballoon *ub)
 		return;
 	list = llist_reverse_order(list);
 	llist_for_each_entry_safe(b, next, list, done_node) {
-		if (must_wait(b)) {
-			llist_add(&b->done_node, &ub->done);
-			queue_delayed_work(ub->wq, &ub->reap_work, 1);
-		} else if (b->unlock) {
+		if (b->unlock)
 			finish_unlock(ub, b);
-		} else {
+		else
 			finish_lock(ub, b);
-		}
 	}
 	if (host->ops->size_changed)
 		host->ops->size_changed(host);
@@ -466,29 +370,16 @@ void uballoon_batch_fill(struct uballoon_batch *b, unsigned int count, gfp_t gfp
 
 /* ---- host -> guest ---- */
 
-/**
- * uballoon_min_size - the size below which the host does not allow to deflate
- * @ub:	balloon; locked
- */
-u64 uballoon_min_size(struct uballoon *ub)
-{
-	u64 size = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
-
-	lockdep_assert_held(&ub->lock);
-	if (!ub->host_target_valid || (ub->host->caps & UBALLOON_CAP_DEFLATE_ON_OOM) || ub->gone)
-		return 0;
-	return min(ub->host_target_pages, size);
-}
-
-static unsigned int take_off_list(struct uballoon *ub, unsigned int order,
-				  enum uballoon_hold hold, unsigned int count,
-				  struct list_head *pages)
+static unsigned int take_off_list(struct uballoon *ub, unsigned int order, unsigned int hold,
+				  unsigned int count, struct list_head *pages)
 {
 	unsigned int taken = 0;
 	struct page *page;
 
 	if (order == UBALLOON_ORDER_4K)
 		return balloon_page_list_dequeue(&ub->lists_4k[hold].dev, pages, count);
+	if (hold == UBALLOON_HOLD_NEW)
+		return 0;
 
 	spin_lock(&ub->lock);
 	while (taken < count && !list_empty(&ub->pages_2m[hold])) {
@@ -498,6 +389,22 @@ static unsigned int take_off_list(struct uballoon *ub, unsigned int order,
 	}
 	spin_unlock(&ub->lock);
 	return taken;
+}
+
+/**
+ * uballoon_batch_take_new - fill a batch with pages that the host does not know of
+ * @ub:	balloon
+ * @b:	empty
+ *
+ * Return: how many 4 KiB pages.
+ */
+unsigned int uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b)
+{
+	unsigned int count = take_off_list(ub, UBALLOON_ORDER_4K, UBALLOON_HOLD_NEW,
+					   ub->host->batch_4k, &b->pages);
+
+	list_sort(NULL, &b->pages, by_address);
+	return count;
 }
 
 static bool batch_answered(struct uballoon *ub, const void *arg)
@@ -553,7 +460,7 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsi
 		spin_lock(&ub->lock);
 		list_splice_init(&b->pages, &pages);
 		spin_unlock(&ub->lock);
-		free_balloon_pages(ub, &pages, order);
+		uballoon_pages_release(ub, &pages, order);
 	}
 	uballoon_batch_put(ub, b);
 	return count;
@@ -586,10 +493,9 @@ u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_p
 	spin_lock(&ub->lock);
 	total = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
 	room = total - uballoon_min_size(ub);
-	/* A quiet batch needs no request; it is bounded only to keep latency down. */
-	claim = min3(min(want_pages, room), ub->size[ps], (u64)hpage_pages * 32) >> order;
+	claim = min3(min(want_pages, room), ub->size[ps], (u64)QUIET_PAGES) >> order;
 	if (order == UBALLOON_ORDER_4K)
-		claim = min(claim, hpage_pages);
+		claim = min_t(unsigned int, claim, UBALLOON_PAGES_PER_2M);
 	ub->size[ps] -= (u64)claim << order;
 	if (!claim)
 		*ret_stop = ub->size[ps] < unit ? UBALLOON_STOP_NOMEM : UBALLOON_STOP_TARGET;
@@ -597,9 +503,10 @@ u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_p
 	if (!claim)
 		return 0;
 
-	got = take_off_list(ub, order, UBALLOON_HOLD_QUIET, claim, &pages);
+	got = take_off_list(ub, order, UBALLOON_HOLD_NEW, claim, &pages);
+	got += take_off_list(ub, order, UBALLOON_HOLD_QUIET, claim - got, &pages);
 	if (got)
-		free_balloon_pages(ub, &pages, order);
+		uballoon_pages_release(ub, &pages, order);
 	else
 		got = take_back_told(ub, order, claim, until, mode, ret_stop);
 
@@ -626,14 +533,12 @@ u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_p
  */
 void uballoon_batch_drop(struct uballoon *ub)
 {
-	enum uballoon_hold hold;
 	struct uballoon_batch *b;
-	unsigned int i, n;
+	unsigned int hold, i, n;
 	LIST_HEAD(pages);
 
 	uballoon_reap(ub);
-	llist_del_all(&ub->done);
-	/* What was with the device, or is not booked yet, comes back as if refused. */
+	/* What was with the device comes back as if refused. */
 	for (i = 0; i < UBALLOON_BATCHES; i++) {
 		b = ub->batches[i];
 		if (!atomic_read(&b->parts))
@@ -649,22 +554,30 @@ void uballoon_batch_drop(struct uballoon *ub)
 		}
 	}
 
-	for (hold = 0; hold < UBALLOON_HOLDS; hold++) {
+	spin_lock(&ub->lock);
+	n = ub->old_count;
+	ub->old_count = 0;
+	spin_unlock(&ub->lock);
+	for (i = 0; i < n; i++)
+		put_page(ub->old_pages[i]);
+
+	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
 		n = take_off_list(ub, UBALLOON_ORDER_2M, hold, UINT_MAX, &pages);
 		spin_lock(&ub->lock);
 		ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_ORDER_2M;
 		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_ORDER_2M;
 		ub->counters.pop_pages += (u64)n << UBALLOON_ORDER_2M;
 		spin_unlock(&ub->lock);
-		free_balloon_pages(ub, &pages, UBALLOON_ORDER_2M);
+		uballoon_pages_release(ub, &pages, UBALLOON_ORDER_2M);
 		do {
-			n = take_off_list(ub, UBALLOON_ORDER_4K, hold, hpage_pages, &pages);
+			n = take_off_list(ub, UBALLOON_ORDER_4K, hold, UBALLOON_PAGES_PER_2M,
+					  &pages);
 			spin_lock(&ub->lock);
 			ub->size[UBALLOON_4K] -= n;
 			ub->counters.unlocked_4k_pages += n;
 			ub->counters.pop_pages += n;
 			spin_unlock(&ub->lock);
-			free_balloon_pages(ub, &pages, UBALLOON_ORDER_4K);
+			uballoon_pages_release(ub, &pages, UBALLOON_ORDER_4K);
 			cond_resched();
 		} while (n);
 	}

@@ -22,8 +22,8 @@
 struct uballoon_file {
 	struct uballoon *ub;
 	bool writer;
-	spinlock_t lock;
-	u64 host_seen;		/* protected by lock, as is @relief_seen */
+	spinlock_t lock;	/* the two below */
+	u64 host_seen;
 	u64 relief_seen;
 };
 
@@ -184,9 +184,9 @@ static long move(struct uballoon *ub, void __user *argp, bool lock)
 	if (r)
 		return r;
 	if (lock)
-		uballoon_core_lock(ub, &mv);
+		uballoon_move_lock(ub, &mv);
 	else
-		uballoon_core_unlock(ub, &mv);
+		uballoon_move_unlock(ub, &mv);
 	if (READ_ONCE(ub->gone))
 		return -ENODEV;
 	return copy_to_user(argp, &mv, sizeof(mv)) ? -EFAULT : 0;
@@ -200,7 +200,7 @@ static long pop(struct uballoon *ub, void __user *argp)
 		return -EFAULT;
 	if (p.size != sizeof(p) || p.reserved32 || !all_zero(p.reserved, ARRAY_SIZE(p.reserved)))
 		return -EINVAL;
-	uballoon_core_pop(ub, &p);
+	uballoon_move_pop(ub, &p);
 	return copy_to_user(argp, &p, sizeof(p)) ? -EFAULT : 0;
 }
 

@@ -54,11 +54,21 @@ static inline enum uballoon_pagesize uballoon_pagesize(unsigned int order)
 /* ... and where there is no budget: a page to be given back must be acknowledged. */
 #define UBALLOON_HOST_WAIT_MS	1000
 
+/*
+ * One more way to hold a 4 KiB page, for the core only: the host does not know
+ * of it yet, because compaction has put it in the place of another one.
+ */
+#define UBALLOON_HOLD_NEW	UBALLOON_HOLDS
+#define UBALLOON_LISTS		(UBALLOON_HOLDS + 1)
+
+/* Pages that compaction has replaced and the host is still to be told about. */
+#define UBALLOON_OLD_PAGES	1024
+
 /* 4 KiB pages held one way. The kernel's compaction finds it by a page's private field. */
 struct uballoon_list_4k {
 	struct balloon_dev_info dev;	/* has its own lock */
 	struct uballoon *ub;		/* constant, as is @hold */
-	enum uballoon_hold hold;
+	unsigned int hold;
 };
 
 /* Module parameters; main.c says what they mean. */
@@ -77,7 +87,7 @@ extern struct uballoon_params uballoon_params;
 struct uballoon_internals {
 	u64 batches[UBALLOON_HOLDS][UBALLOON_PAGESIZES]; /* locked */
 	u64 unlock_batches;
-	u64 migrate_busy_events;	/* no batch free */
+	u64 migrate_busy_events;	/* no room in old_pages */
 	u64 drain_events;
 	u64 reap_work_events;
 };
@@ -92,7 +102,7 @@ struct uballoon {
 	struct uballoon_host *host;	/* valid between enter and leave, and for the host */
 	struct workqueue_struct *wq;	/* constant */
 
-	spinlock_t lock;
+	spinlock_t lock;		/* see above */
 
 	/* State of the device. */
 	bool gone;			/* no new users; the host's device goes away */
@@ -105,7 +115,9 @@ struct uballoon {
 	u64 inflight_pages;		/* claimed by LOCK, not answered yet */
 	u64 unmanaged_pages;		/* taken off the managed count */
 	struct list_head pages_2m[UBALLOON_HOLDS];
-	struct uballoon_list_4k lists_4k[UBALLOON_HOLDS]; /* own locks */
+	struct uballoon_list_4k lists_4k[UBALLOON_LISTS]; /* own locks */
+	struct page *old_pages[UBALLOON_OLD_PAGES];
+	unsigned int old_count;
 
 	/* Bounds. */
 	u64 ceiling_pages;
@@ -149,6 +161,7 @@ struct uballoon {
 	struct delayed_work reap_work;
 	struct delayed_work lease_work;
 	struct delayed_work drain_work;
+	struct delayed_work migrate_work;
 
 	struct miscdevice misc;		/* chardev.c */
 	struct uballoon_reclaim *reclaim; /* reclaim.c */
@@ -171,19 +184,30 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 			 u64 *ret_relief_generation);
 void uballoon_core_set_target(struct uballoon *ub, const struct uballoon_target *t);
 int uballoon_core_keepalive(struct uballoon *ub);
-void uballoon_core_lock(struct uballoon *ub, struct uballoon_move *mv);
-void uballoon_core_unlock(struct uballoon *ub, struct uballoon_move *mv);
-void uballoon_core_pop(struct uballoon *ub, struct uballoon_pop *pop);
+bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_left);
 
-/* core.c: for the hosts, process context. */
+/* core.c: process context. */
 void uballoon_host_target(struct uballoon *ub, u64 pages);
 u64 uballoon_size(struct uballoon *ub);
 u64 uballoon_ram(struct uballoon *ub);
 u64 uballoon_floor(struct uballoon *ub);
+/* ... with uballoon.lock held: */
+u64 uballoon_total(struct uballoon *ub);
+u64 uballoon_host_bound(struct uballoon *ub);
+u64 uballoon_min_size(struct uballoon *ub);
+u32 uballoon_holdoff_left_ms(struct uballoon *ub);
 
-/* core.c: for reclaim.c. */
-u64 uballoon_core_relieve(struct uballoon *ub, u64 want_pages, bool oom);
-bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_left);
+/* move.c: calls of the device. Arguments have been validated. */
+void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv);
+void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv);
+void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop);
+
+/* move.c: for reclaim.c and core.c. */
+u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom);
+u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsigned int mode,
+		       u32 *ret_stop);
+void uballoon_start_drain(struct uballoon *ub, u64 *counter);
+void uballoon_drain_work(struct work_struct *work);
 
 /* batch.c: for the hosts, any context. */
 void uballoon_batch_done(struct uballoon *ub, struct uballoon_batch *b);
@@ -203,11 +227,17 @@ void uballoon_reapers_dec(struct uballoon *ub);
 u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
 		  const void *arg, ktime_t until, unsigned int mode);
 void uballoon_host_silent(struct uballoon *ub, const char *what);
-void uballoon_free_pages(struct list_head *pages, unsigned int order);
-void uballoon_free_old_page(struct uballoon *ub, struct page *page);
-u64 uballoon_min_size(struct uballoon *ub);
+unsigned int uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b);
+
+/* pages.c */
+void uballoon_pages_manage(struct uballoon *ub, struct list_head *pages, unsigned int order,
+			   int sign);
+void uballoon_pages_free(struct list_head *pages, unsigned int order);
+void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order);
+void uballoon_page_mark_offline(struct page *page);
 
 /* migrate.c */
 void uballoon_migrate_init(struct balloon_dev_info *dev);
+void uballoon_migrate_work(struct work_struct *work);
 
 #endif /* _UBALLOON_CORE_H */

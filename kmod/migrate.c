@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * migrate.c - compaction moves a 4 KiB balloon page
+ * migrate.c - compaction moves 4 KiB balloon pages
  *
  * The kernel's balloon compaction isolates a page from its list and offers a
- * free one in its place. The new page goes to the host like any other, in a
- * batch of its own, and joins a list when the host answers; the old one is
- * the guest's again at once if it was held quietly, or else when the host has
- * been told (and has acknowledged it, where it must). Nothing is waited for:
- * this runs under page locks.
+ * free one in its place, page after page, under page locks. So nothing is
+ * said to the host here. The new page joins the list of pages that the host
+ * does not know of yet: it can be freed or moved again at once. The old page
+ * is the guest's again at once if it was new or held quietly; if the host
+ * wants to be told, it is kept in an array until that has happened. A work
+ * item then hands the new pages over and the old ones back, in batches.
  *
- * Invariant: the balloon's size does not change; the new page stands for the
- * old one while it is with the host.
+ * Invariant: the balloon's size does not change.
  *
  * Left out: 2 MiB pages; they already are what compaction works for.
  */
@@ -19,6 +19,9 @@
 
 #include "core.h"
 
+/* Time for more pages to come: compaction moves them one by one. */
+#define GATHER_MS	20
+
 #ifdef CONFIG_BALLOON_COMPACTION
 
 static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, struct page *page,
@@ -26,54 +29,45 @@ static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, str
 {
 	struct uballoon_list_4k *list = container_of(dev, struct uballoon_list_4k, dev);
 	struct uballoon *ub = list->ub;
-	struct uballoon_batch *lock, *unlock = NULL;
+	struct balloon_dev_info *new_dev = &ub->lists_4k[UBALLOON_HOLD_NEW].dev;
 	bool told = list->hold == UBALLOON_HOLD_TOLD;
 	unsigned long flags;
 
 	if (!uballoon_core_enter(ub))
 		return -EAGAIN;
-	lock = uballoon_batch_get(ub, UBALLOON_RESERVED);
-	if (lock && told) {
-		unlock = uballoon_batch_get(ub, UBALLOON_RESERVED);
-		if (!unlock) {
-			uballoon_batch_put(ub, lock);
-			lock = NULL;
-		}
-	}
-	if (!lock) {
-		spin_lock(&ub->lock);
+
+	spin_lock(&ub->lock);
+	if (told && ub->old_count == UBALLOON_OLD_PAGES) {
 		ub->internals.migrate_busy_events++;
 		spin_unlock(&ub->lock);
+		queue_delayed_work(ub->wq, &ub->migrate_work, 0);
 		uballoon_core_leave(ub);
 		return -EAGAIN;
 	}
+	if (told)
+		ub->old_pages[ub->old_count++] = page;
+	/* The sum of unmanaged pages stays. */
+	if (!uballoon_params.keep_managed && page_zone(page) != page_zone(new_page)) {
+		adjust_managed_page_count(page, 1);
+		adjust_managed_page_count(new_page, -1);
+	}
+	ub->counters.migrated_pages++;
+	spin_unlock(&ub->lock);
+
+	get_page(new_page);
+	spin_lock_irqsave(&new_dev->pages_lock, flags);
+	balloon_page_insert(new_dev, new_page);
+	spin_unlock_irqrestore(&new_dev->pages_lock, flags);
 
 	spin_lock_irqsave(&dev->pages_lock, flags);
 	dev->isolated_pages--;
 	spin_unlock_irqrestore(&dev->pages_lock, flags);
 	count_vm_event(BALLOON_MIGRATE);
 	balloon_page_finalize(page);
+	if (!told)
+		put_page(page);
 
-	get_page(new_page);
-	list_add(&new_page->lru, &lock->pages);
-	lock->count = 1;
-	lock->migration = true;
-	ub->host->ops->lock(ub->host, lock);
-
-	if (told) {
-		/* Freed when the host has answered, whether it must be waited for or not. */
-		unlock->unlock = true;
-		unlock->hold = UBALLOON_HOLD_TOLD;
-		unlock->old_page = page;
-		unlock->count = 1;
-		ub->host->ops->unlock(ub->host, unlock);
-	} else {
-		uballoon_free_old_page(ub, page);
-	}
-
-	spin_lock(&ub->lock);
-	ub->counters.migrated_pages++;
-	spin_unlock(&ub->lock);
+	queue_delayed_work(ub->wq, &ub->migrate_work, msecs_to_jiffies(GATHER_MS));
 	uballoon_core_leave(ub);
 	return MIGRATEPAGE_SUCCESS;
 }
@@ -90,3 +84,79 @@ void uballoon_migrate_init(struct balloon_dev_info *dev)
 }
 
 #endif
+
+/* Hands one batch of new pages to the host. Returns the pages. */
+static unsigned int lock_new(struct uballoon *ub)
+{
+	struct uballoon_batch *b = uballoon_batch_get(ub, UBALLOON_RESERVED);
+
+	if (!b)
+		return 0;
+	b->migration = true;
+	b->count = uballoon_batch_take_new(ub, b);
+	if (!b->count) {
+		uballoon_batch_put(ub, b);
+		return 0;
+	}
+	ub->host->ops->lock(ub->host, b);
+	return b->count;
+}
+
+/* Tells the host about the old pages; they are freed when it has answered. */
+static unsigned int unlock_old(struct uballoon *ub)
+{
+	struct uballoon_batch *b = uballoon_batch_get(ub, UBALLOON_RESERVED);
+	unsigned int count;
+
+	if (!b)
+		return 0;
+	spin_lock(&ub->lock);
+	count = min_t(unsigned int, ub->old_count, UBALLOON_BATCH_OLD);
+	ub->old_count -= count;
+	memcpy(b->old_pages, ub->old_pages + ub->old_count, count * sizeof(b->old_pages[0]));
+	spin_unlock(&ub->lock);
+	if (!count) {
+		uballoon_batch_put(ub, b);
+		return 0;
+	}
+	b->unlock = true;
+	b->migration = true;
+	b->hold = UBALLOON_HOLD_TOLD;
+	b->old_count = count;
+	ub->host->ops->unlock(ub->host, b);
+	return count;
+}
+
+static bool batch_free(struct uballoon *ub, const void *arg)
+{
+	return READ_ONCE(ub->free_count) > UBALLOON_RESERVED;
+}
+
+static bool anything_left(struct uballoon *ub)
+{
+	return READ_ONCE(ub->old_count) ||
+	       !list_empty(&ub->lists_4k[UBALLOON_HOLD_NEW].dev.pages);
+}
+
+/**
+ * uballoon_migrate_work - bring the host up to date
+ * @work:	uballoon.migrate_work
+ */
+void uballoon_migrate_work(struct work_struct *work)
+{
+	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, migrate_work);
+	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+
+	if (!uballoon_core_enter(ub))
+		return;
+	/* The host first gets, then gives: it never holds less than it should. */
+	while (lock_new(ub) + unlock_old(ub)) {
+		if (uballoon_wait(ub, batch_free, NULL, until, TASK_KILLABLE))
+			break;
+		cond_resched();
+	}
+	/* No batch, or pages that compaction has at the moment. */
+	if (anything_left(ub))
+		queue_delayed_work(ub->wq, &ub->migrate_work, msecs_to_jiffies(GATHER_MS));
+	uballoon_core_leave(ub);
+}

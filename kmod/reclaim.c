@@ -42,7 +42,7 @@ static int oom_notify(struct notifier_block *nb, unsigned long unused, void *dat
 
 	if (!uballoon_core_enter(rc->ub))
 		return NOTIFY_OK;
-	*freed += uballoon_core_relieve(rc->ub, 0, true);
+	*freed += uballoon_relieve(rc->ub, 0, true);
 	uballoon_core_leave(rc->ub);
 	return NOTIFY_OK;
 }
@@ -66,7 +66,7 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 
 	if (!uballoon_core_enter(rc->ub))
 		return SHRINK_STOP;
-	freed = uballoon_core_relieve(rc->ub, sc->nr_to_scan, false);
+	freed = uballoon_relieve(rc->ub, sc->nr_to_scan, false);
 	uballoon_core_leave(rc->ub);
 	return freed ?: SHRINK_STOP;
 }

@@ -4,8 +4,8 @@
  *
  * The only user of libudev. Where udevd runs, its events are taken, since they
  * come after its rules have given the node its group; where it does not (an
- * initramfs, a container), there is no one to listen to, and the node that the kernel or somebody
- * else made is looked for by name.
+ * initramfs, a container), there is no one to listen to, and the node that the
+ * kernel or somebody else made is looked for by name.
  *
  * The device is misc/uballoon. The tag that our rule sets is not asked for: a
  * module that was installed without the rule works as well.

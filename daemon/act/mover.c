@@ -4,8 +4,8 @@
  *
  * A move ends the step unless it says that only its time was up: every other
  * reason (no memory, the floor, a refusal) would be met again at once, and what
- * to do about it is the policy's business. A move that used up its time without a
- * single page ends it as well; the policy asks again, and counts.
+ * to do about it is the policy's business. A move that used up its time without
+ * a single page ends it as well; the policy asks again, and counts.
  */
 #include "act/mover.h"
 

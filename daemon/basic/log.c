@@ -4,8 +4,8 @@
  *
  * The journal is used natively only if stderr is the very stream that
  * JOURNAL_STREAM names: a shell below a unit, or a redirected stderr, gets its
- * lines where it looks for them. Never fails and never blocks for long: a line that
- * cannot be written is lost, memory comes first.
+ * lines where it looks for them. Never fails: a line that cannot be written is
+ * lost, memory comes first.
  *
  * Leaves out: syslog(3), log files, rate limits (the loop says each problem
  * once), and translation.

@@ -6,6 +6,9 @@
  * status and which advice a D-Bus error deserves. Names and types are those of
  * org.balloond1.Manager, balloond(8).
  *
+ * No call starts the daemon: an administrator who has stopped it and asks for
+ * the status wants to hear that it is stopped.
+ *
  * Leaves out formatting (the verbs) and what the numbers mean.
  */
 #include "ctl/ctl-bus.h"
@@ -189,21 +192,46 @@ static int read_properties(sd_bus_message *m, struct ctl_props *p)
 	return r;
 }
 
-enum ctl_exit ctl_bus_read(struct ctl_bus *b, struct ctl_props *ret)
+/* One call and its reply, which the caller unrefs (NULL on failure, or if not wanted). */
+static enum ctl_exit call(struct ctl_bus *b, sd_bus_message **ret, const char *interface,
+			  const char *method, const char *types, ...)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
+	sd_bus_message *m = NULL;
 	enum ctl_exit code = CTL_OK;
+	va_list ap;
+	int r;
+
+	if (ret)
+		*ret = NULL;
+	r = sd_bus_message_new_method_call(b->bus, &m, BUS_NAME, OBJECT_PATH, interface, method);
+	if (r >= 0)
+		r = sd_bus_message_set_auto_start(m, false);
+	if (r >= 0 && types) {
+		va_start(ap, types);
+		r = sd_bus_message_appendv(m, types, ap);
+		va_end(ap);
+	}
+	if (r >= 0)
+		r = sd_bus_call(b->bus, m, 0, &error, ret);
+	if (r < 0)
+		code = say(b, r, &error);
+	sd_bus_message_unref(m);
+	sd_bus_error_free(&error);
+	return code;
+}
+
+enum ctl_exit ctl_bus_read(struct ctl_bus *b, struct ctl_props *ret)
+{
+	sd_bus_message *reply;
+	enum ctl_exit code;
 	struct ctl_props p;
 	int r;
 
+	code = call(b, &reply, "org.freedesktop.DBus.Properties", "GetAll", "s", INTERFACE);
+	if (code != CTL_OK)
+		return code;
 	ctl_props_init(&p);
-	r = sd_bus_call_method(b->bus, BUS_NAME, OBJECT_PATH, "org.freedesktop.DBus.Properties",
-			       "GetAll", &error, &reply, "s", INTERFACE);
-	if (r < 0) {
-		code = say(b, r, &error);
-		goto out;
-	}
 	r = read_properties(reply, &p);
 	if (r < 0) {
 		code = why(b, CTL_FAILED, "balloond's answer cannot be read (%s); are balloond "
@@ -216,41 +244,22 @@ enum ctl_exit ctl_bus_read(struct ctl_bus *b, struct ctl_props *ret)
 out:
 	ctl_props_done(&p);
 	sd_bus_message_unref(reply);
-	sd_bus_error_free(&error);
-	return code;
-}
-
-/* A method without a reply. */
-static enum ctl_exit call(struct ctl_bus *b, const char *method, const char *types, ...)
-{
-	sd_bus_error error = SD_BUS_ERROR_NULL;
-	enum ctl_exit code = CTL_OK;
-	va_list ap;
-	int r;
-
-	va_start(ap, types);
-	r = sd_bus_call_methodv(b->bus, BUS_NAME, OBJECT_PATH, INTERFACE, method, &error, NULL,
-				types, ap);
-	va_end(ap);
-	if (r < 0)
-		code = say(b, r, &error);
-	sd_bus_error_free(&error);
 	return code;
 }
 
 enum ctl_exit ctl_bus_set_target(struct ctl_bus *b, uint64_t balloon)
 {
-	return call(b, "SetTarget", "t", balloon);
+	return call(b, NULL, INTERFACE, "SetTarget", "t", balloon);
 }
 
 enum ctl_exit ctl_bus_set_mode(struct ctl_bus *b, const char *mode)
 {
-	return call(b, "SetMode", "s", mode);
+	return call(b, NULL, INTERFACE, "SetMode", "s", mode);
 }
 
 enum ctl_exit ctl_bus_reload(struct ctl_bus *b)
 {
-	return call(b, "Reload", NULL);
+	return call(b, NULL, INTERFACE, "Reload", NULL);
 }
 
 static int on_change(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -279,22 +288,29 @@ enum ctl_exit ctl_bus_subscribe(struct ctl_bus *b)
 	return CTL_OK;
 }
 
+/* Take up what has arrived. */
+static int drain(struct ctl_bus *b)
+{
+	int r;
+
+	do
+		r = sd_bus_process(b->bus, NULL);
+	while (r > 0);
+	return r;
+}
+
 enum ctl_exit ctl_bus_wait(struct ctl_bus *b, uint64_t timeout_us)
 {
 	int r;
 
 	b->changed = false;
-	do {
-		r = sd_bus_process(b->bus, NULL);
-		if (r < 0)
-			return say(b, r, &SD_BUS_ERROR_NULL);
-	} while (r > 0);
-	if (b->changed)
-		return CTL_OK;
-
-	r = sd_bus_wait(b->bus, timeout_us);
-	if (r < 0 && r != -EINTR)
-		return say(b, r, &SD_BUS_ERROR_NULL);
-	/* What has arrived is taken up by the next call; a caller reads the state anew anyway. */
-	return CTL_OK;
+	r = drain(b);
+	if (r >= 0 && !b->changed) {
+		r = sd_bus_wait(b->bus, timeout_us);
+		if (r == -EINTR)
+			return CTL_OK;
+		if (r >= 0)
+			r = drain(b);
+	}
+	return r < 0 ? say(b, r, &SD_BUS_ERROR_NULL) : CTL_OK;
 }

@@ -38,29 +38,36 @@ static void format_exact(char *buf, size_t n, uint64_t bytes, bool up)
 	snprintf(buf, n, "%" PRIu64 "M", bytes / MIB + (up && bytes % MIB));
 }
 
-/* The bounds in the user's terms, after the daemon has said no. */
-static enum ctl_exit explain_refusal(struct ctl_bus *b, const struct ctl_props *p, bool memory)
+/* Why not, and what would be taken, in the terms of the question: the daemon has said no. */
+static enum ctl_exit explain_refusal(struct ctl_bus *b, const struct ctl_props *p, bool memory,
+				     uint64_t balloon)
 {
-	uint64_t most = UINT64_MAX;
-	char text[UNITS_MAX];
+	bool floor = b->refusal == CTL_REFUSAL_FLOOR;
+	char asked[UNITS_MAX], bound[UNITS_MAX], exact[UNITS_MAX];
+	uint64_t most;
 
-	if (p->ram == CTL_NONE || p->ram == 0)
+	if (p->ram == CTL_NONE || p->ram == 0 || (floor ? p->floor : p->limit) == CTL_NONE)
 		return ctl_fail(CTL_REFUSED, "%s", ctl_bus_why(b));
-	if (p->floor != CTL_NONE)
-		most = p->floor < p->ram ? p->ram - p->floor : 0;
-	if (p->limit != CTL_NONE && p->limit < most)
+
+	/* Both bounds hold: what is offered must not be refused for the other reason. */
+	most = p->floor != CTL_NONE && p->floor < p->ram ? p->ram - p->floor : 0;
+	if (p->limit < most)
 		most = p->limit;
-	if (most == UINT64_MAX)
-		return ctl_fail(CTL_REFUSED, "%s", ctl_bus_why(b));
-
+	units_format_size(bound, sizeof(bound), floor ? p->floor : p->limit);
 	if (memory) {
-		format_exact(text, sizeof(text), p->ram - most, true);
-		return ctl_fail(CTL_REFUSED, "%s; the lowest possible is set-target --memory %s",
-				ctl_bus_why(b), text);
+		units_format_size(asked, sizeof(asked), p->ram - balloon);
+		format_exact(exact, sizeof(exact), p->ram - most, true);
+		return ctl_fail(CTL_REFUSED, "keeping only %s %s %s; the lowest possible is "
+				"balloonctl set-target --memory %s", asked,
+				floor ? "is below the guest's floor of" :
+					"needs a balloon above the limit of", bound, exact);
 	}
-	format_exact(text, sizeof(text), most, false);
-	return ctl_fail(CTL_REFUSED, "%s; the largest balloon possible is set-target %s",
-			ctl_bus_why(b), text);
+	units_format_size(asked, sizeof(asked), balloon);
+	format_exact(exact, sizeof(exact), most, false);
+	return ctl_fail(CTL_REFUSED, "a balloon of %s %s %s; the largest possible is "
+			"balloonctl set-target %s", asked,
+			floor ? "would leave the guest less than its floor of" :
+				"is above the limit of", bound, exact);
 }
 
 /* The argument as bytes of balloon. */
@@ -114,7 +121,7 @@ static enum ctl_exit set_target(struct ctl_bus *b, struct ctl_props *p, const ch
 		return code;
 	code = ctl_bus_set_target(b, balloon);
 	if (code == CTL_REFUSED)
-		return explain_refusal(b, p, memory);
+		return explain_refusal(b, p, memory, balloon);
 	if (code != CTL_OK)
 		return ctl_fail(code, "%s", ctl_bus_why(b));
 

@@ -65,7 +65,7 @@ static void draw_bar(struct progress *g, uint64_t size, const char *reason)
 	if (width > BAR_MAX)
 		width = BAR_MAX;
 	full = way == 0 || left >= way ? 0 : (unsigned int)((way - left) * width / way);
-	snprintf(text, sizeof(text), "[%.*s%.*s] %s of %s  %s", (int)full,
+	snprintf(text, sizeof(text), "[%.*s%.*s] %s -> %s  %s", (int)full,
 		 "########################################", (int)(width - full),
 		 "----------------------------------------",
 		 units_format_size(a, sizeof(a), size), units_format_size(b, sizeof(b), g->to),
@@ -74,6 +74,11 @@ static void draw_bar(struct progress *g, uint64_t size, const char *reason)
 	printf("\r%.*s\033[K", (int)columns - 1, text);
 	fflush(stdout);
 	g->line_open = true;
+}
+
+static bool reached(const struct ctl_props *p, uint64_t balloon)
+{
+	return p->size != CTL_NONE && distance(p->size, balloon) < REACHED_WITHIN;
 }
 
 static void show(struct progress *g, const struct ctl_props *p)
@@ -85,9 +90,11 @@ static void show(struct progress *g, const struct ctl_props *p)
 		draw_bar(g, p->size, p->reason);
 		return;
 	}
-	if (p->size == g->printed_size || now < g->printed_us + LOOK_US)
+	/* The last line is always the goal's. */
+	if (!reached(p, g->to) &&
+	    (p->size == g->printed_size || now < g->printed_us + LOOK_US))
 		return;
-	printf("%s of %s  %s\n", units_format_size(a, sizeof(a), p->size),
+	printf("%s -> %s  %s\n", units_format_size(a, sizeof(a), p->size),
 	       units_format_size(b, sizeof(b), g->to), p->reason ?: "");
 	fflush(stdout);
 	g->printed_size = p->size;
@@ -108,7 +115,7 @@ static bool ended(const struct ctl_props *p, uint64_t balloon, enum ctl_exit *re
 				"see balloonctl status");
 		return true;
 	}
-	if (distance(p->size, balloon) < REACHED_WITHIN) {
+	if (reached(p, balloon)) {
 		*ret = CTL_OK;
 		return true;
 	}
@@ -135,7 +142,7 @@ static enum ctl_exit wait_loop(struct ctl_bus *b, struct ctl_props *p, struct pr
 			if (g->from == CTL_NONE)
 				g->from = p->size;
 			show(g, p);
-			if (g->line_open && distance(p->size, g->to) < REACHED_WITHIN) {
+			if (g->line_open && reached(p, g->to)) {
 				putchar('\n');
 				g->line_open = false;
 			}

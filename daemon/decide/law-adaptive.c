@@ -22,14 +22,14 @@
 
 #include "decide/law.h"
 
-#define SEC 1000000ULL
+#define SEC	   1000000ULL
 #define PAGE_BYTES 4096ULL
 
 /* Growth is measured over this: the longest time between two samples, or a deflate by 1 GiB/s. */
-#define GROWTH_WINDOW_US (5 * SEC)
+#define GROWTH_WINDOW_US  (5 * SEC)
 #define GROWTH_SPACING_US (GROWTH_WINDOW_US / POLICY_GROWTH_SLOTS)
 /* The envelope falls to 1/e in so long: an hourly job is remembered, last week's is not. */
-#define BURST_TAU_US (3600 * SEC)
+#define BURST_TAU_US	    (3600 * SEC)
 #define BURST_DECAY_STEP_US (60 * SEC)
 
 /* Two shortages within this are one: the next deflate is twice as large, not the same again. */
@@ -41,8 +41,7 @@
 /* How many probes a deflate takes back then. */
 #define PROBE_RETURN_FACTOR 4
 
-static void learn_peak(const struct policy_config *c, struct policy_state *st,
-		       const struct view *v)
+static void learn_peak(const struct policy_config *c, struct policy_state *st, const struct view *v)
 {
 	uint64_t slot_us = max_u64(c->hold_off_us / POLICY_PEAK_SLOTS, SEC / POLICY_PEAK_SLOTS);
 	uint64_t slot = v->now_us / slot_us;
@@ -73,7 +72,8 @@ static void learn_growth(struct policy_state *st, const struct view *v)
 
 	/* Always keep the newest: after a long gap it is all there is to compare with. */
 	for (uint32_t i = 0; i < st->growth_n; i++)
-		if (i + 1 == st->growth_n || v->now_us - st->growth_time_us[i] <= GROWTH_WINDOW_US) {
+		if (i + 1 == st->growth_n ||
+		    v->now_us - st->growth_time_us[i] <= GROWTH_WINDOW_US) {
 			st->growth_time_us[kept] = st->growth_time_us[i];
 			st->growth_need[kept] = st->growth_need[i];
 			least = min_u64(least, st->growth_need[kept]);
@@ -135,8 +135,7 @@ static uint64_t probe_rate(const struct policy_config *c, const struct view *v, 
 
 static bool cache_zone_open(const struct policy_config *c, const struct view *v)
 {
-	return v->has_psi && v->has_io && v->has_vm &&
-	       v->mem_some < c->probe_pressure_permille &&
+	return v->has_psi && v->has_io && v->has_vm && v->mem_some < c->probe_pressure_permille &&
 	       v->io_some < c->probe_pressure_permille && !v->paying && !v->swapping &&
 	       v->refaults <= probe_rate(c, v, PROBE_RETURN_DIVISOR);
 }
@@ -184,7 +183,7 @@ void law_adaptive(const struct policy_config *c, struct policy_state *st, const 
 		return;
 	if (!v->settling && thrashing(c, v) &&
 	    !(st->shortfall_us && v->now_us - st->shortfall_us < c->probe_interval_us)) {
-		fall_short(st, v, PROBE_RETURN_FACTOR * probe_size(c, v), REASON_PRESSURE, ret);
+		fall_short(st, v, PROBE_RETURN_FACTOR * probe_size(c, v), REASON_WORKING_SET, ret);
 		return;
 	}
 

@@ -33,9 +33,10 @@ void law_committed(const struct policy_config *c, struct policy_state *st, const
 		return;
 	}
 	need = min_u64(add_sat(s->mem[MEM_COMMITTED_AS], c->reserve), v->ram);
-	next = v->usable > need ?
-		       v->usable - (v->usable - need) / (c->committed_down ? c->committed_down : 1) :
-		       v->usable + (need - v->usable) / (c->committed_up ? c->committed_up : 1);
+	next = v->usable > need
+		       ? v->usable -
+				 (v->usable - need) / (c->committed_down ? c->committed_down : 1)
+		       : v->usable + (need - v->usable) / (c->committed_up ? c->committed_up : 1);
 	st->committed_us = v->now_us;
 	st->committed_goal = v->ram - min_u64(next, v->ram);
 	ret->goal = st->committed_goal;

@@ -12,12 +12,12 @@
 #include "decide/view.h"
 
 struct law_goal {
-	uint64_t goal;		/* what the balloon should be, bytes */
+	uint64_t goal; /* what the balloon should be, bytes */
 	enum policy_reason reason;
-	bool order;		/* somebody asked for it: no dead band, settling, half steps */
-	bool may_reclaim;	/* inflating may evict cache */
-	uint64_t at_once;	/* largest inflate in one move */
-	uint64_t inflate_rate;	/* bytes a second, 0 = unlimited; on top of the configured one */
+	bool order; /* somebody asked for it: no dead band, settling, half steps */
+	bool may_reclaim; /* inflating may evict cache */
+	uint64_t at_once; /* largest inflate in one move */
+	uint64_t inflate_rate; /* bytes a second, 0 = unlimited; on top of the configured one */
 	uint64_t deflate_rate;
 };
 

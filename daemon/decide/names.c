@@ -28,6 +28,7 @@ static const char *const law_names[] = {
 };
 _Static_assert(ELEMENTS(law_names) == _LAW_MAX, "a law without a name");
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	const char *text;
@@ -40,6 +41,7 @@ static const struct {
 	[REASON_HOST] = { "host", "The host's target decides." },
 	[REASON_MANUAL] = { "manual", "The operator's target decides." },
 	[REASON_HEADROOM] = { "headroom", "Deflating: available memory fell below the headroom." },
+	[REASON_WORKING_SET] = { "working-set", "Deflating: the cache that was pushed out is being read again." },
 	[REASON_PRESSURE] = { "pressure", "Deflating: tasks stall while memory is being reclaimed." },
 	[REASON_EMERGENCY] = { "emergency", "Giving everything back: the guest is critically short of memory." },
 	[REASON_FLOOR] = { "floor", "The floor of what the guest keeps forbids a larger balloon." },
@@ -53,6 +55,7 @@ static const struct {
 	[REASON_NO_DATA] = { "no-data", "A number that the decision needs is missing or stale; nothing is moved." },
 	[REASON_NO_DEVICE] = { "no-device", "There is no balloon device; nothing can be moved." },
 };
+/* clang-format on */
 _Static_assert(ELEMENTS(reasons) == _REASON_MAX, "a reason without a name");
 
 const char *policy_mode_name(enum policy_mode m)

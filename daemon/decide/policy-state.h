@@ -17,17 +17,18 @@
  * Values of enum uballoon_stop that the policy looks at, part of the module's ABI. decide/ does
  * not include its header; the unit tests assert that they agree.
  */
-#define POLICY_STOP_NOMEM	3
-#define POLICY_STOP_REFUSED	5
+#define POLICY_STOP_NOMEM   3
+#define POLICY_STOP_FLOOR   4
+#define POLICY_STOP_REFUSED 5
 
 /* Slots of the window that remembers the largest need of the last hold-off time. */
-#define POLICY_PEAK_SLOTS	8
+#define POLICY_PEAK_SLOTS 8
 /* Slots of the window over which the growth of the need is measured. */
-#define POLICY_GROWTH_SLOTS	8
+#define POLICY_GROWTH_SLOTS 8
 
 /* Cumulative counters at one time: the far end of a difference. */
 struct policy_ref {
-	uint64_t time_us;	/* 0 = empty */
+	uint64_t time_us; /* 0 = empty */
 	uint32_t vm_have;
 	uint32_t psi_have;
 	uint64_t vm[_VM_FIELD_MAX];
@@ -36,15 +37,15 @@ struct policy_ref {
 
 /* A hold-off that grows when the inflation after it did not hold. */
 struct policy_backoff {
-	uint64_t until_us;	/* no inflation before */
-	uint64_t length_us;	/* of the last one, 0 = never tripped */
-	uint64_t inflated_us;	/* first inflation after it, 0 = none yet */
-	uint32_t level;		/* trips in a row without an inflation that held */
+	uint64_t until_us; /* no inflation before */
+	uint64_t length_us; /* of the last one, 0 = never tripped */
+	uint64_t inflated_us; /* first inflation after it, 0 = none yet */
+	uint32_t level; /* trips in a row without an inflation that held */
 };
 
 struct policy_state {
-	uint64_t last_us;	/* time of the last sample; 0 = none */
-	int mode;		/* of the last decision; a change drops the move under way */
+	uint64_t last_us; /* time of the last sample; 0 = none */
+	int mode; /* of the last decision; a change drops the move under way */
 	int law;
 
 	/* Rates: counters about one and two seconds back. */
@@ -53,12 +54,12 @@ struct policy_state {
 
 	/* The move under way. */
 	bool target_valid;
-	int target_sign;	/* -1 deflates, 1 inflates */
-	bool target_order;	/* follows an order, not an estimate */
+	int target_sign; /* -1 deflates, 1 inflates */
+	bool target_order; /* follows an order, not an estimate */
 	bool target_reclaim;
-	bool target_masks;	/* an inflate so large that a low A after it means nothing */
+	bool target_masks; /* an inflate so large that a low A after it means nothing */
 	uint64_t target;
-	int target_reason;	/* enum policy_reason */
+	int target_reason; /* enum policy_reason */
 	uint64_t target_since_us; /* last change of it */
 
 	/* Settling after an inflate. */
@@ -69,36 +70,37 @@ struct policy_state {
 	uint32_t settle_healthy;
 
 	/* Not inflating again too soon. */
-	struct policy_backoff hold;	/* after a deflate of the law */
-	struct policy_backoff alarm;	/* after pressure, emergency, relief: holds orders, too */
-	uint64_t fast_until_us;		/* look every 100 ms */
-	uint64_t pressure_us;		/* last time that stalls were confirmed; 0 = never */
-	uint32_t critical_seen;		/* samples in a row below the critical level */
+	struct policy_backoff hold; /* after a deflate of the law */
+	struct policy_backoff alarm; /* after pressure, emergency, relief: holds orders, too */
+	uint64_t fast_until_us; /* look every 100 ms */
+	uint64_t pressure_us; /* last time that stalls were confirmed; 0 = never */
+	uint32_t critical_seen; /* samples in a row below the critical level */
 	bool relief_seen_valid;
 	uint64_t relief_seen;
-	uint64_t relief_size;		/* of the balloon then */
+	uint64_t relief_size; /* of the balloon then */
 
 	/* Law adaptive. */
-	uint64_t burst;			/* envelope of the growth of the need, bytes */
-	uint64_t burst_us;		/* when it was last decayed */
+	uint64_t burst; /* envelope of the growth of the need, bytes */
+	uint64_t burst_us; /* when it was last decayed */
 	uint64_t growth_time_us[POLICY_GROWTH_SLOTS];
 	uint64_t growth_need[POLICY_GROWTH_SLOTS];
-	uint32_t growth_n;		/* filled so far */
+	uint32_t growth_n; /* filled so far */
 	uint64_t peak[POLICY_PEAK_SLOTS];
-	uint64_t peak_slot;		/* number of the newest slot since boot */
+	uint64_t peak_slot; /* number of the newest slot since boot */
 	uint64_t next_probe_us;
-	uint64_t shortfall_us;		/* last deflate of the law ... */
-	uint64_t shortfall;		/* ... and its size */
+	uint64_t shortfall_us; /* last deflate of the law ... */
+	uint64_t shortfall; /* ... and its size */
 
 	/* Law committed. */
-	uint64_t committed_us;		/* last time that the goal was computed */
+	uint64_t committed_us; /* last time that the goal was computed */
 	uint64_t committed_goal;
 
 	/* Law host. */
 	struct ratelimit rate;
 
 	/* The transport's progress. */
-	uint64_t progress_us;		/* last time that it was as asked */
-	int stuck_sign;			/* direction that is stuck: -1, 0 = none, 1 */
+	uint64_t progress_us; /* last time that it was as asked */
+	int stuck_sign; /* direction that is stuck: -1, 0 = none, 1 */
+	int stuck_reason; /* enum policy_reason */
 	uint64_t stuck_until_us;
 };

@@ -21,15 +21,11 @@
 
 #include "decide/backoff.h"
 #include "decide/law.h"
+#include "decide/move.h"
 #include "decide/policy.h"
 #include "decide/pressure.h"
 
-#define MIB (1ULL << 20)
 #define SEC 1000000ULL
-#define PAGE_BYTES 4096ULL
-
-/* Estimates move in whole 2 MiB pages, the size that hosts like best. */
-#define GRAIN (2 * MIB)
 
 #define FAST_INTERVAL_US (SEC / 10)
 /* How long to look closer after a trigger or a shortage. */
@@ -39,27 +35,17 @@
 /* ... but the rates look back up to two seconds. */
 #define PRESSURE_EFFECT_US (5 * SEC / 2)
 
-#define SETTLE_SAMPLES 3
-#define SETTLE_SPACING_US (SEC * 9 / 10)
-/* An inflate below this share of A cannot explain that A is low. */
-#define SETTLE_MASK_DIVISOR 8
-
 /*
  * The hold-off after a law's deflate doubles once. On month-long traces more doublings save a
  * reversal every two hours and cost 4 % of the gain.
  */
 #define HOLD_OFF_GROWTH 2
 
-/* Slower than this the transport is stuck: a tenth of the slowest that works, bytes a second. */
-#define STUCK_RATE 15000000ULL
-/* ... and is asked again after this. */
-#define STUCK_RETRY_US (60 * SEC)
-
 /* Rates are applied to at most so long, or a pause would become a jump. */
 #define RATE_DT_MAX_US (2 * SEC)
 
 struct bounds {
-	uint64_t lo;	/* relief goes no lower */
+	uint64_t lo; /* relief goes no lower */
 	uint64_t hi;
 	enum policy_reason hi_reason;
 };
@@ -70,115 +56,13 @@ void policy_init(struct policy_state *st)
 	ratelimit_init(&st->rate);
 }
 
-/* --- the move under way --- */
-
-static void target_set(struct policy_state *st, const struct view *v, uint64_t target,
-		       enum policy_reason reason, const struct law_goal *g)
-{
-	if (st->target_valid && st->target == target && st->target_reason == (int)reason)
-		return;
-	st->target_valid = true;
-	st->target = target;
-	st->target_sign = (target > v->size) - (target < v->size);
-	st->target_reason = reason;
-	st->target_order = g && g->order;
-	st->target_reclaim = g && g->may_reclaim;
-	st->target_masks = sub_sat(target, v->size) > v->available / SETTLE_MASK_DIVISOR;
-	st->target_since_us = v->now_us;
-}
-
-static bool deflating_urgently(const struct policy_state *st)
-{
-	return st->target_valid && st->target_sign < 0 &&
-	       (st->target_reason == REASON_PRESSURE || st->target_reason == REASON_EMERGENCY);
-}
-
-/* Has the move arrived? An inflate that has is followed by settling. */
-static void arrive(const struct policy_config *c, struct policy_state *st, const struct view *v)
-{
-	/* Steps are whole pages. */
-	uint64_t tolerance = st->target_order ? PAGE_BYTES - 1 : GRAIN;
-
-	if (!st->target_valid)
-		return;
-	if (st->target_sign > 0) {
-		if (add_sat(v->size, tolerance) < st->target)
-			return;
-		if (c->settle_us) {
-			st->settling = true;
-			st->settle_masks = st->target_masks;
-			st->settle_since_us = v->now_us;
-			st->settle_last_us = v->now_us;
-			st->settle_healthy = 0;
-		}
-	} else if (sub_sat(v->size, st->target) >= PAGE_BYTES) {
-		return;
-	}
-	st->target_valid = false;
-}
-
-static void settle_watch(const struct policy_config *c, struct policy_state *st,
-			 const struct view *v, uint64_t headroom)
-{
-	if (!st->settling)
-		return;
-	if (v->available < headroom / 2 || v->mem_some >= c->pressure_permille || v->paying) {
-		st->settle_healthy = 0;
-		st->settle_last_us = v->now_us;
-	} else if (v->now_us - st->settle_last_us >= SETTLE_SPACING_US) {
-		st->settle_healthy++;
-		st->settle_last_us = v->now_us;
-	}
-	if (st->settle_healthy >= SETTLE_SAMPLES || v->now_us - st->settle_since_us >= c->settle_us)
-		st->settling = false;
-}
-
-static bool masked(const struct policy_state *st)
-{
-	return (st->settling && st->settle_masks) ||
-	       (st->target_valid && st->target_sign > 0 && st->target_masks);
-}
-
-/* --- the transport --- */
-
-static void watch_progress(const struct policy_config *c, struct policy_state *st,
-			   const struct sample *s, const struct view *v)
-{
-	const struct sample_balloon *b = &s->balloon;
-	uint64_t asked, moved, took_us;
-	int sign = (b->asked > 0) - (b->asked < 0);
-
-	if (v->now_us >= st->stuck_until_us)
-		st->stuck_sign = 0;
-	if (!b->valid || !sign) {
-		st->progress_us = v->now_us;
-		return;
-	}
-	asked = sign > 0 ? (uint64_t)b->asked : -(uint64_t)b->asked;
-	moved = (b->moved > 0) - (b->moved < 0) != sign ? 0 :
-		sign > 0				? (uint64_t)b->moved :
-							  -(uint64_t)b->moved;
-	took_us = clamp_u64(b->took_us ? b->took_us : v->dt_us, 1, UINT32_MAX);
-	if (!st->progress_us || moved >= asked || scale(moved, SEC, took_us) >= STUCK_RATE) {
-		st->progress_us = v->now_us;
-		return;
-	}
-	if (v->now_us - st->progress_us < c->stuck_us)
-		return;
-	st->stuck_sign = sign;
-	st->stuck_until_us = v->now_us + STUCK_RETRY_US;
-	st->progress_us = v->now_us;
-	if (!deflating_urgently(st))
-		st->target_valid = false;
-}
-
 /* --- bounds --- */
 
-static void bounds_make(const struct policy_config *c, const struct sample *s,
-			const struct view *v, struct bounds *ret)
+static void bounds_make(const struct policy_config *c, const struct sample *s, const struct view *v,
+			struct bounds *ret)
 {
 	const struct sample_balloon *b = &s->balloon;
-	struct bounds r = { .hi = v->ram - v->floor, .hi_reason = REASON_FLOOR };
+	struct bounds r = {.hi = v->ram - v->floor, .hi_reason = REASON_FLOOR};
 
 	if (c->limit < r.hi) {
 		r.hi = c->limit;
@@ -189,6 +73,10 @@ static void bounds_make(const struct policy_config *c, const struct sample *s,
 		if (max_u64(b->limit, v->size) < r.hi) {
 			r.hi = max_u64(b->limit, v->size);
 			r.hi_reason = REASON_LIMIT;
+		}
+		if (b->floor && v->size + sub_sat(v->available, b->floor) < r.hi) {
+			r.hi = v->size + sub_sat(v->available, b->floor);
+			r.hi_reason = REASON_FLOOR;
 		}
 		if (!b->may_exceed_host) {
 			uint64_t most = b->host_target_valid ? b->host_target : v->size;
@@ -250,13 +138,14 @@ static int64_t step_make(const struct policy_config *c, const struct policy_stat
 {
 	bool up = st->target > v->size;
 	uint64_t distance = up ? st->target - v->size : v->size - st->target;
-	uint64_t rate = up ? slower(c->inflate_rate, g ? g->inflate_rate : 0) :
-			     slower(c->deflate_rate, g ? g->deflate_rate : 0);
+	uint64_t rate = up ? slower(c->inflate_rate, g ? g->inflate_rate : 0)
+			   : slower(c->deflate_rate, g ? g->deflate_rate : 0);
 
-	if (rate && !deflating_urgently(st))
-		distance = min_u64(distance, scale(rate, clamp_u64(v->dt_us, FAST_INTERVAL_US,
-								   RATE_DT_MAX_US), SEC));
-	distance -= distance % PAGE_BYTES;
+	if (rate && !move_is_urgent(st))
+		distance = min_u64(
+			distance,
+			scale(rate, clamp_u64(v->dt_us, FAST_INTERVAL_US, RATE_DT_MAX_US), SEC));
+	distance -= distance % MOVE_PAGE;
 	return up ? (int64_t)distance : -(int64_t)distance;
 }
 
@@ -271,7 +160,7 @@ struct round {
 	struct bounds b;
 	enum pressure level;
 	uint64_t headroom;
-	bool relieved;		/* the module gave memory back since the last sample */
+	bool relieved; /* the module gave memory back since the last sample */
 };
 
 static enum policy_reason give_back(const struct round *r, uint64_t target,
@@ -283,7 +172,7 @@ static enum policy_reason give_back(const struct round *r, uint64_t target,
 		     reason == REASON_EMERGENCY ? c->emergency_hold_off_us : c->hold_off_us,
 		     c->emergency_hold_off_max_us);
 	if (target < r->v->size) {
-		target_set(r->st, r->v, target, reason, NULL);
+		move_to(r->st, r->v, target, reason, NULL);
 		r->st->fast_until_us = add_sat(r->v->now_us, FAST_WINDOW_US);
 	}
 	return reason;
@@ -294,7 +183,7 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 {
 	struct policy_state *st = r->st;
 	const struct view *v = r->v;
-	bool low = v->available < r->headroom / 2, again;
+	bool low = v->available < r->headroom / 2, again, answered;
 
 	/* The module's relief is a witness: with little left it is an emergency. */
 	if (v->size > r->b.lo && (r->level == PRESSURE_CRITICAL || (r->relieved && low)))
@@ -303,8 +192,11 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 	if (v->size > r->b.lo && r->level == PRESSURE_SHORT) {
 		again = st->pressure_us && v->now_us - st->pressure_us < PRESSURE_EPISODE_US;
 		/* Stalls from before the last answer are still in the window. */
-		if (!low && again && v->now_us - st->pressure_us < PRESSURE_EFFECT_US)
-			return deflating_urgently(st) ? st->target_reason : _REASON_MAX;
+		answered = again && v->now_us - st->pressure_us < PRESSURE_EFFECT_US;
+		if (!low && move_is_urgent(st) && (answered || !again))
+			return st->target_reason;
+		if (!low && answered)
+			return _REASON_MAX;
 		st->pressure_us = v->now_us;
 		if (low || again)
 			return give_back(r, r->b.lo, REASON_PRESSURE);
@@ -312,8 +204,12 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 		return give_back(r, min_u64(r->b.lo + (v->size - r->b.lo) / 2, g->goal),
 				 REASON_PRESSURE);
 	}
-	if (deflating_urgently(st))
+	if (move_is_urgent(st)) {
+		/* The hold-off counts from the end of it, however slow the transport is. */
+		st->alarm.until_us =
+			max_u64(st->alarm.until_us, add_sat(v->now_us, st->alarm.length_us));
 		return st->target_reason;
+	}
 	if (r->level >= PRESSURE_SHORT && v->size && v->size <= r->b.lo) {
 		/* Not below the host's target, whatever happens: that is the protocol. */
 		st->target_valid = false;
@@ -372,8 +268,8 @@ static enum policy_reason decide_order(const struct round *r, const struct law_g
 
 	if (g->goal == r->v->size) {
 		st->target_valid = false;
-		return g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA ? g->reason :
-										    REASON_STEADY;
+		return g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA ? g->reason
+										  : REASON_STEADY;
 	}
 	if (g->goal > r->v->size) {
 		why = bar(st, r->s, r->v, r->level);
@@ -383,7 +279,7 @@ static enum policy_reason decide_order(const struct round *r, const struct law_g
 		}
 		backoff_inflated(&st->alarm, r->v->now_us);
 	}
-	target_set(st, r->v, g->goal, g->reason, g);
+	move_to(st, r->v, g->goal, g->reason, g);
 	return g->reason;
 }
 
@@ -400,8 +296,7 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	    bar(st, r->s, v, r->level) == _REASON_MAX) {
 		st->target = min_u64(st->target, g->goal);
 		/* If something else takes memory meanwhile, half of what is left is less. */
-		st->target = min_u64(st->target,
-				     v->size + sub_sat(v->available, r->headroom) / 2);
+		st->target = min_u64(st->target, v->size + sub_sat(v->available, r->headroom) / 2);
 		return st->target_reason;
 	}
 	if (st->target_valid && st->target_sign < 0 && g->goal < v->size) {
@@ -421,10 +316,10 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	if (g->goal < v->size) {
 		/* A working set that does not fit will not fit in ten minutes either. */
 		backoff_trip(&st->hold, v->now_us,
-			     g->reason == REASON_PRESSURE ? r->c->emergency_hold_off_max_us :
-							    r->c->hold_off_us,
+			     g->reason == REASON_WORKING_SET ? r->c->emergency_hold_off_max_us
+							     : r->c->hold_off_us,
 			     scale(r->c->hold_off_us, HOLD_OFF_GROWTH, 1));
-		target_set(st, v, g->goal, g->reason, g);
+		move_to(st, v, g->goal, g->reason, g);
 		return g->reason;
 	}
 
@@ -433,14 +328,14 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 		return why;
 	amount = min_u64(g->goal - v->size, g->at_once);
 	amount = min_u64(amount, sub_sat(v->available, r->headroom) / 2);
-	amount -= amount % (amount >= GRAIN ? GRAIN : PAGE_BYTES);
+	amount -= amount % (amount >= MOVE_GRAIN ? MOVE_GRAIN : MOVE_PAGE);
 	if (!amount)
 		return REASON_DEAD_BAND;
 	backoff_inflated(&st->hold, v->now_us);
 	backoff_inflated(&st->alarm, v->now_us);
 	if (g->reason == REASON_CACHE)
 		st->next_probe_us = add_sat(v->now_us, r->c->probe_interval_us);
-	target_set(st, v, v->size + amount, g->reason, g);
+	move_to(st, v, v->size + amount, g->reason, g);
 	return g->reason;
 }
 
@@ -459,8 +354,8 @@ static void goal_make(const struct round *r, struct law_goal *ret)
 	if (g.goal > cap) {
 		/* On the way up the law's reason says more than the bound's. */
 		if (cap < v->size)
-			g = (struct law_goal){ .order = true, .reason = r->b.hi_reason };
-		else if (cap - v->size < (g.order ? PAGE_BYTES : GRAIN))
+			g = (struct law_goal){.order = true, .reason = r->b.hi_reason};
+		else if (cap - v->size < (g.order ? MOVE_PAGE : MOVE_GRAIN))
 			g.reason = r->b.hi_reason;
 		g.goal = cap;
 	} else if (v->size > cap) {
@@ -474,10 +369,9 @@ static enum policy_reason decide_goal(const struct round *r, const struct law_go
 {
 	struct policy_state *st = r->st;
 
-	if (st->stuck_sign &&
-	    st->stuck_sign == (g->goal > r->v->size) - (g->goal < r->v->size)) {
+	if (st->stuck_sign && st->stuck_sign == (g->goal > r->v->size) - (g->goal < r->v->size)) {
 		st->target_valid = false;
-		return REASON_STUCK;
+		return st->stuck_reason;
 	}
 	return g->order ? decide_order(r, g) : decide_estimate(r, g);
 }
@@ -534,15 +428,15 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		st->settling = false;
 	}
 	if (st->target_valid && st->target_reason == REASON_HOST) {
-		bool failed = s->balloon.stop == (s->balloon.asked > 0 ? POLICY_STOP_NOMEM :
-									 POLICY_STOP_REFUSED);
+		bool failed = s->balloon.stop ==
+			      (s->balloon.asked > 0 ? POLICY_STOP_NOMEM : POLICY_STOP_REFUSED);
 
 		/* Running out of time says nothing about the guest's memory. */
 		ratelimit_feedback(&st->rate, s->balloon.asked,
 				   failed ? s->balloon.moved : s->balloon.asked);
 	}
-	watch_progress(c, st, s, v);
-	arrive(c, st, v);
+	move_progress(c, st, s, v);
+	move_arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);
 	backoff_prove(&st->alarm, v->now_us);
 }
@@ -555,8 +449,8 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	enum policy_reason reason;
 
 	r->headroom = law_adaptive_headroom(st, v);
-	settle_watch(c, st, v, r->headroom);
-	v->settling = masked(st);
+	move_settle(c, st, v, r->headroom);
+	v->settling = move_masks(st);
 	st->critical_seen = v->available < pressure_critical_level(v) ? st->critical_seen + 1 : 0;
 	r->level = pressure_judge(c, v, s->trigger, r->headroom, st->critical_seen);
 	r->relieved = s->balloon.valid && st->relief_seen_valid &&
@@ -586,14 +480,14 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	return reason == _REASON_MAX ? decide_goal(r, g) : reason;
 }
 
-void policy_decide(const struct policy_config *c, struct policy_state *st,
-		   const struct sample *s, struct policy_decision *ret)
+void policy_decide(const struct policy_config *c, struct policy_state *st, const struct sample *s,
+		   struct policy_decision *ret)
 {
-	struct policy_decision d = { .reason = REASON_NO_DATA, .next_us = c->interval_us };
+	struct policy_decision d = {.reason = REASON_NO_DATA, .next_us = c->interval_us};
 	struct view v;
 	bool usable = view_make(c, st, s, &v);
-	struct round r = { .c = c, .st = st, .s = s, .v = &v };
-	struct law_goal g = { .goal = v.size };
+	struct round r = {.c = c, .st = st, .s = s, .v = &v};
+	struct law_goal g = {.goal = v.size};
 
 	d.goal = d.target = v.size;
 	if (st->last_us && s->time_us <= st->last_us) {
@@ -605,7 +499,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st,
 	if (usable) {
 		bounds_make(c, s, &v, &r.b);
 		d.reason = decide(&r, &v, &g);
-		d.goal = deflating_urgently(st) ? st->target : g.goal;
+		d.goal = move_is_urgent(st) ? st->target : g.goal;
 	} else {
 		st->target_valid = false;
 		st->growth_n = 0;
@@ -613,14 +507,17 @@ void policy_decide(const struct policy_config *c, struct policy_state *st,
 	if (st->target_valid) {
 		d.target = st->target;
 		d.may_reclaim = st->target_sign > 0 && st->target_reclaim;
-		d.urgent = deflating_urgently(st);
+		d.urgent = move_is_urgent(st);
 		d.step = step_make(c, st, &v, &g);
 	}
 	d.next_us = look_again(&r, d.reason);
 	numbers(st, c, &v, &d.n);
 	if (c->mode == MODE_OBSERVE || !s->balloon.valid) {
+		/* What is not carried out leaves nothing to wait for. */
 		d.step = 0;
 		st->target_valid = false;
+		st->target_since_us = 0;
+		st->next_probe_us = 0;
 		if (c->mode != MODE_OBSERVE)
 			d.reason = REASON_NO_DEVICE;
 	}

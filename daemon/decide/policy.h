@@ -22,10 +22,10 @@
 #include "sense/sample.h"
 
 enum policy_mode {
-	MODE_AUTO,	/* the configured law, at least the host's target */
-	MODE_HOST,	/* the host's target */
-	MODE_MANUAL,	/* the operator's target */
-	MODE_OBSERVE,	/* as auto, but nothing is to be moved */
+	MODE_AUTO, /* the configured law, at least the host's target */
+	MODE_HOST, /* the host's target */
+	MODE_MANUAL, /* the operator's target */
+	MODE_OBSERVE, /* as auto, but nothing is to be moved */
 	_MODE_MAX,
 };
 
@@ -37,26 +37,27 @@ enum policy_law {
 
 /* Why the decision is what it is: the last rule that had a say. */
 enum policy_reason {
-	REASON_STARTING,	/* not enough samples yet */
-	REASON_STEADY,		/* on target */
-	REASON_FREE,		/* inflating: free memory above the headroom */
-	REASON_CACHE,		/* inflating: probing the page cache */
-	REASON_COMMITTED,	/* moving after Committed_AS */
-	REASON_HOST,		/* moving to the host's target */
-	REASON_MANUAL,		/* moving to the operator's target */
-	REASON_HEADROOM,	/* deflating: MemAvailable below the headroom */
-	REASON_PRESSURE,	/* deflating: stalls and reclaim */
-	REASON_EMERGENCY,	/* giving everything back */
-	REASON_FLOOR,		/* the floor forbids (more) inflation, or demands deflation */
-	REASON_LIMIT,		/* the configured or the host's limit */
-	REASON_DEAD_BAND,	/* goal too close to be worth a move */
-	REASON_SETTLING,	/* waiting for the effects of the last inflate */
-	REASON_DWELL,		/* not moving again so soon */
-	REASON_HOLD_OFF,	/* no inflation after a deflate or an emergency */
-	REASON_RELIEF,		/* the module gave memory back by itself */
-	REASON_STUCK,		/* the transport makes no progress */
-	REASON_NO_DATA,		/* a needed number is missing or stale */
-	REASON_NO_DEVICE,	/* nothing to move */
+	REASON_STARTING, /* not enough samples yet */
+	REASON_STEADY, /* on target */
+	REASON_FREE, /* inflating: free memory above the headroom */
+	REASON_CACHE, /* inflating: probing the page cache */
+	REASON_COMMITTED, /* moving after Committed_AS */
+	REASON_HOST, /* moving to the host's target */
+	REASON_MANUAL, /* moving to the operator's target */
+	REASON_HEADROOM, /* deflating: MemAvailable below the headroom */
+	REASON_WORKING_SET, /* deflating: what was pushed out is being read again */
+	REASON_PRESSURE, /* deflating: stalls and reclaim */
+	REASON_EMERGENCY, /* giving everything back */
+	REASON_FLOOR, /* the floor forbids (more) inflation, or demands deflation */
+	REASON_LIMIT, /* the configured or the host's limit */
+	REASON_DEAD_BAND, /* goal too close to be worth a move */
+	REASON_SETTLING, /* waiting for the effects of the last inflate */
+	REASON_DWELL, /* not moving again so soon */
+	REASON_HOLD_OFF, /* no inflation after a deflate or an emergency */
+	REASON_RELIEF, /* the module gave memory back by itself */
+	REASON_STUCK, /* the transport makes no progress */
+	REASON_NO_DATA, /* a needed number is missing or stale */
+	REASON_NO_DEVICE, /* nothing to move */
 	_REASON_MAX,
 };
 
@@ -68,64 +69,64 @@ struct policy_config {
 	enum policy_mode mode;
 	enum policy_law law;
 
-	uint64_t manual_target;		/* bytes of balloon, for MODE_MANUAL */
-	uint64_t limit;			/* largest balloon, bytes; UINT64_MAX = only the floor limits */
-	uint64_t floor;			/* the guest keeps at least this; 0 = the curve by RAM */
-	uint64_t reserve;		/* on top of memory that cannot be reclaimed, bytes */
+	uint64_t manual_target; /* bytes of balloon, for MODE_MANUAL */
+	uint64_t limit; /* largest balloon, bytes; UINT64_MAX = only the floor limits */
+	uint64_t floor; /* the guest keeps at least this; 0 = the curve by RAM */
+	uint64_t reserve; /* on top of memory that cannot be reclaimed, bytes */
 
 	/* law adaptive */
-	uint64_t headroom_min;		/* MemAvailable to keep, bytes; 0 = from RAM */
-	uint64_t headroom_max;		/* bytes; 0 = from RAM */
-	uint64_t probe_interval_us;	/* cache zone: one probe per interval */
-	uint32_t probe_permille;	/* ... of at most this share of what the guest has */
+	uint64_t headroom_min; /* MemAvailable to keep, bytes; 0 = from RAM */
+	uint64_t headroom_max; /* bytes; 0 = from RAM */
+	uint64_t probe_interval_us; /* cache zone: one probe per interval */
+	uint32_t probe_permille; /* ... of at most this share of what the guest has */
 	uint32_t probe_pressure_permille; /* ... while PSI some is below this */
-	uint32_t pressure_permille;	/* PSI some over this, with reclaim, deflates */
-	uint32_t critical_permille;	/* PSI full over this, with reclaim, gives everything back */
+	uint32_t pressure_permille; /* PSI some over this, with reclaim, deflates */
+	uint32_t critical_permille; /* PSI full over this, with reclaim, gives everything back */
 
 	/* law committed */
-	uint64_t committed_interval_us;	/* between two goals */
-	uint32_t committed_down;	/* give up 1/n of the surplus at a time */
-	uint32_t committed_up;		/* take back 1/n of what is missing at a time */
-	bool committed_without_swap;	/* run although Committed_AS has no swap to overflow to */
+	uint64_t committed_interval_us; /* between two goals */
+	uint32_t committed_down; /* give up 1/n of the surplus at a time */
+	uint32_t committed_up; /* take back 1/n of what is missing at a time */
+	bool committed_without_swap; /* run although Committed_AS has no swap to overflow to */
 
 	/* the tail */
-	uint64_t worthwhile;		/* smallest gain worth a move, bytes; 0 = from RAM */
-	uint64_t dead_band;		/* bytes; 0 = from RAM */
-	uint64_t dwell_us;		/* least time between two changes of target */
-	uint64_t settle_us;		/* longest wait for three healthy samples after an inflate */
-	uint64_t hold_off_us;		/* no inflation after a deflate; also how long a need is remembered */
-	uint64_t emergency_hold_off_us;	/* no inflation after an emergency; doubles each time ... */
+	uint64_t worthwhile; /* smallest gain worth a move, bytes; 0 = from RAM */
+	uint64_t dead_band; /* bytes; 0 = from RAM */
+	uint64_t dwell_us; /* least time between two changes of target */
+	uint64_t settle_us; /* longest wait for three healthy samples after an inflate */
+	uint64_t hold_off_us; /* no inflation after a deflate; also how long a need is remembered */
+	uint64_t emergency_hold_off_us; /* no inflation after an emergency; doubles each time ... */
 	uint64_t emergency_hold_off_max_us; /* ... up to this */
-	uint64_t inflate_rate;		/* bytes a second, 0 = unlimited */
-	uint64_t deflate_rate;		/* bytes a second, 0 = unlimited; not used under pressure */
-	uint64_t stuck_us;		/* no progress for so long: stop asking */
-	uint64_t interval_us;		/* between samples while something moves */
-	uint64_t idle_interval_us;	/* ... while nothing does */
+	uint64_t inflate_rate; /* bytes a second, 0 = unlimited */
+	uint64_t deflate_rate; /* bytes a second, 0 = unlimited; not used under pressure */
+	uint64_t stuck_us; /* no progress for so long: stop asking */
+	uint64_t interval_us; /* between samples while something moves */
+	uint64_t idle_interval_us; /* ... while nothing does */
 };
 
 /* The numbers behind a decision, for status, explain and the history. Bytes. */
 struct policy_numbers {
 	uint64_t ram;
-	uint64_t usable;	/* U: what the guest has, RAM - balloon */
-	uint64_t available;	/* A: MemAvailable */
-	uint64_t need;		/* N = U - A */
-	uint64_t headroom;	/* learned */
-	uint64_t floor;		/* the guest keeps at least this */
+	uint64_t usable; /* U: what the guest has, RAM - balloon */
+	uint64_t available; /* A: MemAvailable */
+	uint64_t need; /* N = U - A */
+	uint64_t headroom; /* learned */
+	uint64_t floor; /* the guest keeps at least this */
 	uint64_t hold_off_left_us;
 	uint32_t mem_some_permille; /* PSI over the last interval */
 	uint32_t mem_full_permille;
 	uint32_t io_some_permille;
-	uint64_t refault_rate;	/* activations + restores, pages a second */
+	uint64_t refault_rate; /* activations + restores, pages a second */
 };
 
 struct policy_decision {
-	uint64_t goal;		/* what the law wants the balloon to be */
-	uint64_t target;	/* what the tail makes of it: where the steps lead */
-	int64_t step;		/* to move now, > 0 inflates; |step| is bounded by the rate */
-	bool may_reclaim;	/* inflate: allocation may evict cache */
-	bool urgent;		/* deflate as fast as the transport can */
+	uint64_t goal; /* what the law wants the balloon to be */
+	uint64_t target; /* what the tail makes of it: where the steps lead */
+	int64_t step; /* to move now, > 0 inflates; |step| is bounded by the rate */
+	bool may_reclaim; /* inflate: allocation may evict cache */
+	bool urgent; /* deflate as fast as the transport can */
 	enum policy_reason reason;
-	uint64_t next_us;	/* look again after this, at the latest */
+	uint64_t next_us; /* look again after this, at the latest */
 	struct policy_numbers n;
 };
 
@@ -144,8 +145,8 @@ void policy_init(struct policy_state *st);
  * Never asks for a step without a valid balloon (REASON_NO_DEVICE), but
  * computes goal and target all the same.
  */
-void policy_decide(const struct policy_config *c, struct policy_state *st,
-		   const struct sample *s, struct policy_decision *ret);
+void policy_decide(const struct policy_config *c, struct policy_state *st, const struct sample *s,
+		   struct policy_decision *ret);
 
 /*
  * The least memory that a guest of this RAM keeps, in bytes: piecewise linear

@@ -30,8 +30,7 @@ uint64_t pressure_critical_level(const struct view *v)
 }
 
 enum pressure pressure_judge(const struct policy_config *c, const struct view *v,
-			     enum sample_trigger trigger, uint64_t headroom,
-			     uint32_t critical_seen)
+			     enum sample_trigger trigger, uint64_t headroom, uint32_t critical_seen)
 {
 	bool critical = v->available < pressure_critical_level(v);
 	bool low = v->available < headroom / 2;

@@ -10,9 +10,9 @@
 
 enum pressure {
 	PRESSURE_NONE,
-	PRESSURE_WATCH,		/* one signal alone: look closer, move nothing */
-	PRESSURE_SHORT,		/* stalls, confirmed by a second signal */
-	PRESSURE_CRITICAL,	/* everything back */
+	PRESSURE_WATCH, /* one signal alone: look closer, move nothing */
+	PRESSURE_SHORT, /* stalls, confirmed by a second signal */
+	PRESSURE_CRITICAL, /* everything back */
 };
 
 /*

@@ -22,7 +22,8 @@ void ratelimit_init(struct ratelimit *r)
 static uint32_t adapt(uint32_t rate, bool met, uint32_t min, uint32_t max)
 {
 	if (met)
-		return rate + RATELIMIT_INCREMENT_PAGES > max ? max : rate + RATELIMIT_INCREMENT_PAGES;
+		return rate + RATELIMIT_INCREMENT_PAGES > max ? max
+							      : rate + RATELIMIT_INCREMENT_PAGES;
 	return rate / 2 < min ? min : rate / 2;
 }
 

@@ -16,17 +16,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RATELIMIT_ALLOC_MIN_PAGES	512
-#define RATELIMIT_ALLOC_MAX_PAGES	2048
-#define RATELIMIT_FREE_MIN_PAGES	512
-#define RATELIMIT_FREE_MAX_PAGES	16384
-#define RATELIMIT_INCREMENT_PAGES	16
-#define RATELIMIT_SLOW_CYCLES		4
+#define RATELIMIT_ALLOC_MIN_PAGES 512
+#define RATELIMIT_ALLOC_MAX_PAGES 2048
+#define RATELIMIT_FREE_MIN_PAGES  512
+#define RATELIMIT_FREE_MAX_PAGES  16384
+#define RATELIMIT_INCREMENT_PAGES 16
+#define RATELIMIT_SLOW_CYCLES	  4
 
 struct ratelimit {
-	uint32_t alloc_pages;	/* a second, while slow */
-	uint32_t free_pages;	/* a second */
-	uint32_t slow_cycles;	/* left */
+	uint32_t alloc_pages; /* a second, while slow */
+	uint32_t free_pages; /* a second */
+	uint32_t slow_cycles; /* left */
 };
 
 void ratelimit_init(struct ratelimit *r);

@@ -55,7 +55,8 @@ static uint64_t unreclaimable(const struct sample *s)
 			anon = add_sat(anon, s->mem[MEM_SHMEM]);
 		anon = sub_sat(anon, s->mem[MEM_SWAP_FREE]);
 	}
-	/* Locked memory is anonymous, too, for the most part: the larger of the two, not the sum. */
+	/* Locked memory is anonymous, too, for the most part: the larger of the two, not the sum.
+	 */
 	return add_sat(kernel, max_u64(pinned, anon));
 }
 
@@ -89,7 +90,7 @@ static bool psi_permille(const struct sample *s, const struct policy_ref *ref,
 static void rates(const struct policy_state *st, const struct sample *s, struct view *v)
 {
 	const struct policy_ref *ref = &st->ref_new;
-	uint64_t window_us, n, per_s[4] = { 0 };
+	uint64_t window_us, n, per_s[4] = {0};
 	static const uint32_t groups[4] = {
 		1U << VM_ALLOCSTALL | 1U << VM_PGSCAN_DIRECT,
 		1U << VM_PSWPIN | 1U << VM_PSWPOUT,
@@ -125,10 +126,10 @@ static void rates(const struct policy_state *st, const struct sample *s, struct 
 	v->restores = per_s[3];
 }
 
-bool view_make(const struct policy_config *c, const struct policy_state *st,
-	       const struct sample *s, struct view *ret)
+bool view_make(const struct policy_config *c, const struct policy_state *st, const struct sample *s,
+	       struct view *ret)
 {
-	struct view v = { .now_us = s->time_us };
+	struct view v = {.now_us = s->time_us};
 	uint64_t wmark;
 	bool usable = true;
 
@@ -137,7 +138,8 @@ bool view_make(const struct policy_config *c, const struct policy_state *st,
 	v.ram = s->ram;
 	if (!v.ram && sample_has_mem(s, MEM_TOTAL))
 		v.ram = add_sat(s->mem[MEM_TOTAL], v.size);
-	if (!v.ram || v.size > v.ram)
+	/* Steps are signed. */
+	if (!v.ram || v.ram > INT64_MAX || v.size > v.ram)
 		usable = false;
 	v.usable = sub_sat(v.ram, v.size);
 
@@ -147,8 +149,8 @@ bool view_make(const struct policy_config *c, const struct policy_state *st,
 		usable = false;
 	v.need = v.usable - v.available;
 
-	wmark = sample_has_mem(s, MEM_WATERMARK_HIGH) ? s->mem[MEM_WATERMARK_HIGH] :
-							v.ram / WATERMARK_GUESS_DIVISOR;
+	wmark = sample_has_mem(s, MEM_WATERMARK_HIGH) ? s->mem[MEM_WATERMARK_HIGH]
+						      : v.ram / WATERMARK_GUESS_DIVISOR;
 	v.has_free = sample_has_mem(s, MEM_FREE);
 	if (v.has_free)
 		v.free = sub_sat(min_u64(s->mem[MEM_FREE], v.usable), wmark);

@@ -15,16 +15,16 @@
 
 struct view {
 	uint64_t now_us;
-	uint64_t dt_us;		/* since the last sample; 0 if it was the first */
-	bool settling;		/* A and refaults are distorted by a large inflate; set by policy.c */
+	uint64_t dt_us; /* since the last sample; 0 if it was the first */
+	bool settling; /* A and refaults are distorted by a large inflate; set by policy.c */
 
 	uint64_t ram;
-	uint64_t size;		/* B; 0 without a device */
-	uint64_t usable;	/* U */
-	uint64_t available;	/* A */
-	uint64_t need;		/* N */
+	uint64_t size; /* B; 0 without a device */
+	uint64_t usable; /* U */
+	uint64_t available; /* A */
+	uint64_t need; /* N */
 	bool has_free;
-	uint64_t free;		/* MemFree above the high watermarks */
+	uint64_t free; /* MemFree above the high watermarks */
 
 	uint64_t floor;
 	uint64_t headroom_min;
@@ -39,9 +39,9 @@ struct view {
 	uint32_t io_some;
 	bool has_io;
 	bool has_vm;
-	uint64_t paying;	/* tasks that reclaim for themselves: stalls and direct scans */
-	uint64_t swapping;	/* swapped in and out */
-	uint64_t refaults;	/* activations + restores */
+	uint64_t paying; /* tasks that reclaim for themselves: stalls and direct scans */
+	uint64_t swapping; /* swapped in and out */
+	uint64_t refaults; /* activations + restores */
 	uint64_t restores;
 };
 
@@ -50,8 +50,8 @@ struct view {
  * False: a number without which nothing can be decided is missing or absurd;
  * *ret then has what is known, for display.
  */
-bool view_make(const struct policy_config *c, const struct policy_state *st,
-	       const struct sample *s, struct view *ret);
+bool view_make(const struct policy_config *c, const struct policy_state *st, const struct sample *s,
+	       struct view *ret);
 
 /* Make *s a reference of later rates. Call once a decision, after view_make(). */
 void view_remember(struct policy_state *st, const struct sample *s);

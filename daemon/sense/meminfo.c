@@ -92,33 +92,32 @@ static const struct {
 	uint32_t plus;
 	uint32_t minus;
 } fields[_MEM_FIELD_MAX] = {
-	[MEM_TOTAL] = { 1U << I_TOTAL, 0 },
-	[MEM_FREE] = { 1U << I_FREE, 0 },
-	[MEM_AVAILABLE] = { 1U << I_AVAILABLE, 0 },
-	[MEM_CACHED] = { 1U << I_CACHED | 1U << I_BUFFERS, 1U << I_SHMEM },
-	[MEM_SHMEM] = { 1U << I_SHMEM, 0 },
-	[MEM_ANON] = { 1U << I_ANON, 0 },
-	[MEM_ACTIVE_FILE] = { 1U << I_ACTIVE_FILE, 0 },
-	[MEM_INACTIVE_FILE] = { 1U << I_INACTIVE_FILE, 0 },
-	[MEM_DIRTY] = { 1U << I_DIRTY | 1U << I_WRITEBACK, 0 },
-	[MEM_UNEVICTABLE] = { 1U << I_UNEVICTABLE, 0 },
-	[MEM_MLOCKED] = { 1U << I_MLOCKED, 0 },
-	[MEM_SLAB_UNRECLAIMABLE] = { 1U << I_SLAB_UNRECLAIMABLE, 0 },
-	[MEM_KERNEL] = { 1U << I_KERNEL_STACK | 1U << I_PAGE_TABLES, 0 },
-	[MEM_COMMITTED_AS] = { 1U << I_COMMITTED_AS, 0 },
-	[MEM_SWAP_TOTAL] = { 1U << I_SWAP_TOTAL, 0 },
-	[MEM_SWAP_FREE] = { 1U << I_SWAP_FREE, 0 },
+	[MEM_TOTAL] = {1U << I_TOTAL, 0},
+	[MEM_FREE] = {1U << I_FREE, 0},
+	[MEM_AVAILABLE] = {1U << I_AVAILABLE, 0},
+	[MEM_CACHED] = {1U << I_CACHED | 1U << I_BUFFERS, 1U << I_SHMEM},
+	[MEM_SHMEM] = {1U << I_SHMEM, 0},
+	[MEM_ANON] = {1U << I_ANON, 0},
+	[MEM_ACTIVE_FILE] = {1U << I_ACTIVE_FILE, 0},
+	[MEM_INACTIVE_FILE] = {1U << I_INACTIVE_FILE, 0},
+	[MEM_DIRTY] = {1U << I_DIRTY | 1U << I_WRITEBACK, 0},
+	[MEM_UNEVICTABLE] = {1U << I_UNEVICTABLE, 0},
+	[MEM_MLOCKED] = {1U << I_MLOCKED, 0},
+	[MEM_SLAB_UNRECLAIMABLE] = {1U << I_SLAB_UNRECLAIMABLE, 0},
+	[MEM_KERNEL] = {1U << I_KERNEL_STACK | 1U << I_PAGE_TABLES, 0},
+	[MEM_COMMITTED_AS] = {1U << I_COMMITTED_AS, 0},
+	[MEM_SWAP_TOTAL] = {1U << I_SWAP_TOTAL, 0},
+	[MEM_SWAP_FREE] = {1U << I_SWAP_FREE, 0},
 };
 
 uint32_t meminfo_present(const char *text, size_t len)
 {
-	struct text t = { text, text + len }, line, name, number;
+	struct text t = {text, text + len}, line, name, number;
 	uint32_t have = 0, r = 0;
 	uint64_t v;
 
 	while (text_line(&t, &line)) {
-		if (!text_word(&line, &name) || !text_word(&line, &number) ||
-		    !text_u64(number, &v))
+		if (!text_word(&line, &name) || !text_word(&line, &number) || !text_u64(number, &v))
 			continue;
 		for (int i = 0; i < _I_MAX; i++)
 			if (text_equals(name, names[i]))
@@ -135,7 +134,7 @@ uint32_t meminfo_present(const char *text, size_t len)
 
 int meminfo_init(struct meminfo *m, const char *text, size_t len)
 {
-	*m = (struct meminfo){ .present = meminfo_present(text, len) };
+	*m = (struct meminfo){.present = meminfo_present(text, len)};
 	return procps_meminfo_new(&m->info);
 }
 

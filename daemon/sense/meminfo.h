@@ -12,7 +12,7 @@ struct meminfo_info;
 
 struct meminfo {
 	struct meminfo_info *info;
-	uint32_t present;	/* fields that this kernel has */
+	uint32_t present; /* fields that this kernel has */
 };
 
 /*

@@ -17,7 +17,7 @@
 #include "sense/procfile.h"
 
 #define FIRST_SIZE (16 * 1024)
-#define MAX_SIZE (4 * 1024 * 1024)
+#define MAX_SIZE   (4 * 1024 * 1024)
 
 int procfile_open(const char *root, const char *name)
 {
@@ -41,7 +41,7 @@ static int grow(struct procfile_buffer *b)
 	data = realloc(b->data, size);
 	if (!data)
 		return -ENOMEM;
-	*b = (struct procfile_buffer){ data, size };
+	*b = (struct procfile_buffer){data, size};
 	return 0;
 }
 

@@ -21,8 +21,8 @@
 
 void psi_parse(const char *text, size_t len, struct psi_totals *ret)
 {
-	struct text t = { text, text + len }, line, word;
-	struct psi_totals r = { 0 };
+	struct text t = {text, text + len}, line, word;
+	struct psi_totals r = {0};
 
 	while (text_line(&t, &line)) {
 		bool full, found = false;
@@ -72,7 +72,7 @@ static int trigger_try(const char *path, bool full, uint64_t stall_us, uint64_t 
 int psi_trigger_open(const char *root, const char *resource, bool full, uint64_t stall_us,
 		     uint64_t window_us, int *ret_fd, uint64_t *ret_window_us)
 {
-	const uint64_t windows[] = { window_us, 1 * SEC, 2 * SEC };
+	const uint64_t windows[] = {window_us, 1 * SEC, 2 * SEC};
 	char path[PATH_MAX];
 	int n = snprintf(path, sizeof(path), "%s/pressure/%s", root, resource);
 	int r = -EPERM;

@@ -11,7 +11,7 @@
 struct psi_totals {
 	bool has_some;
 	bool has_full;
-	uint64_t some_us;	/* cumulative since boot */
+	uint64_t some_us; /* cumulative since boot */
 	uint64_t full_us;
 };
 

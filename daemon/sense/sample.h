@@ -20,19 +20,19 @@
 
 /* /proc/meminfo, bytes. */
 enum sample_mem_field {
-	MEM_TOTAL,	/* MemTotal: shrinks as the balloon grows */
+	MEM_TOTAL, /* MemTotal: shrinks as the balloon grows */
 	MEM_FREE,
 	MEM_AVAILABLE,
-	MEM_CACHED,	/* Cached + Buffers, without Shmem */
+	MEM_CACHED, /* Cached + Buffers, without Shmem */
 	MEM_SHMEM,
-	MEM_ANON,	/* AnonPages */
+	MEM_ANON, /* AnonPages */
 	MEM_ACTIVE_FILE,
 	MEM_INACTIVE_FILE,
-	MEM_DIRTY,	/* Dirty + Writeback */
+	MEM_DIRTY, /* Dirty + Writeback */
 	MEM_UNEVICTABLE,
 	MEM_MLOCKED,
 	MEM_SLAB_UNRECLAIMABLE,
-	MEM_KERNEL,	/* KernelStack + PageTables */
+	MEM_KERNEL, /* KernelStack + PageTables */
 	MEM_COMMITTED_AS,
 	MEM_SWAP_TOTAL,
 	MEM_SWAP_FREE,
@@ -50,7 +50,7 @@ enum sample_vm_field {
 	VM_ACTIVATE_FILE,
 	VM_RESTORE_ANON,
 	VM_RESTORE_FILE,
-	VM_ALLOCSTALL,	/* all zones */
+	VM_ALLOCSTALL, /* all zones */
 	VM_PGSCAN_DIRECT,
 	VM_PGSCAN_KSWAPD,
 	VM_PGSTEAL_DIRECT,
@@ -73,35 +73,36 @@ enum sample_psi_field {
 /* Which PSI trigger woke the loop, if one did. */
 enum sample_trigger {
 	TRIGGER_NONE,
-	TRIGGER_EARLY,		/* "some" over its threshold */
-	TRIGGER_EMERGENCY,	/* "full" over its threshold */
+	TRIGGER_EARLY, /* "some" over its threshold */
+	TRIGGER_EMERGENCY, /* "full" over its threshold */
 };
 
 /* What the transport says. Bytes. */
 struct sample_balloon {
-	bool valid;		/* a device is there and answered */
+	bool valid; /* a device is there and answered */
 	bool host_target_valid;
-	bool may_exceed_host;	/* may inflate beyond the host's target */
-	bool may_undercut_host;	/* may deflate below the host's target when memory is short */
-	bool draining;		/* the module is giving memory back by itself */
+	bool may_exceed_host; /* may inflate beyond the host's target */
+	bool may_undercut_host; /* may deflate below the host's target when memory is short */
+	bool draining; /* the module is giving memory back by itself */
 	uint64_t size;
 	uint64_t host_target;
-	uint64_t limit;		/* the largest balloon that host and module allow */
-	uint64_t holdoff_us;	/* LOCK answers NOMEM for that long */
-	uint64_t relief_events;	/* times that the module gave memory back by itself, cumulative */
+	uint64_t limit; /* the largest balloon that host and module allow */
+	uint64_t floor; /* MemAvailable that the module leaves alone; 0 = not known */
+	uint64_t holdoff_us; /* LOCK answers NOMEM for that long */
+	uint64_t relief_events; /* times that the module gave memory back by itself, cumulative */
 
 	/* Result of the last step that was asked for; zero if none was. */
-	int64_t asked;		/* bytes, > 0 inflate */
-	int64_t moved;		/* bytes, same sign */
+	int64_t asked; /* bytes, > 0 inflate */
+	int64_t moved; /* bytes, same sign */
 	uint64_t took_us;
-	uint32_t stop;		/* enum uballoon_stop as a number */
+	uint32_t stop; /* enum uballoon_stop as a number */
 };
 
 struct sample {
-	uint64_t time_us;	/* when the sources were read */
-	uint64_t ram;		/* the guest's RAM, balloon included; 0 if unknown */
+	uint64_t time_us; /* when the sources were read */
+	uint64_t ram; /* the guest's RAM, balloon included; 0 if unknown */
 
-	uint32_t mem_have;	/* 1U << enum sample_mem_field */
+	uint32_t mem_have; /* 1U << enum sample_mem_field */
 	uint32_t vm_have;
 	uint32_t psi_have;
 	uint64_t mem[_MEM_FIELD_MAX];
@@ -109,7 +110,7 @@ struct sample {
 	uint64_t psi[_PSI_FIELD_MAX];
 
 	enum sample_trigger trigger;
-	bool psi_armed;		/* PSI triggers are open: stalls wake the loop between samples */
+	bool psi_armed; /* PSI triggers are open: stalls wake the loop between samples */
 	struct sample_balloon balloon;
 };
 

@@ -21,7 +21,7 @@
 #include "sense/vmstat.h"
 #include "sense/zoneinfo.h"
 
-#define SEC 1000000ULL
+#define SEC		     1000000ULL
 #define ZONEINFO_INTERVAL_US (60 * SEC)
 
 enum file {
@@ -52,13 +52,19 @@ enum news {
 };
 
 static const char *const news_texts[_NEWS_MAX] = {
-	[NEWS_NO_AVAILABLE] = "MemAvailable cannot be read from /proc/meminfo: nothing will be moved.",
-	[NEWS_NO_FREE] = "MemFree cannot be read from /proc/meminfo: free memory will not be taken.",
+	[NEWS_NO_AVAILABLE] =
+		"MemAvailable cannot be read from /proc/meminfo: nothing will be moved.",
+	[NEWS_NO_FREE] =
+		"MemFree cannot be read from /proc/meminfo: free memory will not be taken.",
 	[NEWS_NO_VMSTAT] = "/proc/vmstat cannot be read: page cache will not be taken.",
-	[NEWS_NO_WORKINGSET] = "/proc/vmstat lacks fields of reclaim or the working set: page cache will not be taken.",
-	[NEWS_NO_ZONEINFO] = "/proc/zoneinfo cannot be read: watermarks are guessed from the size of memory.",
-	[NEWS_NO_PSI] = "This kernel has no /proc/pressure: stalls cannot be seen, page cache will not be taken. Boot with psi=1 or use a kernel with CONFIG_PSI.",
-	[NEWS_PSI_OFF] = "Pressure stall information is switched off: stalls cannot be seen, page cache will not be taken. Boot with psi=1.",
+	[NEWS_NO_WORKINGSET] = "/proc/vmstat lacks fields of reclaim or the working set: page "
+			       "cache will not be taken.",
+	[NEWS_NO_ZONEINFO] =
+		"/proc/zoneinfo cannot be read: watermarks are guessed from the size of memory.",
+	[NEWS_NO_PSI] = "This kernel has no /proc/pressure: stalls cannot be seen, page cache will "
+			"not be taken. Boot with psi=1 or use a kernel with CONFIG_PSI.",
+	[NEWS_PSI_OFF] = "Pressure stall information is switched off: stalls cannot be seen, page "
+			 "cache will not be taken. Boot with psi=1.",
 	[NEWS_NO_PSI_IO] = "/proc/pressure/io cannot be read: page cache will not be taken.",
 };
 
@@ -69,8 +75,8 @@ struct sense {
 	uint64_t page_bytes;
 	bool has_watermark;
 	uint64_t watermark;
-	uint64_t watermark_us;	/* when it was read */
-	uint32_t news;		/* to be told */
+	uint64_t watermark_us; /* when it was read */
+	uint32_t news; /* to be told */
 	uint32_t told;
 };
 
@@ -191,7 +197,8 @@ int sense_read(struct sense *s, struct sample *ret)
 	read_vmstat(s, ret);
 	read_zoneinfo(s, ret);
 	r = read_psi(s, FILE_PSI_MEMORY, PSI_MEM_SOME_US, PSI_MEM_FULL_US, ret);
-	/* Which of the two depends on the kernel's age: no files, or files that refuse to be read. */
+	/* Which of the two depends on the kernel's age: no files, or files that refuse to be read.
+	 */
 	news(s, NEWS_PSI_OFF, r == -EOPNOTSUPP);
 	news(s, NEWS_NO_PSI, r < 0 && r != -EOPNOTSUPP);
 	if (r >= 0) {

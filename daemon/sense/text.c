@@ -15,7 +15,7 @@ bool text_line(struct text *t, struct text *ret_line)
 
 	if (!nl)
 		return false;
-	*ret_line = (struct text){ t->p, nl };
+	*ret_line = (struct text){t->p, nl};
 	t->p = nl + 1;
 	return true;
 }
@@ -37,7 +37,7 @@ bool text_word(struct text *t, struct text *ret_word)
 	t->p = p;
 	if (p == start)
 		return false;
-	*ret_word = (struct text){ start, p };
+	*ret_word = (struct text){start, p};
 	return true;
 }
 

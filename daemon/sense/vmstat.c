@@ -31,7 +31,7 @@ static const char *const names[_VM_FIELD_MAX] = {
 
 static int find(struct text name)
 {
-	if (text_skip(&(struct text){ name.p, name.end }, "allocstall_"))
+	if (text_skip(&(struct text){name.p, name.end}, "allocstall_"))
 		return VM_ALLOCSTALL;
 	for (int i = 0; i < _VM_FIELD_MAX; i++)
 		if (names[i] && text_equals(name, names[i]))
@@ -41,8 +41,8 @@ static int find(struct text name)
 
 void vmstat_parse(const char *text, size_t len, struct sample *ret)
 {
-	struct text t = { text, text + len }, line, name, number, rest;
-	uint64_t v, vm[_VM_FIELD_MAX] = { 0 };
+	struct text t = {text, text + len}, line, name, number, rest;
+	uint64_t v, vm[_VM_FIELD_MAX] = {0};
 	uint32_t have = 0, bad = 0;
 	int f;
 
@@ -53,8 +53,7 @@ void vmstat_parse(const char *text, size_t len, struct sample *ret)
 		if (f < 0)
 			continue;
 		if (!text_word(&line, &number) || text_word(&line, &rest) ||
-		    !text_u64(number, &v) ||
-		    (f == VM_ALLOCSTALL && v > UINT64_MAX - vm[f])) {
+		    !text_u64(number, &v) || (f == VM_ALLOCSTALL && v > UINT64_MAX - vm[f])) {
 			bad |= 1U << f;
 			continue;
 		}

@@ -12,7 +12,7 @@
 
 bool zoneinfo_parse(const char *text, size_t len, uint64_t *ret_high_pages)
 {
-	struct text t = { text, text + len }, line, word;
+	struct text t = {text, text + len}, line, word;
 	uint64_t sum = 0, v;
 	bool found = false;
 

@@ -35,6 +35,9 @@
 /* MemAvailable always moves; only a change of more than RAM over this is announced. */
 #define AVAILABLE_DIVISOR 100
 
+/* No text of the status or of an answer is longer. */
+#define TEXT_MAX 256
+
 struct bus {
 	sd_event *event;
 	const char *address;
@@ -47,11 +50,27 @@ struct bus {
 	struct status announced; /* what the last signal said */
 };
 
+/*
+ * D-Bus cuts off whoever sends a string that is not UTF-8. What is not ASCII here has come out of
+ * a file, or was cut to fit: shown as question marks.
+ */
+static const char *printable(const char *text, char buf[static TEXT_MAX])
+{
+	size_t i;
+
+	for (i = 0; text[i] && i < TEXT_MAX - 1; i++)
+		buf[i] = (unsigned char)text[i] < 128 ? text[i] : '?';
+	buf[i] = '\0';
+	return buf;
+}
+
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
+	char buf[TEXT_MAX];
+
 	(void)bus, (void)path, (void)interface, (void)property, (void)error;
-	return sd_bus_message_append(reply, "s", (const char *)userdata);
+	return sd_bus_message_append(reply, "s", printable(userdata, buf));
 }
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -97,6 +116,7 @@ static int get_capabilities(sd_bus *bus, const char *path, const char *interface
 static int reply_to(sd_bus_message *m, const struct bus_answer *answer, sd_bus_error *error)
 {
 	const char *name = NULL;
+	char buf[TEXT_MAX];
 
 	switch (answer->refusal) {
 	case BUS_DONE:
@@ -114,7 +134,7 @@ static int reply_to(sd_bus_message *m, const struct bus_answer *answer, sd_bus_e
 		name = NAME ".Error.Config";
 		break;
 	}
-	return sd_bus_error_set(error, name, answer->why);
+	return sd_bus_error_set(error, name, printable(answer->why, buf));
 }
 
 /* Method handlers get &b->status, as the vtable's offsets are relative to it. */

@@ -3,8 +3,7 @@
  * status.h - what the daemon shows of itself, as plain data
  *
  * Filled by the loop once a tick; the bus and the service manager show it.
- * Bytes and microseconds. Texts are cut, never split inside of a character by us, since
- * all of them are ASCII but for file names.
+ * Bytes and microseconds. Texts that are too long are cut.
  */
 #pragma once
 

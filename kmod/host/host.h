@@ -36,13 +36,17 @@ enum uballoon_hold {
 	UBALLOON_HOLDS,
 };
 
+/* Most pages in uballoon_batch.old_pages. */
+#define UBALLOON_BATCH_OLD	256
+
 /**
  * struct uballoon_batch - pages on their way to or from the host
  * @node:		the host's, while it has the batch
  * @pages:		the pages, linked by lru. Ascending addresses for 4 KiB pages
  * @refused:		lock only: the host moves pages here that it does not take
- * @old_page:		unlock only: one more page, not on a list (migration); else NULL
- * @count:		balloon pages on @pages, @old_page included
+ * @old_pages:		unlock only: 4 KiB pages that are not on a list (migration)
+ * @old_count:		how many
+ * @count:		balloon pages on @pages
  * @refused_count:	balloon pages on @refused; the host keeps it and @count right
  * @order:		UBALLOON_ORDER_4K or UBALLOON_ORDER_2M
  * @unlock:		direction
@@ -55,7 +59,8 @@ struct uballoon_batch {
 	struct list_head node;
 	struct list_head pages;
 	struct list_head refused;
-	struct page *old_page;
+	struct page *old_pages[UBALLOON_BATCH_OLD];
+	unsigned int old_count;
 	unsigned int count;
 	unsigned int refused_count;
 	u8 order;
@@ -66,7 +71,7 @@ struct uballoon_batch {
 	struct llist_node done_node;
 	atomic_t parts;		/* who still needs the batch: host, and an unlocking caller */
 	bool answered;		/* protected by uballoon.lock: the host is through with it */
-	bool migration;		/* a page that replaces another one: changes no size */
+	bool migration;		/* pages that replace or are replaced: changes no size */
 	u64 call;		/* the LOCK call that it belongs to */
 
 	unsigned long priv[];
@@ -79,7 +84,7 @@ struct uballoon_batch {
  * @lock:		give the pages of the batch to the host. Must not sleep or allocate with
  *			reclaim. The batch may be answered before this returns
  * @unlock:		tell the host that the pages (all UBALLOON_HOLD_TOLD) are used again.
- *			Same rules; must not need @pages any more when it returns
+ *			Same rules; must not need the pages any more when it returns
  * @poll:		collect answers now instead of waiting for an interrupt. Optional
  * @size_changed:	uballoon_size() has changed. May sleep, must not allocate. Optional
  * @show:		more lines for debugfs, "name value". Optional

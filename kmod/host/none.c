@@ -5,8 +5,14 @@
  * Accepts every page at once and wants no message back, so the whole system
  * runs on any machine that can load a module. Nobody gains memory by it.
  *
- * Left out: a host target, everything that can fail.
+ * For tests it can be a difficult host as well: one that answers late or not
+ * at all (none_delay_ms), and one that must be told and acknowledges before a
+ * page is used again (none_told).
+ *
+ * Left out: a host target, refusals.
  */
+#include <linux/moduleparam.h>
+
 #include "../core.h"
 #include "host.h"
 
@@ -14,35 +20,73 @@
 #define BATCH_4K	512
 #define BATCH_2M	32
 
-static void none_lock(struct uballoon_host *host, struct uballoon_batch *b)
+static unsigned int none_delay_ms;
+module_param(none_delay_ms, uint, 0644);
+MODULE_PARM_DESC(none_delay_ms, "for tests, host=none: answer after so many milliseconds (default 0)");
+static bool none_told;
+module_param(none_told, bool, 0444);
+MODULE_PARM_DESC(none_told, "for tests, host=none: insist on being told about unlocked pages (default N)");
+
+static void answer_work(struct work_struct *work);
+
+static DEFINE_SPINLOCK(none_lock);
+static LIST_HEAD(none_batches);		/* waiting for their answer; protected by none_lock */
+static DECLARE_DELAYED_WORK(none_work, answer_work);
+
+static void take(struct uballoon_host *host, struct uballoon_batch *b)
 {
-	b->hold = UBALLOON_HOLD_QUIET;
-	uballoon_batch_done(host->core, b);
+	unsigned int delay_ms = READ_ONCE(none_delay_ms);
+
+	if (!delay_ms) {
+		uballoon_batch_done(host->core, b);
+		return;
+	}
+	spin_lock(&none_lock);
+	list_add_tail(&b->node, &none_batches);
+	spin_unlock(&none_lock);
+	queue_delayed_work(host->core->wq, &none_work, msecs_to_jiffies(delay_ms));
 }
 
-static void none_unlock(struct uballoon_host *host, struct uballoon_batch *b)
+static void none_lock_pages(struct uballoon_host *host, struct uballoon_batch *b)
 {
-	uballoon_batch_done(host->core, b);
+	b->hold = none_told ? UBALLOON_HOLD_TOLD : UBALLOON_HOLD_QUIET;
+	take(host, b);
 }
 
 static const struct uballoon_host_ops none_ops = {
 	.name	= "none",
-	.lock	= none_lock,
-	.unlock	= none_unlock,
+	.lock	= none_lock_pages,
+	.unlock	= take,
 };
 
 static struct uballoon_host none_host = {
 	.ops		= &none_ops,
-	.caps		= UBALLOON_CAP_2M | UBALLOON_CAP_DEFLATE_ON_OOM | UBALLOON_CAP_GUEST_DRIVEN,
 	.batch_4k	= BATCH_4K,
 	.batch_2m	= BATCH_2M,
 };
+
+static void answer_work(struct work_struct *work)
+{
+	struct uballoon_batch *b, *next;
+	LIST_HEAD(batches);
+
+	spin_lock(&none_lock);
+	list_splice_init(&none_batches, &batches);
+	spin_unlock(&none_lock);
+	list_for_each_entry_safe(b, next, &batches, node) {
+		list_del_init(&b->node);
+		uballoon_batch_done(none_host.core, b);
+	}
+}
 
 static int none_init(void)
 {
 	struct uballoon *ub;
 	int r;
 
+	none_host.caps = UBALLOON_CAP_2M | UBALLOON_CAP_DEFLATE_ON_OOM | UBALLOON_CAP_GUEST_DRIVEN;
+	if (none_told)
+		none_host.caps |= UBALLOON_CAP_MUST_TELL;
 	ub = uballoon_core_new(&none_host);
 	if (IS_ERR(ub))
 		return PTR_ERR(ub);
@@ -55,6 +99,9 @@ static int none_init(void)
 static void none_exit(void)
 {
 	uballoon_detach(&none_host);
+	/* What a reset is to a device: no answer any more. */
+	cancel_delayed_work_sync(&none_work);
+	INIT_LIST_HEAD(&none_batches);
 	uballoon_core_drop(none_host.core);
 	uballoon_core_free(none_host.core);
 }

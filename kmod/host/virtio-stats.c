@@ -58,13 +58,13 @@ static void put_events(struct vballoon_stats *st, struct virtio_device *vdev)
 #endif
 
 /**
- * vballoon_stats_fill - take the figures of now
+ * uballoon_virtio_stats_fill - take the figures of now
  * @st:		not with the device
  * @vdev:	for its byte order
  *
  * Return: bytes to give to the device.
  */
-size_t vballoon_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev)
+size_t uballoon_virtio_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev)
 {
 	struct sysinfo si;
 

@@ -44,6 +44,6 @@ struct vballoon_stats {
 #endif
 };
 
-size_t vballoon_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev);
+size_t uballoon_virtio_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev);
 
 #endif /* _UBALLOON_VIRTIO_STATS_H */

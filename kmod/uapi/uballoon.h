@@ -43,10 +43,10 @@
 #define UBALLOON_CAP_HOST_TARGET	(1ULL << 0) /* the host sets a target */
 #define UBALLOON_CAP_DOORBELL		(1ULL << 1) /* ... and announces changes at once */
 #define UBALLOON_CAP_2M			(1ULL << 2) /* 2 MiB balloon pages */
-#define UBALLOON_CAP_MUST_TELL		(1ULL << 3) /* pages are reusable only after the host's acknowledgement */
-#define UBALLOON_CAP_DEFLATE_ON_OOM	(1ULL << 4) /* may deflate below the host's target when memory is short */
+#define UBALLOON_CAP_MUST_TELL		(1ULL << 3) /* host acknowledges before pages are reused */
+#define UBALLOON_CAP_DEFLATE_ON_OOM	(1ULL << 4) /* may deflate below the host's target */
 #define UBALLOON_CAP_GUEST_DRIVEN	(1ULL << 5) /* may inflate beyond the host's target */
-#define UBALLOON_CAP_REPORTING		(1ULL << 6) /* host takes page reports (free page reporting) */
+#define UBALLOON_CAP_REPORTING		(1ULL << 6) /* host takes page reports */
 
 /**
  * enum uballoon_stop - why a LOCK or UNLOCK ended
@@ -54,8 +54,9 @@
  * @UBALLOON_STOP_DONE:		all pages asked for were moved
  * @UBALLOON_STOP_TARGET:	the ceiling (LOCK) or floor (UNLOCK) of SET_TARGET, or the
  *				host's own bound, was reached
- * @UBALLOON_STOP_NOMEM:	no page of that size could be allocated, or the module gave
- *				memory back a moment ago and holds off (holdoff_left_ms)
+ * @UBALLOON_STOP_NOMEM:	LOCK: no page of that size could be allocated, or the module gave
+ *				memory back a moment ago and holds off (holdoff_left_ms).
+ *				UNLOCK: the balloon has no page of that size (left)
  * @UBALLOON_STOP_FLOOR:	MemAvailable would have fallen below the module's floor
  * @UBALLOON_STOP_REFUSED:	the host refused the pages
  * @UBALLOON_STOP_NOT_NEEDED:	the host does not want more pages
@@ -104,7 +105,9 @@ struct uballoon_info {
 /**
  * struct uballoon_counters - what has happened since the device appeared
  *
- * All but the *_calls and *_events count 4 KiB pages. They only grow.
+ * All but the *_calls and *_events count 4 KiB pages. They only grow. Locked
+ * minus unlocked pages are the size: unlocked_* count all that was given back,
+ * and the pages of OOM notifier, shrinker, lease and POP once more by cause.
  */
 struct uballoon_counters {
 	__u64 lock_calls;
@@ -222,6 +225,9 @@ struct uballoon_target {
  *			not release them (UNLOCK)
  * @stop:		out: enum uballoon_stop
  * @reserved:		in: zero
+ *
+ * A host that does not answer is waited for 100 ms beyond the budget; pages that
+ * it has then join the balloon when it answers.
  *
  * Partial progress is success: the call returns 0 and @done_pages and @stop
  * say how far it came and why it ended.

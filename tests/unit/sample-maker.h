@@ -25,12 +25,13 @@ static inline struct sample healthy(uint64_t now_us)
 		.mem_have = (1U << _MEM_FIELD_MAX) - 1,
 		.vm_have = (1U << _VM_FIELD_MAX) - 1,
 		.psi_have = (1U << _PSI_FIELD_MAX) - 1,
-		.balloon = {
-			.valid = true,
-			.may_exceed_host = true,
-			.may_undercut_host = true,
-			.limit = 8 * GIB,
-		},
+		.balloon =
+			{
+				.valid = true,
+				.may_exceed_host = true,
+				.may_undercut_host = true,
+				.limit = 8 * GIB,
+			},
 	};
 
 	s.mem[MEM_TOTAL] = 8 * GIB;
@@ -53,9 +54,9 @@ static inline void set_balloon(struct sample *s, uint64_t size)
 	s->balloon.size = size;
 	s->mem[MEM_TOTAL] = s->ram - size;
 	s->mem[MEM_AVAILABLE] = s->ram - size > used ? s->ram - size - used : 0;
-	s->mem[MEM_FREE] = s->mem[MEM_AVAILABLE] > s->mem[MEM_CACHED] ?
-				   s->mem[MEM_AVAILABLE] - s->mem[MEM_CACHED] :
-				   0;
+	s->mem[MEM_FREE] = s->mem[MEM_AVAILABLE] > s->mem[MEM_CACHED]
+				   ? s->mem[MEM_AVAILABLE] - s->mem[MEM_CACHED]
+				   : 0;
 }
 
 /* What happens over dt: stalls, and tasks that reclaim for themselves. */
@@ -68,9 +69,8 @@ static inline void press(struct sample *s, uint64_t dt_us, uint32_t some_permill
 	s->vm[VM_ALLOCSTALL] += scans / 32;
 }
 
-static inline struct policy_decision decide_at(const struct policy_config *c,
-					       struct policy_state *st, struct sample *s,
-					       uint64_t now_us)
+static inline struct policy_decision
+decide_at(const struct policy_config *c, struct policy_state *st, struct sample *s, uint64_t now_us)
 {
 	struct policy_decision d;
 

@@ -291,7 +291,7 @@ static uint64_t seconds_of_peace(struct fixture *f)
 
 static void incident_4_hold_off_after_an_emergency_doubles(void **state)
 {
-	static const unsigned int minutes[] = { 10, 20, 40, 60, 60 };
+	static const unsigned int minutes[] = {10, 20, 40, 60, 60};
 	struct fixture f;
 
 	(void)state;
@@ -398,7 +398,7 @@ static void incident_5_slower_than_15_mb_a_second(void **state)
 	static const struct {
 		int64_t moved;
 		bool stuck;
-	} rows[] = { { 14 * 1000 * 1000, true }, { 16 * 1000 * 1000, false } };
+	} rows[] = {{14 * 1000 * 1000, true}, {16 * 1000 * 1000, false}};
 
 	(void)state;
 	for (int k = 0; k < 2; k++) {
@@ -436,7 +436,7 @@ static void incident_5_an_emergency_keeps_asking(void **state)
 
 static void incident_6_missing_data_is_no_action(void **state)
 {
-	static const enum policy_mode modes[] = { MODE_AUTO, MODE_HOST, MODE_MANUAL };
+	static const enum policy_mode modes[] = {MODE_AUTO, MODE_HOST, MODE_MANUAL};
 
 	(void)state;
 	for (int m = 0; m < 3; m++) {

@@ -15,9 +15,9 @@
 
 #include "toy-guest.h"
 
-#define MIB (1ULL << 20)
-#define GIB (1ULL << 30)
-#define SEC 1000000ULL
+#define MIB  (1ULL << 20)
+#define GIB  (1ULL << 30)
+#define SEC  1000000ULL
 #define HOUR (3600 * SEC)
 
 static void run(struct toy *t, uint64_t us)
@@ -45,7 +45,7 @@ static double share(const struct toy *t)
 	return t->reclaimed / t->bound;
 }
 
-static const uint64_t sizes[] = { 512 * MIB, 1 * GIB, 2 * GIB, 8 * GIB, 64 * GIB, 1024 * GIB };
+static const uint64_t sizes[] = {512 * MIB, 1 * GIB, 2 * GIB, 8 * GIB, 64 * GIB, 1024 * GIB};
 #define N_SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
 static void test_idle_guest_gives_most_of_its_memory(void **state)

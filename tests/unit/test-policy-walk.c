@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "sample-maker.h"
+#include "uballoon.h"
 
 #define WALKS 10000
 #define STEPS 200
@@ -46,13 +47,13 @@ struct walk {
 	struct sample s;
 	uint64_t need;
 	uint64_t now_us;
-	uint64_t down_us;	/* last deflate that an estimate asked for */
+	uint64_t down_us; /* last deflate that an estimate asked for */
 	uint64_t urgent_us;
 };
 
 static void walk_init(struct walk *w)
 {
-	static const uint64_t rams[] = { 64 * MIB, 512 * MIB, 2 * GIB, 8 * GIB, 1024 * GIB };
+	static const uint64_t rams[] = {64 * MIB, 512 * MIB, 2 * GIB, 8 * GIB, 1024 * GIB};
 
 	memset(w, 0, sizeof(*w));
 	policy_config_default(&w->c);
@@ -132,6 +133,7 @@ static void walk_world(struct walk *w)
 	s->balloon.draining = chance(1);
 	s->balloon.holdoff_us = chance(1) ? SEC : 0;
 	s->balloon.limit = chance(5) ? rnd(s->ram) : s->ram;
+	s->balloon.floor = chance(20) ? rnd(s->ram) : 0;
 	s->balloon.valid = !chance(1);
 }
 
@@ -145,7 +147,7 @@ static void carry_out(struct walk *w, const struct policy_decision *d)
 	b->asked = d->step;
 	b->moved = moved;
 	b->took_us = d->step ? 1 + rnd(SEC) : 0;
-	b->stop = rnd(10);
+	b->stop = chance(2) ? rnd(UBALLOON_STOP_INTERRUPTED + 1) : UBALLOON_STOP_BUDGET;
 	b->size += moved;
 }
 
@@ -161,8 +163,8 @@ static void check(struct walk *w, const struct policy_decision *d)
 {
 	const struct sample_balloon *b = &w->s.balloon;
 	uint64_t after = b->size + d->step;
-	bool estimate = w->c.mode == MODE_AUTO &&
-			!(b->host_target_valid && b->host_target > b->size);
+	bool estimate =
+		w->c.mode == MODE_AUTO && !(b->host_target_valid && b->host_target > b->size);
 
 	assert_true(d->next_us >= SEC / 10 && d->next_us <= w->c.idle_interval_us);
 	assert_int_equal(d->step % 4096, 0);
@@ -178,10 +180,13 @@ static void check(struct walk *w, const struct policy_decision *d)
 	}
 	if (d->step > 0) {
 		assert_true(after <= w->s.ram - d->n.floor);
-		assert_true(d->n.floor >= (w->c.floor ? w->c.floor : policy_floor_curve(w->s.ram)) ||
+		assert_true(d->n.floor >=
+				    (w->c.floor ? w->c.floor : policy_floor_curve(w->s.ram)) ||
 			    d->n.floor == w->s.ram);
 		assert_true(after <= w->c.limit);
 		assert_true(after <= b->limit || after <= b->size);
+		if (b->floor)
+			assert_true(w->s.mem[MEM_AVAILABLE] >= b->floor + (uint64_t)d->step);
 		if (!b->may_exceed_host)
 			assert_true(b->host_target_valid && after <= b->host_target);
 		assert_true(d->n.hold_off_left_us == 0 || !estimate);

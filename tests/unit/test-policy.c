@@ -9,6 +9,7 @@
 #include "uballoon.h"
 
 _Static_assert(POLICY_STOP_NOMEM == UBALLOON_STOP_NOMEM, "ABI");
+_Static_assert(POLICY_STOP_FLOOR == UBALLOON_STOP_FLOOR, "ABI");
 _Static_assert(POLICY_STOP_REFUSED == UBALLOON_STOP_REFUSED, "ABI");
 
 static struct policy_config config(enum policy_mode mode)
@@ -26,9 +27,9 @@ static void test_floor_curve(void **state)
 		uint64_t ram_mib;
 		uint64_t floor_mib;
 	} rows[] = {
-		{ 0, 0 },      { 4, 4 },      { 64, 40 },      { 127, 71 },	{ 128, 72 },
-		{ 256, 104 },  { 512, 168 },  { 1024, 232 },   { 2047, 359 },	{ 2048, 360 },
-		{ 4096, 488 }, { 8192, 744 }, { 16384, 1000 }, { 32768, 1512 }, { 1048576, 33256 },
+		{0, 0},	     {4, 4},	  {64, 40},	 {127, 71},	{128, 72},
+		{256, 104},  {512, 168},  {1024, 232},	 {2047, 359},	{2048, 360},
+		{4096, 488}, {8192, 744}, {16384, 1000}, {32768, 1512}, {1048576, 33256},
 	};
 
 	(void)state;
@@ -77,13 +78,13 @@ struct row {
 	const char *name;
 	enum policy_mode mode;
 	void (*configure)(struct policy_config *c);
-	void (*setup)(struct sample *s);	/* before the first look */
-	void (*happen)(struct sample *s);	/* between the two */
+	void (*setup)(struct sample *s); /* before the first look */
+	void (*happen)(struct sample *s); /* between the two */
 	enum policy_reason reason;
-	int64_t step;			/* ANY: see sign */
+	int64_t step; /* ANY: see sign */
 	int sign;
 	bool urgent;
-	uint64_t next_us;		/* 0: do not care */
+	uint64_t next_us; /* 0: do not care */
 };
 
 #define ANY INT64_MAX
@@ -146,6 +147,24 @@ static void activations(struct sample *s)
 static void bare_refaults(struct sample *s)
 {
 	s->vm[VM_REFAULT_FILE] += 100000;
+}
+
+static void restores(struct sample *s)
+{
+	s->vm[VM_RESTORE_FILE] += 5000;
+	s->psi[PSI_IO_SOME_US] += 20000;
+}
+
+static void restores_alone(struct sample *s)
+{
+	s->vm[VM_RESTORE_FILE] += 5000;
+}
+
+static void size_4g_cached(struct sample *s)
+{
+	set_balloon(s, 4 * GIB);
+	s->mem[MEM_CACHED] = 2 * GIB + 900 * MIB;
+	s->mem[MEM_FREE] = 100 * MIB;
 }
 
 static void swap_out(struct sample *s)
@@ -343,10 +362,12 @@ static void commit_7g(struct sample *s)
 	s->mem[MEM_COMMITTED_AS] = 7 * GIB;
 }
 
-#define M(x) ((int64_t)((x) * MIB))
+#define M(x) ((int64_t)((x)*MIB))
 /* Half of A less headroom, whole 2 MiB pages: (7168 - 256) / 2. */
 #define HALF_SLACK M(3456)
 
+/* One row a line, for the eye. */
+/* clang-format off */
 static const struct row rows[] = {
 	{ "free memory", MODE_AUTO, NULL, NULL, NULL, REASON_FREE, HALF_SLACK, 1, false, SEC },
 	{ "observe moves nothing", MODE_OBSERVE, NULL, NULL, NULL, REASON_FREE, 0, 0, false, SEC },
@@ -360,6 +381,9 @@ static const struct row rows[] = {
 	{ "no probe while io stalls", MODE_AUTO, NULL, cache_and_io, stall_io, REASON_STEADY, 0, 0, false, 0 },
 	{ "no probe while cache comes back", MODE_AUTO, NULL, cache_everywhere, activations, REASON_STEADY, 0, 0, false, 0 },
 	{ "a cold stream is no signal", MODE_AUTO, NULL, cache_everywhere, bare_refaults, REASON_CACHE, M(80), 1, false, 0 },
+	/* Four probes of 1 % of 4 GiB. */
+	{ "working set is read again", MODE_AUTO, NULL, size_4g_cached, restores, REASON_WORKING_SET, ANY, -1, false, SEC },
+	{ "restores without a stall", MODE_AUTO, NULL, size_4g_cached, restores_alone, REASON_STEADY, 0, 0, false, 0 },
 	{ "no probe while swapping", MODE_AUTO, NULL, cache_everywhere, swap_out, REASON_STEADY, 0, 0, false, 0 },
 	/* A fell by 924 MiB at once: the headroom learned is the largest, 1 GiB. */
 	{ "below headroom", MODE_AUTO, NULL, size_6g, low_available, REASON_HEADROOM, M(-924), -1, false, SEC },
@@ -402,6 +426,7 @@ static const struct row rows[] = {
 	{ "committed without swap", MODE_AUTO, committed, commit_no_swap, NULL, REASON_NO_DATA, 0, 0, false, 0 },
 	{ "committed up at once", MODE_AUTO, committed, commit_7g, NULL, REASON_COMMITTED, M(-3072 - 32), -1, false, 0 },
 };
+/* clang-format on */
 
 static void check(const struct row *row)
 {
@@ -521,6 +546,119 @@ static void test_counters_that_run_backwards_are_no_data(void **state)
 	assert_int_equal(d.step, 0);
 }
 
+/* The module's floor is no fault: accepted at once, asked again a minute later. */
+static void test_module_floor_is_accepted(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+	uint64_t asked_again = 0;
+
+	(void)state;
+	policy_init(&st);
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	assert_true(d.step > 0);
+	s.balloon.asked = d.step;
+	s.balloon.moved = 512 * MIB;
+	s.balloon.took_us = 100000;
+	s.balloon.stop = UBALLOON_STOP_FLOOR;
+	set_balloon(&s, 512 * MIB);
+	d = decide_at(&c, &st, &s, 102 * SEC);
+	assert_int_equal(d.reason, REASON_FLOOR);
+	assert_int_equal(d.step, 0);
+	s.balloon.asked = s.balloon.moved = 0;
+	for (int i = 103; i < 200 && !asked_again; i++) {
+		d = decide_at(&c, &st, &s, i * SEC);
+		if (d.step)
+			asked_again = i;
+	}
+	assert_in_range(asked_again, 162, 164);
+}
+
+/* What a program gives back when it ends is taken without waiting for that minute. */
+static void test_module_floor_is_forgotten_when_there_is_more(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+	uint64_t asked_again = 0;
+
+	(void)state;
+	s.balloon.floor = s.mem[MEM_AVAILABLE] - 512 * MIB;
+	policy_init(&st);
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	s.balloon.asked = d.step;
+	s.balloon.moved = 512 * MIB;
+	s.balloon.took_us = 100000;
+	s.balloon.stop = UBALLOON_STOP_FLOOR;
+	set_balloon(&s, 512 * MIB);
+	d = decide_at(&c, &st, &s, 102 * SEC);
+	assert_int_equal(d.reason, REASON_FLOOR);
+	s.balloon.asked = s.balloon.moved = 0;
+	s.mem[MEM_FREE] += 512 * MIB;
+	s.mem[MEM_AVAILABLE] += 512 * MIB;
+	for (int i = 103; i < 200 && !asked_again; i++) {
+		d = decide_at(&c, &st, &s, i * SEC);
+		if (d.step)
+			asked_again = i;
+	}
+	assert_in_range(asked_again, 103, 120);
+}
+
+/* What the module would refuse anyway is not asked for. */
+static void test_module_floor_bounds_the_goal(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+
+	(void)state;
+	policy_init(&st);
+	s.balloon.floor = s.mem[MEM_AVAILABLE] - 256 * MIB;
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	assert_true(d.step > 0);
+	assert_true(d.target <= s.balloon.size + 256 * MIB);
+	/* And it never asks for memory back. */
+	s.balloon.floor = s.mem[MEM_AVAILABLE] + 256 * MIB;
+	set_balloon(&s, 1 * GIB);
+	policy_init(&st);
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	assert_int_equal(d.step, 0);
+	assert_int_equal(d.reason, REASON_FLOOR);
+}
+
+/* Nothing moves, so the answer to the same question stays the same. */
+static void test_observe_is_steady(void **state)
+{
+	struct policy_config c = config(MODE_OBSERVE);
+	struct policy_decision d;
+	struct policy_state st;
+	struct sample s;
+
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		s = healthy(100 * SEC);
+		no_device(&s);
+		if (k)
+			cache_everywhere(&s);
+		policy_init(&st);
+		decide_at(&c, &st, &s, 100 * SEC);
+		for (int i = 1; i < 20; i++) {
+			d = decide_at(&c, &st, &s, (100 + i) * SEC);
+			assert_int_equal(d.reason, k ? REASON_CACHE : REASON_FREE);
+			assert_int_equal(d.step, 0);
+			assert_true(d.target > 0);
+		}
+	}
+}
+
 static void test_mode_change_drops_the_move(void **state)
 {
 	struct policy_config c = config(MODE_MANUAL);
@@ -584,6 +722,10 @@ int main(void)
 		cmocka_unit_test(test_ram_from_memtotal),
 		cmocka_unit_test(test_rates_at_100_ms),
 		cmocka_unit_test(test_counters_that_run_backwards_are_no_data),
+		cmocka_unit_test(test_module_floor_is_accepted),
+		cmocka_unit_test(test_module_floor_is_forgotten_when_there_is_more),
+		cmocka_unit_test(test_module_floor_bounds_the_goal),
+		cmocka_unit_test(test_observe_is_steady),
 		cmocka_unit_test(test_mode_change_drops_the_move),
 		cmocka_unit_test(test_looks_again_when_it_matters),
 	};

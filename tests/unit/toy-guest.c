@@ -16,8 +16,8 @@
 
 #include "toy-guest.h"
 
-#define MIB (1ULL << 20)
-#define SEC 1000000ULL
+#define MIB  (1ULL << 20)
+#define SEC  1000000ULL
 #define PAGE 4096
 
 static uint64_t sat(uint64_t a, uint64_t b)
@@ -76,18 +76,19 @@ void toy_sample(const struct toy *t, struct sample *ret)
 		.mem_have = (1U << _MEM_FIELD_MAX) - 1,
 		.vm_have = (1U << _VM_FIELD_MAX) - 1,
 		.psi_have = (1U << _PSI_FIELD_MAX) - 1,
-		.balloon = {
-			.valid = true,
-			.may_exceed_host = true,
-			.may_undercut_host = true,
-			.host_target_valid = t->has_host_target,
-			.host_target = t->host_target,
-			.size = t->balloon,
-			.limit = t->ram,
-			.asked = t->asked,
-			.moved = t->moved,
-			.took_us = t->took_us,
-		},
+		.balloon =
+			{
+				.valid = true,
+				.may_exceed_host = true,
+				.may_undercut_host = true,
+				.host_target_valid = t->has_host_target,
+				.host_target = t->host_target,
+				.size = t->balloon,
+				.limit = t->ram,
+				.asked = t->asked,
+				.moved = t->moved,
+				.took_us = t->took_us,
+			},
 	};
 	ret->mem[MEM_TOTAL] = t->ram - t->balloon;
 	ret->mem[MEM_FREE] = unused(t) + wmark(t) / 2;
@@ -171,7 +172,8 @@ static void transport(struct toy *t, uint64_t dt_us)
 		return;
 	if (t->left > 0) {
 		/* Without reclaim only what is free; the kernel keeps its watermark. */
-		uint64_t have = unused(t) + (t->decision.may_reclaim ? t->cold + t->hot_resident : 0);
+		uint64_t have =
+			unused(t) + (t->decision.may_reclaim ? t->cold + t->hot_resident : 0);
 
 		n = min64(min64(can, t->left), sat(have, wmark(t) / 2) / PAGE * PAGE);
 		t->balloon += n;

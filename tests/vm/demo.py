@@ -36,10 +36,14 @@ MIB, GIB = 1 << 20, 1 << 30
 RAM = 2 * GIB
 # Of all RAM: more than the guest has left once the balloon is inflated, less than it has without.
 PROGRAM_BYTES = RAM * 62 // 100
-PROGRAM = (f"stress-ng --vm 1 --vm-bytes {PROGRAM_BYTES // MIB}M --vm-keep --vm-method zero-one "
+# Four workers: a single mapping larger than MemTotal (which the balloon lowers) would be refused by
+# the kernel's overcommit heuristic before a single page is touched.
+PROGRAM = (f"stress-ng --vm 4 --vm-bytes {PROGRAM_BYTES // MIB}M --vm-keep --vm-method zero-one "
            "--oomable --vm-ops {ops} --timeout 100")
-CACHE_MIB = 200
+FILES_MIB = 900
+# An emergency holds off longer than an ordinary deflation (minutes, by default); the demo may see either.
 HOLD_OFF = "10s"
+CONFIG = f'tail: {{ hold_off = "{HOLD_OFF}"; emergency_hold_off = "{HOLD_OFF}"; }};'
 # All of it; the guest's boot included, the build of its image not.
 TIME_LIMIT_S = 280
 
@@ -89,7 +93,7 @@ class Watcher(threading.Thread):
         self.worst_some = self.worst_full = 0.0
         self.history = []           # (t, host bytes, balloon bytes or None)
         self.error = None
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self._changed = threading.Condition()
 
     def elapsed(self):
@@ -107,18 +111,18 @@ class Watcher(threading.Thread):
     def run(self):
         job, due = None, time.monotonic()
         try:
-            while not self._stop.is_set():
+            while not self._ended.is_set():
                 if job is None:
                     job = self.guest.spawn(SAMPLE, 60)
                 while job.running() and time.monotonic() < due + 0.9:
-                    self._stop.wait(0.02)
+                    self._ended.wait(0.02)
                 fresh = None
                 if not job.running():
                     fresh = self._take(job)
                     job = None
                 self._show(fresh)
                 due = max(due + 1, time.monotonic() - 0.5)
-                self._stop.wait(max(0.0, due - time.monotonic()))
+                self._ended.wait(max(0.0, due - time.monotonic()))
         except (GuestDied, OSError, ValueError, TypeError) as e:
             self.error = e
             with self._changed:
@@ -149,7 +153,7 @@ class Watcher(threading.Thread):
         self.history.append((t, host, balloon))
         if fresh is None:
             print(f"{t:4.0f}s  {'(the guest is busy)':<52}  {size(host):>8}", flush=True)
-            self.timeline.add(t=t, host=host, balloon=None, target=None, available=None, some=None, full=None)
+            self.timeline.add(t=t, host=host)
             return
         moved = f"-> {size(target)}" if target is not None and target != balloon else ""
         left = RAM - (balloon or 0)
@@ -171,7 +175,7 @@ class Watcher(threading.Thread):
                 self._changed.wait(1)
 
     def stop(self):
-        self._stop.set()
+        self._ended.set()
         self.join(10)
 
     def balloon(self):
@@ -195,32 +199,48 @@ def prepare(colour):
     return g
 
 
+def read_files(g, w):
+    """Host memory after the guest has read files once; the page cache keeps them as long as it may."""
+    g.sh("dd if=/var/tmp/files of=/dev/null bs=1M 2>/dev/null", 60)
+    read_at = w.elapsed()
+    w.until(lambda: w.elapsed() - read_at > 5, 15, "time passes")
+    return w.host
+
+
 def act(g, w):
     """The story. Returns the figures for the summary."""
-    w.phase("1 use", "a program uses most of the guest's memory once, and files are read")
-    g.sh(f"dd if=/dev/zero of=/var/tmp/cold bs=1M count={CACHE_MIB} 2>/dev/null && sync", 60)
+    w.phase("1 program", "a program uses most of the guest's memory once")
     g.sh(PROGRAM.format(ops=20000), 110)
     before = max(host for _, host, _ in w.history)
 
-    w.phase("2 idle, no balloon", "what free page reporting gives back by itself")
-    settled_from = w.elapsed()
-    w.until(lambda: w.elapsed() - settled_from > 6 and w.steady(5, 1, 16 * MIB), 40, "host memory settles")
-    alone = w.history[-1][1]
+    w.phase("2 idle, no balloon", "what free page reporting gives back by itself; then a backup reads "
+                            f"{FILES_MIB} MiB of files")
+    idle_from = w.elapsed()
+    w.until(lambda: w.elapsed() - idle_from > 6 and w.steady(5, 1, 16 * MIB), 40, "host memory settles")
+    alone = w.host
+    g.sh(f"truncate -s {FILES_MIB}M /var/tmp/files")
+    read_without = read_files(g, w)
+    g.sh("rm /var/tmp/files")
+    read_from = w.elapsed()
+    w.until(lambda: w.elapsed() - read_from > 6 and w.steady(4, 1, 16 * MIB), 40, "host memory settles")
     w.timeline.mark(alone, f"free page reporting alone: {size(alone)}")
 
-    w.say(f"\n# /etc/balloond.conf in the guest, for this demo only:  tail: {{ hold_off = \"{HOLD_OFF}\"; }}", "36")
-    g.put(f'tail: {{ hold_off = "{HOLD_OFF}"; }};\n'.encode(), "/etc/balloond.conf", 0o644)
+    w.say(f"\n# /etc/balloond.conf in the guest, because you are waiting:  {CONFIG}", "36")
+    g.put(f"{CONFIG}\n".encode(), "/etc/balloond.conf", 0o644)
     w.phase("3 idle, balloond", "systemctl enable --now balloond; nothing else is configured")
     g.sh("systemctl enable --now balloond 2>&1", 60)
     w.until(lambda: w.balloon() > RAM // 4, 40, "the balloon inflates")
     w.until(lambda: w.steady(8, 2, 64 * MIB), 60, "the balloon comes to rest")
-    balloon, lowest = w.balloon(), min(host for t, host, _ in w.history if t > settled_from)
+    balloon, lowest = w.balloon(), min(host for t, host, _ in w.history if t > idle_from)
+    w.say(f"      the backup reads {FILES_MIB} MiB again", "2")
+    g.sh(f"truncate -s {FILES_MIB}M /var/tmp/files")
+    read_with = read_files(g, w)
     available = w.last["available"]
     if PROGRAM_BYTES <= available:
         raise DemoFailed(f"the program needs {size(PROGRAM_BYTES)}, the guest still has {size(available)}: "
                          "too easy to prove anything")
 
-    w.phase("4 need", f"stress-ng needs {size(PROGRAM_BYTES)}, the guest has {size(available)} available")
+    w.phase("4 stress-ng needs it", f"stress-ng needs {size(PROGRAM_BYTES)}, the guest has {size(available)} available")
     needed_from = w.elapsed()
     program = g.spawn(PROGRAM.format(ops=200000), 110)
     w.until(lambda: not program.running(), 115, "stress-ng ends")
@@ -229,10 +249,10 @@ def act(g, w):
     given = balloon - min(b for t, _, b in w.history if t >= needed_from and b is not None)
     print(f"      stress-ng ended with status {status} after {took:.0f} s", flush=True)
 
-    w.phase("5 idle again", f"the hold-off passes, then the balloon inflates again")
+    w.phase("5 idle again", "the hold-off passes, then the balloon inflates again")
     w.until(lambda: w.balloon() > balloon // 2, 60, "the balloon inflates again")
     w.until(lambda: w.steady(5, 2, 64 * MIB), 30, "the balloon comes to rest")
-    return {"before": before, "alone": alone, "lowest": min(lowest, w.history[-1][1]), "balloon": balloon,
+    return {"before": before, "alone": alone, "read_without": read_without, "read_with": read_with, "lowest": min(lowest, w.history[-1][1]), "balloon": balloon,
             "given": given, "status": status, "text": text, "took": took, "again": w.balloon(),
             "oom_kills": w.last["oom_kills"], "after": w.history[-1][1]}
 
@@ -245,6 +265,8 @@ def judge(f, w):
         ("host memory before", f"{size(f['before'])}   (QEMU's RSS when the guest had used its memory)"),
         ("  free page reporting alone", f"{size(f['alone'])}"),
         ("  lowest, with the balloon", f"{size(f['lowest'])}   ({size(fell)} less than before)"),
+        (f"  with {FILES_MIB} MiB of files read", f"{size(f['read_with'])} with the balloon, "
+                                              f"{size(f['read_without'])} with reporting alone"),
         ("  at the end", f"{size(f['after'])}"),
         ("balloon", f"{size(f['balloon'])}; {size(f['given'])} came back for the program; {size(f['again'])} at the end"),
         ("program", f"needed {size(PROGRAM_BYTES)}, exit status {f['status']} after {f['took']:.0f} s"),
@@ -253,10 +275,12 @@ def judge(f, w):
         ("OOM kills", f"{f['oom_kills']}"),
     ]
     for name, value in rows:
-        print(f"  {name:<28}{value}")
+        print(f"  {name:<32}{value}")
     wrong = []
     if fell < f["balloon"] / 2:
         wrong.append(f"host memory fell by {size(fell)}, less than half of the balloon of {size(f['balloon'])}")
+    if f["read_with"] >= f["read_without"]:
+        wrong.append("the page cache took back from the host what the balloon should have kept from it")
     if f["status"] != 0 or "successful run completed" not in f["text"]:
         wrong.append(f"the program did not finish: status {f['status']}\n{f['text']}")
     if f["oom_kills"]:
@@ -296,9 +320,9 @@ def main():
     if timeline.samples:
         with open(args.svg, "w") as f:
             f.write(timeline.svg())
-        print(f"  {'timeline':<28}{os.path.relpath(args.svg)}")
+        print(f"  {'timeline':<32}{os.path.relpath(args.svg)}")
     if args.keep_log or wrong:
-        print(f"  {'console':<28}{g.log}")
+        print(f"  {'console':<32}{g.log}")
     for text in wrong:
         print(f"demo: FAILED: {text}", file=sys.stderr)
     if not wrong:

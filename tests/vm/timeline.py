@@ -4,7 +4,8 @@
 Two panels over one time axis: memory (balloon as an area, host and guest as
 lines) and stalls. Phases are shaded and named. Colours come from a palette that
 colour-blind readers can tell apart; a dark variant follows the viewer's
-preference. Values are bytes and seconds; None leaves a gap.
+preference. Values are bytes and seconds. A value that is missing from a sample
+is bridged (not measured), None leaves a gap (does not exist).
 
 Knows nothing of guests: whoever has series may draw them.
 """
@@ -24,7 +25,7 @@ STYLE = """
   .host { fill: none; stroke: #d55e00; stroke-width: 3; stroke-linejoin: round }
   .available { fill: none; stroke: #009e73; stroke-width: 2; stroke-linejoin: round }
   .mark { stroke: #d55e00; stroke-width: 1.2; stroke-dasharray: 7 4 }
-  .hostink { fill: #b04e00 }
+  .hostink { fill: #b04e00 } .halo { paint-order: stroke; stroke: #ffffff; stroke-opacity: .8; stroke-width: 4px }
   .some { fill: #cc79a7; fill-opacity: .75 } .full { fill: #8c2d62 }
   text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
   .title { font-size: 20px; font-weight: 600 } .small { font-size: 12px }
@@ -33,7 +34,8 @@ STYLE = """
     .bg { fill: #12171e } .ink { fill: #e6eaf0 } .soft { fill: #9aa6b5 }
     .grid { stroke: #29313b } .axis { stroke: #66717f } .band { fill: #1a2129 } .bandedge { stroke: #3a4552 }
     .balloon { fill: #56b4e9; stroke: #56b4e9 } .target { stroke: #56b4e9 }
-    .host { stroke: #ff9248 } .mark { stroke: #ff9248 } .hostink { fill: #ff9248 } .available { stroke: #2fd1a3 }
+    .host { stroke: #ff9248 } .mark { stroke: #ff9248 } .hostink { fill: #ff9248 }
+    .halo { stroke: #12171e } .available { stroke: #2fd1a3 }
     .some { fill: #e79ac6 } .full { fill: #ff6fb5 }
   }
 """
@@ -92,19 +94,20 @@ class Timeline:
             out.append(f'<rect x="{px:.1f}" y="{py:.1f}" width="{w:.1f}" height="{h:.1f}" class="{css}"/>')
 
         def path(name, css, close=False):
-            d, pen, first, last = "", "M", None, None
+            runs, run = [], []
             for s in self.samples:
-                v = s.get(name)
-                if v is None:
-                    pen = "M"
+                if name not in s:
                     continue
-                d += f"{pen}{x(s['t']):.1f},{y(v):.1f}"
-                pen = "L"
-                first, last = first or s["t"], s["t"]
-            if close and first is not None:
-                d += f"L{x(last):.1f},{y(0):.1f}L{x(first):.1f},{y(0):.1f}Z"
-            if d:
-                out.append(f'<path d="{d}" class="{css}"/>')
+                if s[name] is None:
+                    runs.append(run)
+                    run = []
+                else:
+                    run.append((x(s["t"]), y(s[name])))
+            for run in filter(None, runs + [run]):
+                if close:
+                    run = [(run[0][0], y(0)), *run, (run[-1][0], y(0))]
+                points = "L".join(f"{px:.1f},{py:.1f}" for px, py in run)
+                out.append(f'<path d="M{points}{"Z" if close else ""}" class="{css}"/>')
 
         rect(0, 0, WIDTH, HEIGHT, "bg")
         text(LEFT, 34, self.title, "ink title")
@@ -155,8 +158,9 @@ class Timeline:
         path("available", "available")
         for value, label in self.marks:
             line(LEFT, y(value), WIDTH - RIGHT, y(value), "mark")
-            text(LEFT + 6, y(value) - 6, label, "hostink small")
         path("host", "host")
+        for value, label in self.marks:
+            text(WIDTH - RIGHT - 8, y(value) + 17, label, "hostink small halo", "end")
 
         # Stalls
         text(LEFT, stall_base - STALL_HEIGHT - 12,
@@ -167,6 +171,8 @@ class Timeline:
         text(LEFT - 9, stall_base + 4, "0", anchor="end")
         before = 0.0
         for s in self.samples:
+            if "some" not in s:
+                continue
             for name, css in (("some", "some"), ("full", "full")):
                 if s.get(name):
                     rect(x(before), ys(s[name]), max(1.0, x(s["t"]) - x(before)), stall_base - ys(s[name]), css)

@@ -20,7 +20,8 @@ import shutil
 import stat
 
 from . import kernels, micro
-from .guest import Guest, MIB, GuestDied
+from .control import GuestDied
+from .guest import MIB, Guest, qemu_path
 from .paths import TOP, VM, HarnessError, cache, command, digest, locked, scratch
 
 RELEASE = "bookworm"
@@ -266,7 +267,7 @@ def guest(series, name="debian", files=(), report=lambda text: None, **options):
     options.setdefault("end_tolerance", 32 * MIB)
     options["append"] = f"{BOOT_APPEND} {options.get('append', '')}"
     devices = list(options.pop("devices", ()))
-    devices.append(["-drive", f"file={image},if=none,id=root,format=raw,snapshot=on,cache=unsafe",
+    devices.append(["-drive", f"file={qemu_path(image)},if=none,id=root,format=raw,snapshot=on,cache=unsafe",
                     "-device", "virtio-blk-pci,drive=root"])
     return DebianGuest(f"{name}-{series}", kernel, initrd(kernel, files), devices=devices, **options)
 

@@ -51,6 +51,11 @@ APPEND = ("console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic "
           "rcupdate.rcu_cpu_stall_timeout=200 nmi_watchdog=0 nosoftlockup")
 
 
+def qemu_path(path):
+    """@path as part of an option's value, where a comma would end it."""
+    return path.replace(",", ",,")
+
+
 class VerdictError(Exception):
     """The guest did not say that all is well at its end."""
 
@@ -108,7 +113,7 @@ class Guest:
         self._verdict_path = os.path.join(self._dir, "verdict")
         self._stderr = open(os.path.join(self._dir, "stderr"), "w+")
         argv = self._argv + [
-            "-chardev", f"file,id=console,path={self.log}", "-serial", "chardev:console",
+            "-chardev", f"file,id=console,path={qemu_path(self.log)}", "-serial", "chardev:console",
             "-chardev", f"file,id=verdict,path={self._verdict_path}", "-serial", "chardev:verdict",
             "-chardev", f"socket,id=control,path={self._dir}/control,server=on,wait=off",
             "-device", "virtio-serial-pci,id=serial0",

@@ -12,7 +12,7 @@ import lzma
 import os
 import re
 import shutil
-import subprocess
+import tempfile
 
 from .paths import HarnessError, cache, command, digest, locked, scratch, tree
 
@@ -110,17 +110,17 @@ def build_module(kernel, source, name):
     ko = os.path.join(out, name + ".ko")
     with locked(f"module-{kernel.release}"):
         if not os.path.exists(ko):
-            with scratch(out) as tmp:
+            # Not below the cache: Kbuild cannot cope with a space in the path.
+            with tempfile.TemporaryDirectory(prefix="vmtest-") as tmp:
                 for rel, path in files:
-                    os.makedirs(os.path.dirname(os.path.join(tmp, "src", rel)), exist_ok=True)
-                    shutil.copy2(path, os.path.join(tmp, "src", rel))
-                command(["make", "-C", kernel.headers, f"M={tmp}/src", "modules"],
+                    os.makedirs(os.path.dirname(os.path.join(tmp, rel)), exist_ok=True)
+                    shutil.copy2(path, os.path.join(tmp, rel))
+                command(["make", "-C", kernel.headers, f"M={tmp}", "modules"],
                         f"build of {name}.ko for {kernel.release}")
-                subprocess.run(["strip", "-g", f"{tmp}/src/{name}.ko"], check=True)
-                os.makedirs(tmp + "/out")
-                os.rename(f"{tmp}/src/{name}.ko", f"{tmp}/out/{name}.ko")
-                shutil.rmtree(out, ignore_errors=True)
-                os.rename(tmp + "/out", out)
+                command(["strip", "-g", f"{tmp}/{name}.ko"], "strip")
+                os.makedirs(out, exist_ok=True)
+                shutil.copy(f"{tmp}/{name}.ko", ko + ".tmp")
+                os.rename(ko + ".tmp", ko)
     return ko
 
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fake-transport.h - a balloon device in memory, for tests of what is above it
+ */
+#pragma once
+
+#include "act/transport.h"
+
+struct fake_device {
+	/* Set by the test. Bytes. */
+	bool present;		/* else every call, and open, says -ENODEV */
+	int open_error;		/* open says this instead, e.g. -EBUSY */
+	uint64_t ram;
+	uint64_t size;
+	uint64_t slice;		/* moved in one call at most; 0 = nothing moves */
+	uint64_t slice_took_us;
+	bool lease_expired;	/* keepalive says -ETIME until the next set_target */
+	int move_error;		/* move says this */
+	void (*on_move)(struct fake_device *d, int64_t step);
+
+	/* What was done to it. */
+	unsigned opens;
+	unsigned read_only_opens;
+	unsigned frees;
+	unsigned moves;
+	unsigned inflates;
+	unsigned set_targets;
+	unsigned keepalives;
+	unsigned pops;
+	uint64_t ceiling;
+	uint64_t floor;
+	uint64_t lease_us;
+	uint64_t first_lease_us; /* of the first set_target after open */
+	uint64_t largest;	/* balloon ever */
+};
+
+int fake_open(struct fake_device *d, bool read_only, struct transport **ret);

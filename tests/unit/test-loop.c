@@ -1,0 +1,591 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The very loop of the daemon, with real timers and signals, on a device in
+ * memory and a guest that is a few numbers. The script of each test runs where
+ * the loop reads the world, once a tick, so that no threads are needed: it
+ * breaks things and sends signals.
+ *
+ * Not tested here: PSI triggers and udev, which only a real kernel has.
+ */
+#include "sample-maker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake-transport.h"
+#include "loop-internal.h"
+#include "basic/log.h"
+#include "uballoon.h"
+
+/* A test that takes longer has hung. */
+#define TEST_TIMEOUT_S 30
+/* Ticks after which a script that has not ended is a failure. */
+#define TICKS_MAX 120
+
+struct fixture {
+	struct fake_device device;
+	struct loop *loop;
+	unsigned tick;
+	unsigned opens_tried;
+	uint64_t used;			/* what the guest needs */
+	bool unreadable;		/* /proc says nothing */
+	void (*script)(struct fixture *f);
+	unsigned step;			/* for the script */
+};
+
+static int world_read(void *ctx, struct sample *ret)
+{
+	struct fixture *f = ctx;
+	uint64_t left;
+
+	f->tick++;
+	if (f->tick > TICKS_MAX)
+		fail_msg("the script did not come to its end");
+	f->script(f);
+
+	*ret = healthy(loop_now());
+	ret->balloon = (struct sample_balloon){};
+	set_balloon(ret, f->device.size);
+	ret->balloon = (struct sample_balloon){};
+	left = 8 * GIB - f->device.size;
+	ret->mem[MEM_AVAILABLE] = left > f->used ? left - f->used : 0;
+	ret->mem[MEM_FREE] = ret->mem[MEM_AVAILABLE];
+	if (f->unreadable) {
+		memset(ret, 0, sizeof(*ret));
+		return -ENODATA;
+	}
+	return 0;
+}
+
+static const char *world_news(void *ctx)
+{
+	(void)ctx;
+	return NULL;
+}
+
+static int world_open(void *ctx, bool read_only, struct transport **ret)
+{
+	struct fixture *f = ctx;
+
+	f->opens_tried++;
+	return fake_open(&f->device, read_only, ret);
+}
+
+static int world_arm(void *ctx, enum sample_trigger which, const struct config_trigger *t)
+{
+	(void)ctx, (void)which, (void)t;
+	return -ENOENT;
+}
+
+static int world_announce_fd(void *ctx)
+{
+	(void)ctx;
+	return -1;
+}
+
+static int world_announce_dispatch(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+static struct config config;
+static struct loop_options options;
+
+static int setup(void **state)
+{
+	static struct fixture f;
+
+	f = (struct fixture){
+		.device = {
+			.present = true,
+			.ram = 8 * GIB,
+			.slice = 256 * MIB,
+			.slice_took_us = 1000,
+		},
+		.used = 1 * GIB,
+	};
+	config_default(&config);
+	config.policy.interval_us = 100000;
+	config.policy.idle_interval_us = 100000;
+	config.policy.dwell_us = 0;
+	config.policy.settle_us = 0;
+	options = (struct loop_options){
+		.config_path = "/nonexistent",
+		.mode = -1,
+		.log_level = getenv("V") ? LOG_DEBUG : LOG_EMERG,
+		.no_bus = true,
+	};
+	*state = &f;
+	alarm(TEST_TIMEOUT_S);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	alarm(0);
+	return 0;
+}
+
+static void run(struct fixture *f, void (*script)(struct fixture *f))
+{
+	struct loop_world world = {
+		.ctx = f,
+		.read = world_read,
+		.news = world_news,
+		.open = world_open,
+		.arm = world_arm,
+		.announce_fd = world_announce_fd,
+		.announce_dispatch = world_announce_dispatch,
+	};
+
+	f->script = script;
+	assert_int_equal(loop_new(&options, &world, &config, &f->loop), 0);
+	assert_int_equal(loop_run(f->loop), 0);
+	loop_free(f->loop);
+	/* Nothing is left open, whatever happened. */
+	assert_int_equal(f->device.opens, f->device.frees);
+}
+
+static const char *problem(const struct fixture *f, enum problem which)
+{
+	return f->loop->problems.text[which];
+}
+
+/* --- the ordinary life --- */
+
+static void stop_when_large(struct fixture *f)
+{
+	if (f->device.size >= 2 * GIB)
+		raise(SIGTERM);
+}
+
+static void inflates_and_returns_all_on_stop(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f, stop_when_large);
+	assert_true(f->device.largest >= 2 * GIB);
+	assert_int_equal(f->device.size, 0);
+	assert_int_equal(f->device.pops, 0);
+	/* In slices, so that something else could have happened in between. */
+	assert_true(f->device.moves > 10);
+	assert_int_equal(f->device.first_lease_us, 30 * SEC);
+	/* An empty balloon needs no lease. */
+	assert_int_equal(f->device.lease_us, 0);
+}
+
+static void keeps_on_stop_if_told(void **state)
+{
+	struct fixture *f = *state;
+
+	config.on_stop = ON_STOP_KEEP;
+	run(f, stop_when_large);
+	assert_true(f->device.size >= 2 * GIB);
+	assert_int_equal(f->device.lease_us, 0);
+	/* Nothing that is asked of the device later may move it. */
+	assert_int_equal(f->device.ceiling, f->device.size);
+	assert_int_equal(f->device.floor, f->device.size);
+}
+
+static void need_script(struct fixture *f)
+{
+	/* Once it is large, programs need more and more, in the end all there is. */
+	if (f->step == 0 && f->device.size >= 3 * GIB) {
+		f->used = 8 * GIB - f->device.size - 64 * MIB;
+		f->step = 1;
+	} else if (f->step == 1 && 8 * GIB - f->device.size - f->used > 512 * MIB) {
+		f->used = 8 * GIB - 16 * MIB;
+		f->step = 2;
+	} else if (f->step == 2 && f->device.size == 0) {
+		assert_true(f->loop->deflated_total >= 3 * GIB);
+		raise(SIGTERM);
+	}
+}
+
+static void gives_back_when_needed(void **state)
+{
+	struct fixture *f = *state;
+
+	run(f, need_script);
+	assert_int_equal(f->step, 2);
+}
+
+static void takeover_script(struct fixture *f)
+{
+	if (f->tick == 4) {
+		assert_int_equal(f->loop->transport != NULL, true);
+		raise(SIGTERM);
+	}
+}
+
+static void takes_over_a_balloon(void **state)
+{
+	struct fixture *f = *state;
+
+	/* As a crashed daemon leaves it, its lease about to run out. */
+	f->device.size = 4 * GIB;
+	config.policy.mode = MODE_MANUAL;
+	config.on_stop = ON_STOP_KEEP;
+	run(f, takeover_script);
+	assert_int_equal(f->device.size, 4 * GIB);
+	assert_int_equal(f->device.moves, 0);
+	assert_int_equal(f->device.first_lease_us, 30 * SEC);
+}
+
+static void keepalive_script(struct fixture *f)
+{
+	if (f->step == 0 && f->device.keepalives >= 2) {
+		/* The daemon was stopped for too long. */
+		f->device.lease_expired = true;
+		f->step = 1;
+	} else if (f->step == 1 && !f->device.lease_expired) {
+		raise(SIGTERM);
+	}
+}
+
+static void renews_the_lease(void **state)
+{
+	struct fixture *f = *state;
+
+	/* Nothing to move: a move would renew it as well. */
+	config.policy.mode = MODE_MANUAL;
+	config.lease_us = 600000;
+	run(f, keepalive_script);
+	assert_int_equal(f->step, 1);
+	assert_true(f->device.keepalives >= 3);
+}
+
+/* --- devices that come, go and fail --- */
+
+static void comes_and_goes_script(struct fixture *f)
+{
+	switch (f->step) {
+	case 0:
+		if (f->tick < 4)
+			return;
+		assert_non_null(strstr(problem(f, PROBLEM_DEVICE), "modprobe uballoon"));
+		assert_int_equal(f->loop->decision.reason, REASON_NO_DEVICE);
+		f->device.present = true;
+		f->step = 1;
+		return;
+	case 1:
+		if (f->device.size < GIB)
+			return;
+		assert_string_equal(problem(f, PROBLEM_DEVICE), "");
+		/* Taken out of the machine; what it held is free again. */
+		f->device.present = false;
+		f->device.size = 0;
+		f->step = 2;
+		return;
+	case 2:
+		if (f->loop->transport)
+			return;
+		assert_non_null(strstr(problem(f, PROBLEM_DEVICE), "has gone"));
+		f->device.present = true;
+		f->step = 3;
+		return;
+	case 3:
+		if (f->device.size < GIB)
+			return;
+		assert_string_equal(problem(f, PROBLEM_DEVICE), "");
+		raise(SIGTERM);
+		return;
+	}
+}
+
+static void device_comes_and_goes(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.present = false;
+	run(f, comes_and_goes_script);
+	assert_int_equal(f->device.opens, 2);
+	assert_int_equal(f->device.size, 0);
+}
+
+static void vanish_in_move(struct fake_device *d, int64_t step)
+{
+	(void)step;
+	if (d->moves == 3)
+		d->present = false;
+}
+
+static void vanish_script(struct fixture *f)
+{
+	if (f->step == 0 && f->tick > 1 && !f->loop->transport) {
+		f->device.on_move = NULL;
+		f->device.present = true;
+		f->step = 1;
+	} else if (f->step == 1 && f->loop->transport) {
+		raise(SIGTERM);
+	}
+}
+
+static void device_vanishes_in_a_move(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.on_move = vanish_in_move;
+	run(f, vanish_script);
+	assert_int_equal(f->device.opens, 2);
+}
+
+static void vanish_in_deflate(struct fake_device *d, int64_t step)
+{
+	if (step < 0)
+		d->present = false;
+}
+
+static void device_vanishes_while_stopping(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.on_move = vanish_in_deflate;
+	run(f, stop_when_large);
+	assert_int_equal(f->device.opens, 1);
+}
+
+static void failing_script(struct fixture *f)
+{
+	if (f->tick == 36)
+		raise(SIGTERM);
+}
+
+static void failing_device_is_not_hammered(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.move_error = -EIO;
+	run(f, failing_script);
+	/* At 0, 1 and 3 s of 3.6. */
+	assert_in_range(f->opens_tried, 2, 3);
+}
+
+static void busy_script(struct fixture *f)
+{
+	if (f->step == 0 && f->tick == 3) {
+		assert_non_null(strstr(problem(f, PROBLEM_DEVICE), "fuser"));
+		f->device.open_error = 0;
+		f->step = 1;
+	} else if (f->step == 1 && f->loop->transport) {
+		assert_string_equal(problem(f, PROBLEM_DEVICE), "");
+		raise(SIGTERM);
+	}
+}
+
+static void second_writer_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.open_error = -EBUSY;
+	run(f, busy_script);
+	assert_int_equal(f->step, 1);
+}
+
+/* --- a device that does not move --- */
+
+static void stuck_script(struct fixture *f)
+{
+	if (f->step == 0 && f->tick > 1 && f->loop->decision.reason == REASON_STUCK) {
+		assert_non_null(strstr(problem(f, PROBLEM_STUCK), "no progress"));
+		f->step = 1;
+		raise(SIGTERM);
+	}
+}
+
+static void stuck_device_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.slice = 0;
+	f->device.slice_took_us = 20000;
+	config.policy.stuck_us = SEC;
+	run(f, stuck_script);
+	assert_int_equal(f->step, 1);
+	assert_int_equal(f->device.largest, 0);
+	/* Asked once a tick and not in a loop. */
+	assert_true(f->device.moves <= f->tick);
+}
+
+static void stop_again(struct fake_device *d, int64_t step)
+{
+	if (step < 0 && d->size < GIB) {
+		d->slice = 0;
+		if (d->moves % 8 == 0)
+			raise(SIGTERM);
+	}
+}
+
+static void second_signal_does_not_wait(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.on_move = stop_again;
+	run(f, stop_when_large);
+	assert_true(f->device.size > 0);
+	/* The module takes it from here. */
+	assert_int_equal(f->device.ceiling, 0);
+	assert_int_equal(f->device.lease_us, 1 * SEC);
+}
+
+static void get_stuck(struct fake_device *d, int64_t step)
+{
+	if (step < 0 && d->size < GIB)
+		d->slice = 0;
+}
+
+static void stop_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before;
+
+	f->device.on_move = get_stuck;
+	config.policy.stuck_us = 2 * SEC;
+	before = loop_now();
+	run(f, stop_when_large);
+	assert_true(f->device.size > 0);
+	assert_int_equal(f->device.lease_us, 1 * SEC);
+	assert_true(loop_now() - before < 20 * SEC);
+}
+
+/* --- no data, and nobody who may act --- */
+
+static void unreadable_script(struct fixture *f)
+{
+	if (f->tick == 8) {
+		assert_non_null(strstr(problem(f, PROBLEM_DATA), "MemAvailable"));
+		assert_int_equal(f->loop->decision.reason, REASON_NO_DATA);
+		raise(SIGTERM);
+	}
+}
+
+static void missing_data_moves_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	f->unreadable = true;
+	f->device.size = GIB;
+	config.on_stop = ON_STOP_KEEP;
+	run(f, unreadable_script);
+	assert_int_equal(f->device.moves, 0);
+	assert_int_equal(f->device.size, GIB);
+}
+
+static void observe_script(struct fixture *f)
+{
+	if (f->tick == 10) {
+		/* It would, though. */
+		assert_true(f->loop->decision.goal > GIB);
+		raise(SIGTERM);
+	}
+}
+
+static void observe_touches_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	options.mode = MODE_OBSERVE;
+	f->device.size = GIB;
+	run(f, observe_script);
+	assert_int_equal(f->device.opens, 1);
+	assert_int_equal(f->device.read_only_opens, 1);
+	assert_int_equal(f->device.set_targets, 0);
+	assert_int_equal(f->device.moves, 0);
+	assert_int_equal(f->device.keepalives, 0);
+	assert_int_equal(f->device.size, GIB);
+}
+
+/* --- reload --- */
+
+static char path[] = "/tmp/test-loop-XXXXXX";
+
+static void write_config(const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void reload_script(struct fixture *f)
+{
+	switch (f->step++) {
+	case 0:
+		write_config("mode = \"observe\"; lease = \"20\";");
+		raise(SIGHUP);
+		return;
+	case 2:
+		assert_non_null(strstr(f->loop->status.config_error, ":1: lease: needs a unit"));
+		assert_non_null(strstr(problem(f, PROBLEM_CONFIG), "old configuration"));
+		assert_int_equal(f->loop->mode, MODE_AUTO);
+		assert_int_equal(f->loop->config.lease_us, 30 * SEC);
+		write_config("mode = \"manual\"; lease = \"20s\"; limit = \"50%\";\n"
+			     "interval = \"100ms\"; idle_interval = \"100ms\";");
+		raise(SIGHUP);
+		return;
+	case 4:
+		assert_string_equal(f->loop->status.config_error, "");
+		assert_string_equal(problem(f, PROBLEM_CONFIG), "");
+		assert_int_equal(f->loop->mode, MODE_MANUAL);
+		assert_int_equal(f->device.lease_us, 20 * SEC);
+		assert_int_equal(f->loop->policy.limit, 4 * GIB);
+		/* Nobody named a size. */
+		assert_true(f->loop->manual_target > 0);
+		assert_int_equal(f->loop->manual_target, f->device.size);
+		raise(SIGTERM);
+		return;
+	}
+}
+
+static void reload_is_all_or_nothing(void **state)
+{
+	struct fixture *f = *state;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	options.config_path = path;
+	run(f, reload_script);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(inflates_and_returns_all_on_stop),
+		T(keeps_on_stop_if_told),
+		T(gives_back_when_needed),
+		T(takes_over_a_balloon),
+		T(renews_the_lease),
+		T(device_comes_and_goes),
+		T(device_vanishes_in_a_move),
+		T(device_vanishes_while_stopping),
+		T(failing_device_is_not_hammered),
+		T(second_writer_is_waited_for),
+		T(stuck_device_is_noticed),
+		T(second_signal_does_not_wait),
+		T(stop_is_bounded),
+		T(missing_data_moves_nothing),
+		T(observe_touches_nothing),
+		T(reload_is_all_or_nothing),
+#undef T
+	};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	/* TAP goes to standard output; what the loop says would only be in the way. */
+	log_set_level(getenv("V") ? LOG_DEBUG : LOG_EMERG);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""balloond as a service in a real Debian guest, seen from the guest and from the host.
+
+One boot a kernel; the cases build on each other in the order in which they
+stand, as an administrator would go on. A case that fails leaves the next ones
+a service that restart() puts in order. The last case demands the verdict of
+the guest: all memory back, the module unloaded, the kernel log clean.
+
+The host's view counts: `actual` of the device and the resident memory of QEMU.
+"""
+import json
+import os
+import sys
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
+
+import tap                                                            # noqa: E402
+from harness import debian, kernels                                   # noqa: E402
+
+MIB = 1 << 20
+RAM = 1024 * MIB
+CONFIG = "/etc/balloond.conf"
+# Patience is for servers; a test may not wait ten minutes after each deflation.
+QUICK = 'tail: { hold_off = "1s"; emergency_hold_off = "1s"; emergency_hold_off_max = "2s"; dwell = "0"; };\n'
+# The kernel keeps some memory of the RAM that QEMU gives (its image, page tables).
+BURST = "stress-ng --vm 4 --vm-bytes {mib}M --vm-keep --vm-populate --vm-method zero-one --oomable " \
+        "--vm-ops {ops} --timeout 60"
+
+
+class Boot:
+    """The guest of one kernel; started by the first case that needs it."""
+
+    def __init__(self, series):
+        self.series, self.g = series, None
+
+    def guest(self, t):
+        if self.g is None:
+            self.g = debian.guest(self.series, "daemon", memory=RAM, lifetime=1200, report=t.diag)
+            started = time.monotonic()
+            self.g.start()
+            t.diag(f"{self.series}: systemd was up after {time.monotonic() - started:.1f} s "
+                   f"({self.g.accelerator})")
+        t.on_failure(self.report)
+        return self.g
+
+    def report(self):
+        return "\n".join([self.g.run("balloonctl status; systemctl status --no-pager balloond | head -20")[1],
+                          self.g.journal("balloond", 15), self.g.console_tail(5)])
+
+    # -- the service ----------------------------------------------------
+    def status(self):
+        status, text = self.g.run("balloonctl status --json")
+        return json.loads(text) if status == 0 else {}
+
+    def until(self, t, what, condition, timeout=60):
+        """Waits until condition(status of the daemon) is true; that status."""
+        def look():
+            s = self.status()
+            return s if s and condition(s) else None
+        return t.wait(look, timeout, what, 0.3)
+
+    def configure(self, text):
+        self.g.put(text.encode(), CONFIG, 0o644)
+
+    def restart(self, config=QUICK):
+        """The service as for the next case, with @config, whatever the case before left behind."""
+        self.configure(config)
+        self.g.run("systemctl kill -s CONT balloond; systemctl stop balloond; systemctl reset-failed balloond")
+        self.g.sh("modprobe uballoon && systemctl start balloond", 60)
+
+    def inflated(self, t, at_least=RAM // 4):
+        """Waits for the law to inflate by itself."""
+        return self.until(t, "the balloon inflates", lambda s: s["size"] >= at_least)
+
+    def held(self):
+        """The balloon as the host sees it."""
+        return RAM - self.g.balloon_actual()
+
+    def held_is(self, t, want, timeout=60, slack=2 * MIB):
+        t.wait(lambda: abs(self.held() - want) <= slack, timeout, f"the host sees a balloon of {want // MIB} MiB")
+
+    def counter(self, name):
+        return int(self.g.sh(f"awk '$1 ~ /^{name}:?$/ {{ print $2 }}' /sys/kernel/debug/uballoon/state"))
+
+    def pid(self):
+        return int(self.g.property("balloond", "MainPID"))
+
+
+def starts(t, b):
+    g = b.guest(t)
+    g.sh(BURST.format(mib=700, ops=1000), 90)
+    b.touched = g.ram_rss()
+    t.check(b.touched > RAM // 2, f"the guest has touched its memory ({b.touched >> 20} MiB)")
+    t.equal(g.property("balloond", "ActiveState"), "inactive", "state before")
+    t.equal(g.run("grep -c ^virtio_balloon /proc/modules")[1].strip(), "0", "the stock driver is kept away")
+    g.sh("systemctl enable --now balloond 2>&1", 60)
+    with t.subtest("it is ready when systemctl returns"):
+        t.equal(g.property("balloond", "ActiveState"), "active", "state")
+        t.equal(g.property("balloond", "Result"), "success", "result")
+        t.equal(b.status()["host"], "virtio", "host")
+    with t.subtest("it tells systemd what it does"):
+        t.wait(lambda: "alloon" in g.property("balloond", "StatusText"), 20, "a status text")
+    with t.subtest("it is not root, locked in memory, and not for the OOM killer"):
+        pid = b.pid()
+        t.equal(g.sh(f"stat -c %U /proc/{pid}").strip(), "balloond", "user")
+        t.check(int(g.sh(f"awk '/^VmLck/ {{ print $2 }}' /proc/{pid}/status")) > 0, "memory is locked")
+        t.between(int(g.read(f"/proc/{pid}/oom_score_adj")), -1000, -500, "oom_score_adj")
+    with t.subtest("systemd finds nothing wrong with the units"):
+        t.equal(g.run("systemd-analyze verify --man=no balloond.service", 60), (0, ""), "systemd-analyze verify")
+
+
+def inflates(t, b):
+    g = b.guest(t)
+    s = b.inflated(t)
+    with t.subtest("daemon, device and host agree on the size"):
+        s = b.until(t, "rest", lambda s: s["size"] == s["target"])
+        t.wait(lambda: abs(b.held() - b.status()["size"]) <= 2 * MIB, 20, "host and daemon agree")
+    with t.subtest("the guest is left what it needs"):
+        t.check(s["ram"] - s["size"] >= s["floor"], f"floor {s['floor'] >> 20} MiB is kept")
+        t.check(g.meminfo()["MemAvailable"] > 64 * MIB, "memory is available")
+    with t.subtest("the host's memory fell by at least half of the balloon"):
+        t.wait(lambda: b.touched - g.ram_rss() >= b.status()["size"] // 2, 30, "fall of QEMU's resident memory")
+        t.diag(f"balloon {b.status()['size'] >> 20} MiB, guest's RAM on the host "
+               f"{b.touched >> 20} -> {g.ram_rss() >> 20} MiB")
+
+
+def bursts(t, b):
+    g = b.guest(t)
+    b.restart()
+    s = b.inflated(t, RAM // 2)
+    mib = (g.meminfo()["MemAvailable"] + s["size"] * 3 // 4) // MIB
+    t.diag(f"balloon {s['size'] >> 20} MiB, available {g.meminfo()['MemAvailable'] >> 20} MiB; the burst takes {mib} MiB")
+    kills = g.oom_kills()
+    status, text = g.run(BURST.format(mib=mib, ops=4000), 120)
+    t.equal(g.oom_kills(), kills, "OOM kills")
+    t.equal(status, 0, f"exit status of the burst ({text.strip()})")
+    t.check(b.status()["ticks"] > 0, "the daemon is alive")
+    with t.subtest("and afterwards it inflates again"):
+        b.inflated(t)
+
+
+def host_target(t, b):
+    g = b.guest(t)
+    b.restart()
+    g.sh("balloonctl mode host")
+    for mib in (640, 896, 512, 1024):
+        with t.subtest(f"QMP asks for a guest of {mib} MiB"):
+            g.balloon(mib * MIB)
+            s = b.until(t, "host target seen", lambda s: s["host_target"] == RAM - mib * MIB, 20)
+            t.equal(s["mode"], "host", "mode")
+            b.held_is(t, RAM - mib * MIB)
+    with t.subtest("a target below the floor is obeyed as far as the floor allows"):
+        g.balloon(64 * MIB)
+        b.until(t, "rest at the floor", lambda s: s["size"] > RAM // 2 and s["size"] == s["target"])
+        s = b.status()
+        t.check(s["ram"] - s["size"] >= s["floor"], "the floor is kept")
+        t.equal(g.oom_kills(), 0, "OOM kills")
+    g.balloon(RAM)
+    b.held_is(t, 0)
+
+
+def manual(t, b):
+    g = b.guest(t)
+    b.restart()
+    with t.subtest("balloonctl set-target --wait"):
+        t.equal(g.run("balloonctl set-target 256MiB --wait", 60)[0], 0, "exit status")
+        b.held_is(t, 256 * MIB, 10)
+        t.equal(b.status()["mode"], "manual", "mode")
+    with t.subtest("a target below the guest's floor is refused, nothing moves"):
+        status, text = g.run("balloonctl set-target 1000MiB")
+        t.equal(status, 5, f"exit status ({text})")
+        b.held_is(t, 256 * MIB, 1)
+    with t.subtest("back to auto"):
+        g.sh("balloonctl set-target auto")
+        t.equal(b.status()["mode"], "auto", "mode")
+
+
+def rights(t, b):
+    g = b.guest(t)
+    b.restart()
+    nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups "
+    call = "busctl call org.balloond1 /org/balloond1 org.balloond1.Manager "
+    t.equal(g.run(nobody + "balloonctl status")[0], 0, "anyone may look")
+    t.equal(g.run(nobody + "busctl get-property org.balloond1 /org/balloond1 org.balloond1.Manager Size")[0], 0,
+            "anyone may read a property")
+    for what, command, want in (("set-target", "balloonctl set-target 100M", 4), ("mode", "balloonctl mode manual", 4),
+                                ("reload", "balloonctl reload", 4), ("SetTarget", call + "SetTarget t 0", 1),
+                                ("SetMode", call + "SetMode s manual", 1), ("Reload", call + "Reload", 1)):
+        with t.subtest(f"nobody may not {what}"):
+            status, text = g.run(nobody + command)
+            t.equal(status, want, f"exit status ({text.strip()})")
+    with t.subtest("nobody may not open the device"):
+        t.check(g.run(nobody + "cat /dev/uballoon")[0] != 0, "the device is closed to others")
+        t.equal(g.sh("stat -c '%U %G %a' /dev/uballoon").strip(), "root balloond 660", "owner and mode")
+    t.equal(b.status()["mode"], "auto", "mode after all this")
+
+
+def reload(t, b):
+    g = b.guest(t)
+    b.restart()
+    with t.subtest("a good file is taken over"):
+        b.configure(QUICK + 'limit = "300M";\n')
+        g.sh("systemctl reload balloond", 60)
+        b.until(t, "the new limit", lambda s: s["limit"] <= 300 * MIB and s["size"] <= 300 * MIB)
+        t.equal(b.status()["config_error"], "", "error")
+    with t.subtest("a bad file is refused with file, line and reason; the old one stays"):
+        b.configure(QUICK + 'limit = "300M";\nfloor = 12;\n')
+        t.check(g.run("systemctl reload balloond 2>&1", 60)[0] != 0, "systemctl reload fails")
+        s = b.until(t, "the error is shown", lambda s: s["config_error"] != "", 20)
+        t.contains(s["config_error"], f"{CONFIG}:3: floor: ", "error")
+        t.check(s["limit"] <= 300 * MIB, "the limit stays")
+        t.equal(g.property("balloond", "ActiveState"), "active", "state")
+    with t.subtest("a repaired file clears the error"):
+        b.configure(QUICK)
+        g.sh("systemctl reload balloond", 60)
+        b.until(t, "no error", lambda s: s["config_error"] == "" and s["limit"] > 300 * MIB, 20)
+
+
+def lease(t, b):
+    g = b.guest(t)
+    b.restart(QUICK + 'lease = "4s";\n')
+    b.inflated(t)
+    before = b.held()
+    g.sh(f"kill -STOP {b.pid()}")
+    b.held_is(t, 0, 40)
+    with t.subtest("the module says what happened"):
+        t.check(b.counter("lease_events") == 1, "lease_events")
+        t.check(b.counter("lease_pages") * 4096 >= before * 9 // 10, "lease_pages")
+    with t.subtest("when the daemon comes back it carries on"):
+        g.sh(f"kill -CONT {b.pid()}")
+        b.inflated(t, before // 2)
+        t.equal(g.property("balloond", "NRestarts"), "0", "restarts")
+
+
+def crash(t, b):
+    g = b.guest(t)
+    b.restart()
+    b.inflated(t)
+    before, pid = b.held(), b.pid()
+    g.sh(f"kill -KILL {pid}")
+    lowest, end = before, time.monotonic() + 60
+    while time.monotonic() < end:
+        lowest = min(lowest, b.held())
+        if g.property("balloond", "ActiveState") == "active" and b.pid() not in (0, pid):
+            break
+    t.check(b.pid() not in (0, pid), "systemd started it again")
+    s = b.until(t, "the new one has the device", lambda s: s["host"] == "virtio", 20)
+    lowest = min(lowest, b.held())
+    t.check(lowest >= before * 9 // 10, f"the balloon outlived the daemon ({before >> 20} MiB, lowest {lowest >> 20} MiB)")
+    t.check(s["size"] >= before * 9 // 10, "the new daemon took it over")
+    t.equal(g.property("balloond", "NRestarts"), "1", "restarts")
+
+
+def watchdog(t, b):
+    g = b.guest(t)
+    drop_in = "/run/systemd/system/balloond.service.d"
+    g.sh(f"mkdir -p {drop_in} && printf '[Service]\\nWatchdogSec=6s\\nTimeoutAbortSec=2s\\n' > {drop_in}/test.conf "
+         "&& systemctl daemon-reload")
+    try:
+        b.restart()
+        with t.subtest("a healthy daemon keeps it quiet"):
+            pid = b.pid()
+            time.sleep(9)
+            t.equal(b.pid(), pid, "pid after one and a half periods")
+        with t.subtest("a hung one is replaced"):
+            g.sh(f"kill -STOP {pid}")
+            t.wait(lambda: b.pid() not in (0, pid) and g.property("balloond", "ActiveState") == "active", 60,
+                   "a new daemon")
+            t.contains(g.journal("balloond", 30), "watchdog", "journal")
+    finally:
+        g.sh(f"rm -r {drop_in} && systemctl daemon-reload")
+
+
+def unbinds(t, b):
+    g = b.guest(t)
+    b.restart()
+    b.inflated(t)
+    pid = b.pid()
+    device = g.sh("basename $(readlink -f /sys/bus/virtio/drivers/uballoon/virtio*)").strip()
+    g.sh(f"echo {device} > /sys/bus/virtio/drivers/uballoon/unbind", 60)
+    with t.subtest("unbind: the daemon says so and the memory is back"):
+        s = b.until(t, "no device", lambda s: s["host"] == "", 30)
+        t.check(s["problem"] != "", "the problem is shown")
+        t.check(g.meminfo()["MemTotal"] > RAM * 9 // 10, "MemTotal is whole")
+        b.held_is(t, 0, 20)
+    with t.subtest("the module can be unloaded and loaded under the running daemon"):
+        g.sh("modprobe -r uballoon && modprobe uballoon")
+        b.until(t, "the device is found again", lambda s: s["host"] == "virtio" and s["problem"] == "", 30)
+        b.inflated(t)
+    with t.subtest("a module in use stays"):
+        status, text = g.run("modprobe -r uballoon 2>&1")
+        t.check(status != 0, "modprobe -r fails")
+        t.check(b.status()["host"] == "virtio", "and nothing has changed")
+    t.equal(b.pid(), pid, "the same daemon all along")
+
+
+def unplugs(t, b):
+    g = b.guest(t)
+    b.restart()
+    b.inflated(t)
+    pid = b.pid()
+    with t.subtest("QMP device_del"):
+        g.device_del("b0", 60)
+        b.until(t, "no device", lambda s: s["host"] == "", 30)
+        t.check(g.meminfo()["MemTotal"] > RAM * 9 // 10, "MemTotal is whole")
+    with t.subtest("QMP device_add"):
+        g.device_add()
+        b.until(t, "the device is found", lambda s: s["host"] == "virtio", 60)
+        b.inflated(t)
+    t.equal(b.pid(), pid, "the same daemon all along")
+
+
+def stops(t, b):
+    g = b.guest(t)
+    b.restart()
+    b.inflated(t)
+    g.sh("systemctl stop balloond", 60)
+    t.equal(g.property("balloond", "Result"), "success", "result")
+    t.equal(b.held(), 0, "balloon when systemctl stop returns")
+    t.check(g.meminfo()["MemTotal"] > RAM * 9 // 10, "MemTotal is whole")
+
+
+def keeps(t, b):
+    g = b.guest(t)
+    b.restart(QUICK + 'on_stop = "keep";\nlease = "3s";\n')
+    s = b.inflated(t)
+    g.sh("systemctl stop balloond", 60)
+    before = b.held()
+    t.check(before >= s["size"] // 2, f"the balloon stays ({before >> 20} MiB)")
+    time.sleep(7)
+    t.equal(b.held(), before, "balloon two leases later")
+    with t.subtest("the next one takes it over"):
+        g.sh("systemctl start balloond", 60)
+        s = b.until(t, "the daemon is back", lambda s: s["host"] == "virtio", 20)
+        t.check(b.held() >= before * 9 // 10, "the balloon is still there")
+
+
+def ends(t, b):
+    g = b.guest(t)
+    b.configure(QUICK)
+    g.run("systemctl stop balloond; systemctl start balloond", 60)
+    g.sh("systemctl disable --now balloond 2>&1", 60)
+    t.equal(b.held(), 0, "balloon")
+    g.run("rm -f " + CONFIG)
+    g.finish()
+    b.g = None
+
+
+CASES = (
+    ("starts with systemctl enable --now", starts, 300),
+    ("an idle guest inflates", inflates, 200),
+    ("a burst gets its memory back without an OOM kill", bursts, 300),
+    ("mode host follows the host's target", host_target, 300),
+    ("manual targets", manual, 150),
+    ("only root may change anything", rights, 120),
+    ("reload", reload, 200),
+    ("a daemon that stands still loses its lease", lease, 200),
+    ("a daemon that was killed is restarted and takes the balloon over", crash, 200),
+    ("the watchdog", watchdog, 200),
+    ("driver unbound and bound, module unloaded", unbinds, 240),
+    ("device unplugged and plugged", unplugs, 240),
+    ("stop returns the memory", stops, 150),
+    ("on_stop = keep", keeps, 150),
+    ("verdict of the guest", ends, 150),
+)
+boots_by_kernel = [Boot(series) for series in kernels.SERIES]
+for boot in boots_by_kernel:
+    for name, fn, timeout in CASES:
+        tap.add(f"{boot.series}: {name}", fn, boot, timeout=timeout)
+
+
+@tap.teardown
+def kill_all():
+    for boot in boots_by_kernel:
+        if boot.g:
+            boot.g.kill()
+
+
+if __name__ == "__main__":
+    tap.main()

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The calls of /dev/uballoon: what they do, what they refuse, how they end."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from kmod_lib import MIB, PAGES_PER_MIB, answer, balloon, both, tap   # noqa: E402
+
+# What each malformed call of `ubtool malformed` must get.
+REFUSALS = {
+    "unknown-nr": "ENOTTY", "unknown-magic": "ENOTTY", "wrong-encoded-size": "ENOTTY",
+    "lock-too-many": "E2BIG", "lock-all-ones": "E2BIG", "unlock-too-many": "E2BIG",
+    "null-info": "EFAULT", "null-state": "EFAULT", "null-target": "EFAULT", "null-lock": "EFAULT",
+    "null-unlock": "EFAULT", "null-pop": "EFAULT",
+}
+
+
+def moves(t, series):
+    """Both page sizes, both directions; the guest's figures and the host's memory follow."""
+    with balloon(t, series, memory=1024 * MIB) as b:
+        b.g.sh("ubtool hog 700M")        # the host holds it now
+        total, held = b.g.meminfo()["MemTotal"], b.g.ram_rss()
+        with t.subtest("2 MiB pages"):
+            b.lock("2m", 256)
+            s = b.balanced()
+            t.equal(s["size_2m_pages"], 256 * PAGES_PER_MIB, "size_2m_pages")
+            t.check(s["quiet_2m_batches"] > 0 and not s["told_2m_batches"], "they went through the reporting queue")
+        with t.subtest("4 KiB pages"):
+            b.lock("4k", 128)
+            s = b.balanced()
+            t.equal(s["size_4k_pages"], 128 * PAGES_PER_MIB, "size_4k_pages")
+            t.equal(b.actual_mib(), 384, "the balloon as the host sees it, MiB")
+            t.equal(total - b.g.meminfo()["MemTotal"], 384 * MIB, "missing from MemTotal")
+        with t.subtest("host memory falls"):
+            b.g.sh("sleep 3")
+            t.check(held - b.g.ram_rss() > 300 * MIB, f"host held {held >> 20} MiB, holds {b.g.ram_rss() >> 20}")
+        with t.subtest("unlock"):
+            a = b.ok("unlock 2m 100M")
+            t.equal((a["done_pages"], a["stop"]), (100 * PAGES_PER_MIB, "DONE"), "2 MiB")
+            a = b.ok("unlock 4k 256M")
+            t.equal((a["done_pages"], a["stop"]), (128 * PAGES_PER_MIB, "NOMEM"), "4 KiB, more than there are")
+            t.equal(b.actual_mib(), 156, "the balloon as the host sees it, MiB")
+            b.balanced()
+        with t.subtest("pop"):
+            t.equal(b.ok("target 512M 64M", "pop")["done_pages"], 156 * PAGES_PER_MIB, "popped")
+            s = b.balanced()
+            t.equal((s["size_pages"], s["ceiling_pages"], s["floor_pages"]), (0, 0, 0), "afterwards")
+            t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal")
+            t.equal(b.actual_mib(), 0, "the balloon as the host sees it, MiB")
+
+
+def bounds(t, series):
+    with balloon(t, series, parameters="floor_mb=128") as b:
+        with t.subtest("ceiling"):
+            a = b.ok("target 20M", "lock 4k 64M")
+            t.equal((a["done_pages"], a["stop"]), (20 * PAGES_PER_MIB, "TARGET"), "lock")
+            a = b.ok("lock 2m 2M")
+            t.equal((a["done_pages"], a["stop"]), (0, "TARGET"), "lock of a page that does not fit")
+        with t.subtest("floor of UNLOCK"):
+            a = b.ok("target 20M 8M", "unlock 4k 20M")
+            t.equal((a["done_pages"], a["stop"]), (12 * PAGES_PER_MIB, "TARGET"), "unlock")
+        with t.subtest("floor of the module"):
+            a = b.ok(f"target {b.tool('info')[0]['ram_pages']}", "lock 4k 440M")
+            t.equal(a["stop"], "FLOOR", "lock")
+            t.between(b.g.meminfo()["MemAvailable"] >> 20, 110, 136, "MemAvailable left")
+            t.equal(b.state()["floor_events"], 1, "floor_events")
+            b.ok("pop")
+        with t.subtest("budget"):
+            a = b.ok("target 400M", "lock 4k 300M 1")
+            t.equal(a["stop"], "BUDGET", "lock")
+            t.check(0 < a["done_pages"] < 300 * PAGES_PER_MIB, "partial progress")
+            t.check(a["us"] < 60000, f"took {a['us']} us")
+        with t.subtest("signal"):
+            a = b.tool("alarm 30", "lock 4k 300M")[-1]
+            t.equal((a["rc"], a["stop"]), ("OK", "INTERRUPTED"), "lock")
+        with t.subtest("no 2 MiB page"):
+            b.parameter("refuse_2m", 1)
+            a = b.ok("pop", "target 400M", "lock 2m 10M", "lock 4k 10M")
+            t.equal((a["done_pages"], a["stop"]), (10 * PAGES_PER_MIB, "DONE"), "4 KiB instead")
+            t.equal(b.state()["alloc_fail_2m_events"], 1, "alloc_fail_2m_events")
+        b.balanced()
+
+
+def refusals(t, series):
+    with balloon(t, series) as b:
+        b.lock("4k", 10)
+        before = b.state()
+        answers = [answer(line) for line in b.g.sh("ubtool malformed").splitlines()]
+        t.check(len(answers) >= 38, f"{len(answers)} cases")
+        wrong = [(name, got) for a in answers for name, got in a.items()
+                 if name and got != REFUSALS.get(name, "EINVAL")]
+        t.equal(wrong, [], "refusals")
+        after = b.state()
+        t.equal({k for k in after if after[k] != before[k] and not k.startswith(("virtio_", "host_stats",
+                 "reported_", "flags"))}, set(), "what the malformed calls changed")
+        with t.subtest("one writer, any number of readers"):
+            a = b.tool("open w", "second w", "second r")
+            t.equal([x["rc"] for x in a], ["OK", "EBUSY", "OK"], "opens")
+            a = b.tool("open r", "info", "state", "target 1M", "lock 4k 1M", "unlock 4k 1M", "keepalive", "pop")
+            t.equal([x["rc"] for x in a], ["OK"] * 3 + ["EBADF"] * 5, "calls of a reader")
+            t.equal(b.tool("open w")[0]["rc"], "OK", "the writer has gone")
+        with t.subtest("the node"):
+            t.equal(b.g.sh("stat -c '%a %F' /dev/uballoon").strip(), "660 character special file", "mode")
+
+
+def lease(t, series):
+    with balloon(t, series) as b:
+        with t.subtest("runs out while the writer sleeps"):
+            a = b.tool("target 100M 50M 600", "lock 4k 60M", "poll 5000", "sleep 300", "poll 0", "state",
+                       "poll 0", "keepalive", "target 10M", "keepalive", "lock 4k 10M")
+            t.equal([a[2]["events"], a[4]["events"], a[6]["events"]], ["PRI", "PRI", "none"], "poll")
+            t.equal((a[5]["size_pages"], a[5]["ceiling_pages"], a[5]["floor_pages"]), (0, 0, 0), "afterwards")
+            t.check(a[5]["flags"] & 4, "flag LEASE_EXPIRED")
+            t.equal([a[7]["rc"], a[9]["rc"]], ["ETIME", "OK"], "keepalive")
+            t.equal(a[10]["stop"], "DONE", "lock after a new SET_TARGET")
+        with t.subtest("runs on when the file is closed"):
+            b.ok("target 100M 0 1000", "lock 2m 40M")
+            t.check(b.state()["size_pages"] > 0, "the balloon stays when the writer leaves")
+            t.wait(lambda: b.state()["size_pages"] == 0, 10, "balloon empty")
+            t.equal(b.state()["lease_events"], 2, "lease_events")
+        with t.subtest("renewed"):
+            a = b.tool("target 100M 0 500", "lock 4k 1M", *["sleep 250", "keepalive"] * 6, "state")
+            t.equal((a[-1]["size_pages"], a[-1]["lease_events"]), (PAGES_PER_MIB, 2), "after 1.5 s")
+        b.ok("target 10M")
+        s = b.balanced()
+        t.equal(s["size_pages"], PAGES_PER_MIB, "a lease taken off")
+
+
+def events(t, series):
+    with balloon(t, series) as b:
+        job = b.spawn("open r", "poll 20000", "poll 0", "state", "poll 0")
+        t.wait(lambda: "open rc=OK" in job.output, 10, "ubtool is there")
+        b.g.balloon(b.g.memory - 100 * MIB)
+        status, text = job.wait(30)
+        a = [answer(line) for line in text.splitlines()]
+        t.equal([x["events"] for x in a if x[""] == "poll"], ["IN", "IN", "none"], "poll until GET_STATE")
+        t.equal(a[3]["host_target_pages"], 100 * PAGES_PER_MIB, "host target")
+        t.equal(a[3]["host_target_events"], 1, "host_target_events")
+
+
+both("both page sizes move both ways", moves)
+both("bounds, budget and signals", bounds)
+both("malformed calls", refusals)
+both("lease", lease)
+both("poll", events)
+
+if __name__ == "__main__":
+    tap.main()

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The host's side: target, statistics, devices of all kinds, coming and going, silence."""
+import itertools
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, answer, balloon, both, tap   # noqa: E402
+
+DRIVER = "/sys/bus/virtio/drivers/uballoon"
+
+
+def host_target(t, series):
+    """Without reports and without deflate-on-oom the host's word is the bound both ways."""
+    with balloon(t, series, balloon="virtio-balloon-pci,id=b0") as b:
+        a = b.ok("target 400M", "lock 4k 10M")
+        t.equal((a["done_pages"], a["stop"]), (0, "TARGET"), "no inflating beyond the host's target")
+        b.g.balloon(b.g.memory - 100 * MIB)
+        t.wait(lambda: b.state()["host_target_pages"] == 100 * PAGES_PER_MIB, 10, "host target")
+        a = b.ok("lock 2m 60M", "lock 4k 100M")
+        t.equal((a["done_pages"], a["stop"]), (40 * PAGES_PER_MIB, "TARGET"), "up to it")
+        t.equal(b.actual_mib(), 100, "the balloon as the host sees it, MiB")
+        a = b.ok("unlock 4k 10M")
+        t.equal((a["done_pages"], a["stop"]), (0, "TARGET"), "no deflating below it")
+        t.equal(b.ok("pop")["done_pages"], 0, "not even by POP")
+        b.g.balloon(b.g.memory - 30 * MIB)
+        # POP goes on in the background as soon as it may.
+        t.wait(lambda: b.actual_mib() == 30, 10, "deflated to the new target")
+        s = b.balanced()
+        t.check(s["told_4k_batches"] and s["told_2m_batches"] and not s["quiet_2m_batches"], "inflate queue")
+        b.g.balloon(b.g.memory)
+        t.wait(lambda: b.actual_mib() == 0, 10, "deflated to zero")
+
+
+def statistics(t, series):
+    with balloon(t, series) as b:
+        first = t.wait(lambda: (s := b.g.guest_stats())["last-update"] and s, 20, "statistics")
+        t.wait(lambda: b.g.guest_stats()["last-update"] > first["last-update"] + 2, 20, "they are refreshed")
+        stats, mem = b.g.guest_stats()["stats"], b.g.meminfo()
+        missing = [k for k, v in stats.items() if v == 2**64 - 1 or v < 0]
+        t.equal(missing, [], "tags that QEMU knows and the guest has not supplied")
+        t.equal(stats["stat-total-memory"], mem["MemTotal"], "stat-total-memory")
+        t.between(stats["stat-free-memory"], 0.8 * mem["MemFree"], 1.2 * mem["MemFree"], "stat-free-memory")
+        t.check(stats["stat-minor-faults"] > 0, "stat-minor-faults")
+        t.check(b.state()["host_stats_events"] >= 3, "host_stats_events")
+
+
+def kinds(t, series):
+    """Each combination of queues; transitional, modern and packed devices."""
+    options = ("guest-stats-polling-interval=1", "free-page-hint=on", "free-page-reporting=on")
+    sets = [",".join(c) for n in range(4) for c in itertools.combinations(options, n)]
+    sets += ["disable-modern=on,free-page-reporting=on", "disable-legacy=on,free-page-reporting=on",
+             "disable-legacy=on,packed=on,free-page-reporting=on", "disable-legacy=on,packed=on",
+             "disable-legacy=on,indirect_desc=off,event_idx=off,free-page-reporting=on"]
+    with balloon(t, series, balloon=None, load=False) as b:
+        b.load("guest_driven=1")
+        for extra in sets:
+            with t.subtest(extra or "nothing"):
+                iothread = extra and "free-page-hint" in extra
+                if iothread:
+                    b.g.qmp("object-add", **{"qom-type": "iothread", "id": "io0"})
+                b.g.device_add("virtio-balloon-pci,id=b0,deflate-on-oom=on" + (f",{extra}" if extra else "") +
+                               (",iothread=io0" if iothread else ""))
+                t.wait(lambda: b.g.run("test -e /dev/uballoon")[0] == 0, 20, "the node")
+                b.lock("2m", 40)
+                b.lock("4k", 20)
+                t.equal(b.actual_mib(), 60, "the balloon as the host sees it, MiB")
+                b.ok("unlock 2m 20M", "unlock 4k 10M")
+                s = b.balanced()
+                quiet = "free-page-reporting" in extra
+                t.equal(bool(s["quiet_2m_batches"]), quiet, "through the reporting queue")
+                if quiet:
+                    # QEMU always has a statistics queue at index 2; the others follow densely.
+                    t.equal(s["virtio_report_index"], 3 + ("free-page-hint" in extra), "index of the reporting queue")
+                b.g.device_del()
+                t.wait(lambda: b.g.run("test -e /dev/uballoon")[0] == 1, 20, "no node")
+                if iothread:
+                    b.g.qmp("object-del", id="io0")
+
+
+def unbind(t, series):
+    with balloon(t, series) as b:
+        b.lock("4k", 50)
+        b.lock("2m", 50)
+        free = b.g.meminfo()["MemTotal"]
+        device = b.g.sh(f"basename {DRIVER}/virtio*").strip()
+        job = b.spawn("open w", "poll 30000", "state", "lock 4k 1M", "pop", "poll 0", "close", "open w", "info")
+        t.wait(lambda: "open rc=OK" in job.output, 10, "ubtool is there")
+        b.g.sh(f"echo {device} > {DRIVER}/unbind")
+        t.equal(b.g.meminfo()["MemTotal"] - free, 100 * MIB, "all memory is back")
+        t.equal(b.g.run("test -e /dev/uballoon")[0], 1, "the node has gone")
+        a = [answer(line) for line in job.wait(30)[1].splitlines()]
+        t.equal([x.get("events", x["rc"]) for x in a],
+                ["OK", "ERRHUP", "ENODEV", "ENODEV", "ENODEV", "ERRHUP", "OK", "ENOENT", "ENOENT"], "answers")
+        t.equal(b.actual_mib(), 0, "the balloon as the host sees it, MiB")
+        for _ in range(5):
+            b.g.sh(f"echo {device} > {DRIVER}/bind")
+            b.lock("2m", 20)
+            b.g.sh(f"echo {device} > {DRIVER}/unbind")
+        b.g.sh(f"echo {device} > {DRIVER}/bind")
+        b.lock("2m", 20)
+
+
+def unplug(t, series):
+    with balloon(t, series) as b:
+        for i in range(3):
+            b.lock("4k", 50)
+            b.lock("2m", 50)
+            job = b.spawn("open w", "poll 30000", "info")
+            t.wait(lambda: "open rc=OK" in job.output, 10, "ubtool is there")
+            b.g.device_del()
+            t.contains(job.wait(30)[1], "ENODEV", "a file that was open")
+            b.g.device_add()
+            t.wait(lambda: b.g.run("test -e /dev/uballoon")[0] == 0, 20, "the node is back")
+            t.equal(b.state()["size_pages"], 0, "size")
+
+
+def stock(t, series):
+    """Taking the device over from the kernel's own driver, and back."""
+    with balloon(t, series, load=False, modules=("uballoon", "virtio_balloon")) as b:
+        b.g.sh("insmod /lib/modules-test/virtio_balloon.ko")
+        b.load()
+        t.equal(b.g.run("test -e /dev/uballoon")[0], 1, "the node")
+        device = b.g.sh("basename /sys/bus/virtio/drivers/virtio_balloon/virtio*").strip()
+        b.g.sh(f"echo {device} > /sys/bus/virtio/drivers/virtio_balloon/unbind")
+        b.g.sh(f"echo {device} > {DRIVER}/bind")
+        b.lock("2m", 20)
+        b.g.sh(f"echo {device} > {DRIVER}/unbind; echo {device} > /sys/bus/virtio/drivers/virtio_balloon/bind")
+
+
+def busy_unload(t, series):
+    """Unloading with a full balloon while everything is moving."""
+    with balloon(t, series, memory=1024 * MIB) as b:
+        for size in ("2m", "4k"):
+            job = b.g.spawn("while ubtool target 700M , lock %s 600M , unlock %s 300M | grep -q rc=OK; do :; done"
+                            % (size, size))
+            time.sleep(1)
+            b.g.balloon(b.g.memory - 100 * MIB)
+            job.kill()
+            t.wait(lambda: b.g.run("rmmod uballoon")[0] == 0, 20, "rmmod")
+            b.g.balloon(b.g.memory)
+            b.load()
+
+
+def late_host(t, series):
+    """A host that answers late, or not at all, and insists on being told."""
+    with balloon(t, series, parameters="host=none none_told=1 none_delay_ms=300", balloon=None) as b:
+        with t.subtest("late"):
+            a = b.tool("target 300M", "lock 4k 4M 20", "sleep 1000", "state")
+            t.equal((a[1]["done_pages"], a[1]["stop"]), (0, "BUDGET"), "lock with a small budget")
+            t.check(a[1]["us"] < 250000, f"took {a[1]['us']} us")
+            t.equal(a[3]["size_pages"], 4 * PAGES_PER_MIB, "booked when the answer came")
+            t.check(a[3]["host_timeout_events"] >= 1, "host_timeout_events")
+            a = b.tool("lock 4k 4M", "unlock 4k 2M")
+            t.equal([x["stop"] for x in a], ["DONE", "DONE"], "with enough time")
+            t.check(a[1]["us"] > 200000, "a page is not used before the host has acknowledged")
+            b.balanced()
+        with t.subtest("silent"):
+            b.parameter("none_delay_ms", 1000000)
+            a = b.tool("lock 4k 100M 200", "lock 4k 100M 200", "unlock 4k 1M 100")
+            t.equal([x["stop"] for x in a], ["BUDGET"] * 3, "stops")
+            t.check(max(x["us"] for x in a) < 600000, "bounded")
+            job = b.spawn("lock 4k 100M 9000")
+            time.sleep(0.5)
+            started = time.monotonic()
+            b.g.sh("killall -9 ubtool")
+            job.wait(10)
+            t.check(time.monotonic() - started < 5, "a kill of the caller works")
+            t.contains(b.g.dmesg(), "no answer from the host", "message")
+            t.check(b.state()["inflight_pages"] > 0, "what the host has it keeps")
+        # The verdict: unloading gets all of it back.
+
+
+def none(t, series):
+    with balloon(t, series, parameters="host=none", balloon=None) as b:
+        t.equal(b.tool("info")[0]["host"], "none", "host")
+        b.lock("2m", 50)
+        b.lock("4k", 50)
+        b.ok("unlock 2m 10M", "unlock 4k 10M")
+        b.balanced()
+        with t.subtest("an unknown host is refused"):
+            b.g.sh("rmmod uballoon")
+            t.check(b.g.run("insmod /lib/modules-test/uballoon.ko host=vbox")[0] != 0, "insmod")
+            t.contains(b.g.dmesg(), "host=vbox: unknown; use", "message")
+
+
+def suspend(t, series):
+    """Suspend to RAM: the balloon is empty and the device set up anew afterwards."""
+    with balloon(t, series) as b:
+        b.lock("2m", 50)
+        b.lock("4k", 50)
+        job = b.spawn("open r", "poll 60000", "state")
+        t.wait(lambda: "open rc=OK" in job.output, 10, "ubtool is there")
+        sleeper = b.g.spawn("echo mem > /sys/power/state", 80)
+        t.wait(lambda: b.g.qmp("query-status")["status"] == "suspended", 60, "the guest sleeps")
+        t.equal(b.actual_mib(), 0, "the balloon as the host sees it, MiB")
+        b.g.balloon(b.g.memory - 80 * MIB)
+        b.g.qmp("system_wakeup")
+        t.equal(sleeper.wait(60)[0], 0, "status of the suspend")
+        a = [answer(line) for line in job.wait(60)[1].splitlines()]
+        t.contains(a[1]["events"], "PRI", "poll")
+        t.equal((a[2]["size_pages"], a[2]["ceiling_pages"]), (0, 0), "afterwards")
+        t.wait(lambda: b.state()["host_target_pages"] == 80 * PAGES_PER_MIB, 10, "the new target")
+        b.g.balloon(b.g.memory)
+        b.lock("2m", 50)
+        t.equal(b.actual_mib(), 50, "the balloon as the host sees it, MiB")
+        b.balanced()
+
+
+both("host target", host_target)
+both("statistics queue", statistics)
+both("kinds of devices", kinds, timeout=240)
+both("unbind and bind", unbind)
+both("unplug and plug", unplug)
+both("stock driver", stock)
+both("unload while it moves", busy_unload, timeout=180)
+both("late and silent host", late_host)
+both("no host", none)
+both("suspend", suspend)
+
+if __name__ == "__main__":
+    tap.main()

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the suites of the module share: a guest with uballoon loaded, and ubtool's answers.
+
+    with balloon(t, "6.1", parameters="shrinker=0") as b:
+        b.tool("target 512M", "lock 2m 256M")     # [{"": "target", "rc": "OK"}, {...}]
+        b.state()["size_pages"]                    # debugfs, as integers where they are
+
+Leaving the block unloads the module and demands the guest's verdict: all memory
+back, kernel log clean.
+"""
+import contextlib
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
+
+import tap                                                            # noqa: E402
+from harness import kernels, micro                                    # noqa: E402
+from harness.guest import BALLOON                                     # noqa: E402,F401
+
+MIB = 1 << 20
+PAGES_PER_MIB = 256
+
+
+def _value(text):
+    return int(text, 0) if re.fullmatch(r"-?\d+|0x[0-9a-f]+", text) else text
+
+
+def answer(line):
+    """{"": command, key: value} of one line of ubtool."""
+    command, *pairs = line.split()
+    return {"": command, **{k: _value(v) for k, v in (p.split("=", 1) for p in pairs)}}
+
+
+class Balloon:
+    def __init__(self, t, guest):
+        self.t, self.g = t, guest
+
+    def load(self, parameters=""):
+        self.g.sh(f"insmod /lib/modules-test/uballoon.ko {parameters}")
+
+    def tool(self, *commands, timeout=60):
+        """Answers of ubtool to @commands, which share one open file."""
+        return [answer(line) for line in
+                self.g.sh("ubtool " + " , ".join(commands), timeout).splitlines()]
+
+    def spawn(self, *commands):
+        return self.g.spawn("ubtool " + " , ".join(commands))
+
+    def ok(self, *commands, timeout=60):
+        """As tool(); each must have succeeded. The last answer."""
+        answers = self.tool(*commands, timeout=timeout)
+        for a in answers:
+            self.t.equal(a["rc"], "OK", a[""])
+        return answers[-1]
+
+    def lock(self, size, mib, how="10000"):
+        """Locks @mib MiB below the largest ceiling, and demands that all was taken."""
+        ram = self.tool("info")[0]["ram_pages"]
+        a = self.ok(f"target {ram}", f"lock {size} {mib}M {how}")
+        self.t.equal((a["done_pages"], a["stop"]), (mib * PAGES_PER_MIB, "DONE"), f"lock {size} {mib}M")
+        return a
+
+    def state(self):
+        text = self.g.read("/sys/kernel/debug/uballoon/state")
+        return {k: _value(v) for k, v in (line.split(None, 1) for line in text.splitlines())}
+
+    def parameter(self, name, value):
+        self.g.sh(f"echo {value} > /sys/module/uballoon/parameters/{name}")
+
+    def balanced(self):
+        """The accounts must agree whenever nothing is under way."""
+        s = self.state()
+        size = s["size_4k_pages"] + s["size_2m_pages"]
+        self.t.equal(s["inflight_pages"], 0, "inflight_pages")
+        self.t.equal(s["inflight_batches"], 0, "inflight_batches")
+        self.t.equal(s["locked_4k_pages"] - s["unlocked_4k_pages"], s["size_4k_pages"], "4 KiB: locked - unlocked")
+        self.t.equal(s["locked_2m_pages"] - s["unlocked_2m_pages"], s["size_2m_pages"], "2 MiB: locked - unlocked")
+        self.t.check(s["unmanaged_pages"] in (0, size), f"unmanaged_pages {s['unmanaged_pages']}, size {size}")
+        return s
+
+    def actual_mib(self):
+        """The balloon as the host sees it."""
+        return (self.g.memory - self.g.balloon_actual()) / MIB
+
+
+@contextlib.contextmanager
+def balloon(t, series, parameters="", modules=("uballoon",), load=True, **options):
+    with micro.micro(t, series, modules, **options) as g:
+        b = Balloon(t, g)
+        t.on_failure(lambda: f"state: {b.state()}")
+        if load:
+            b.load(parameters)
+        yield b
+
+
+def both(name, fn, timeout=120):
+    """The case @fn(t, series) on each kernel."""
+    for series in kernels.SERIES:
+        tap.add(f"{name} ({series})", fn, series, timeout=timeout)
