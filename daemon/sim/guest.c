@@ -590,6 +590,7 @@ void guest_sample(const struct guest *g, struct sample *ret)
 			.may_undercut_host = true,
 			.size = g->balloon,
 			.limit = g->c.ram - g->c.module_floor,
+			.floor = g->c.module_floor,
 			.holdoff_us = sub_sat(g->hold_off_until_us, g->now_us),
 			.relief_events = g->rescues,
 			.asked = g->asked,
