@@ -122,16 +122,19 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 	};
 }
 
-/* Linux mm/page_alloc.c: init_per_zone_wmark_min() and __setup_per_zone_wmarks(), in bytes. */
+/*
+ * Linux mm/page_alloc.c: init_per_zone_wmark_min() and __setup_per_zone_wmarks(); and
+ * mm/khugepaged.c: set_recommended_min_free_kbytes(), eleven 2 MiB blocks a zone, which is what
+ * counts wherever huge pages are on. Bytes.
+ */
 static void watermarks(struct guest *g)
 {
+	uint64_t zones = g->c.ram > 3 * GIB ? 3 : 2;
 	uint64_t min = isqrt(g->c.ram / KIB * 16) * KIB;
 	uint64_t gap;
 
-	if (min < 128 * KIB)
-		min = 128 * KIB;
-	if (min > 256 * MIB)
-		min = 256 * MIB;
+	min = max_u64(min_u64(max_u64(min, 128 * KIB), 256 * MIB),
+		      min_u64(zones * 22 * MIB, g->c.ram / 20));
 	gap = max_u64(min / 4, g->c.ram / 1000);
 	g->watermark_min = min;
 	g->watermark_low = min + gap;
@@ -517,10 +520,11 @@ static void account_stalls(struct guest *g, uint64_t dt_us, const struct stalls 
 	if (!(grow | balloon | io))
 		return;
 	/* Two independent tasks and the daemon: some = one of them waits, full = both tasks do. */
-	well = scale(scale(dt_us - grow, dt_us - work, dt_us), dt_us - balloon, dt_us);
-	g->psi_us[PSI_MEM_SOME_US] += dt_us - well;
-	g->balloon_some_us += dt_us - well - (dt_us - scale(dt_us - grow, dt_us - work, dt_us));
-	g->psi_us[PSI_MEM_FULL_US] += scale(grow, work, dt_us);
+	well = scale(dt_us - grow, dt_us - work, dt_us);
+	g->psi_us[PSI_MEM_SOME_US] += dt_us - scale(well, dt_us - balloon, dt_us);
+	g->balloon_some_us += scale(well, balloon, dt_us);
+	/* The daemon's wait is everybody's, where nobody else has anything to do: the worst case. */
+	g->psi_us[PSI_MEM_FULL_US] += max_u64(scale(grow, work, dt_us), balloon);
 	g->psi_us[PSI_IO_SOME_US] += io;
 	g->psi_us[PSI_IO_FULL_US] += scale(io, work, dt_us);
 }
