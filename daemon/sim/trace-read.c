@@ -442,9 +442,8 @@ static int finish(struct reader *r)
 	if (r->capacity_min != r->capacity_max)
 		report(r, false, "the capacity changes; the largest is taken as the guest's RAM");
 	t->ram = r->capacity_max;
-	/* Averages of minutes hide steps: the harder reading, unless the file says otherwise. */
 	if (t->between == TRACE_AS_HEADER)
-		t->between = t->format == TRACE_CAPACITY ? TRACE_STEPS : TRACE_LINEAR;
+		t->between = TRACE_LINEAR;
 	return 0;
 }
 

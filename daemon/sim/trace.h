@@ -23,7 +23,7 @@ enum trace_format {
 };
 
 enum trace_between {
-	TRACE_AS_HEADER,	/* options only: as the file says; by format if it says nothing */
+	TRACE_AS_HEADER,	/* options only: as the file says, linear if it says nothing */
 	TRACE_LINEAR,
 	TRACE_STEPS,		/* a row holds until the next one */
 };

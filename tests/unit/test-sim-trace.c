@@ -118,7 +118,7 @@ static void test_capacity(void **state)
 				   "300,1000,1000,5,6\n", refuse, &r, &t), 0);
 	assert_int_equal(r.bad + r.notes, 0);
 	assert_int_equal(t->format, TRACE_CAPACITY);
-	assert_int_equal(t->between, TRACE_STEPS);
+	assert_int_equal(t->between, TRACE_LINEAR);
 	assert_int_equal(t->ram, 1000 * KIB);
 	assert_int_equal(t->points[1].d.need, 1000 * KIB);
 	trace_free(t);
