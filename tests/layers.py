@@ -35,10 +35,13 @@ RULES = [
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
+    # Two verbs look for themselves: record at /proc, simulate at the test bench.
+    ("daemon/ctl/ctl-record.c", ["ctl/*", "basic/*", "sense/*", "sim/recording.h"]),
+    ("daemon/ctl/*simulate*", ["ctl/*", "basic/*", "config.h", "decide/policy.h", "sim/*"]),
     # A hand of the operator: talks D-Bus, checks files; never the device, never the loop.
     ("daemon/ctl/*", ["ctl/*", "basic/*", "config.h", "decide/policy.h"]),
-    # The guest model drives the very policy.
-    ("daemon/sim/*", ["sim/*", "basic/*", "config.h", "decide/policy.h", "sense/sample.h"]),
+    # The guest model drives the very policy, and stops moves as the module does.
+    ("daemon/sim/*", ["sim/*", "basic/*", "decide/policy.h", "sense/sample.h", "uballoon.h"]),
     ("daemon/config*", ["config*.h", "basic/*", "decide/policy.h"]),
     ("daemon/loop*", ["loop*.h", "config.h", "serve/*", "act/*", "decide/policy.h", "sense/*",
                       "basic/*", "uballoon.h"]),

@@ -25,6 +25,8 @@ static const struct ctl_verb *const verbs[] = {
 	&ctl_verb_mode,
 	&ctl_verb_reload,
 	&ctl_verb_check_config,
+	&ctl_verb_record,
+	&ctl_verb_simulate,
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))

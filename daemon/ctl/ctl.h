@@ -55,6 +55,8 @@ extern const struct ctl_verb ctl_verb_set_target;
 extern const struct ctl_verb ctl_verb_mode;
 extern const struct ctl_verb ctl_verb_reload;
 extern const struct ctl_verb ctl_verb_check_config;
+extern const struct ctl_verb ctl_verb_record;
+extern const struct ctl_verb ctl_verb_simulate;
 
 /* "balloonctl: " and one sentence on stderr; returns @code, so that a verb can end with it. */
 enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)

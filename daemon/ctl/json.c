@@ -9,6 +9,9 @@
  * Leaves out reading, floating point and any check that the caller nests
  * begin and end correctly.
  */
+#include <math.h>
+#include <string.h>
+
 #include "ctl/json.h"
 
 #include <inttypes.h>
@@ -155,4 +158,21 @@ void json_null(struct json *j, const char *key)
 {
 	member(j, key);
 	fputs("null", j->stream);
+}
+
+void json_real(struct json *j, const char *key, double value)
+{
+	char text[64];
+	char *end;
+
+	if (!isfinite(value)) {
+		json_null(j, key);
+		return;
+	}
+	snprintf(text, sizeof(text), "%.6f", value);
+	for (end = text + strlen(text); end[-1] == '0'; end--)
+		;
+	end[end[-1] == '.' ? -1 : 0] = '\0';
+	member(j, key);
+	fputs(text, j->stream);
 }

@@ -29,4 +29,6 @@ void json_array_end(struct json *j);
 /* @value may be NULL (null). Bytes that are no UTF-8 become U+FFFD. */
 void json_string(struct json *j, const char *key, const char *value);
 void json_uint(struct json *j, const char *key, uint64_t value);
+/* With six decimals at most; null if it is not finite. */
+void json_real(struct json *j, const char *key, double value);
 void json_null(struct json *j, const char *key);

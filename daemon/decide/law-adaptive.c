@@ -41,6 +41,15 @@
 /* How many probes a deflate takes back then. */
 #define PROBE_RETURN_FACTOR 4
 
+/* A guest that was content with so little for so long ... */
+#define LEAN_PROOF_US (60 * SEC)
+/* ... within the last day ... */
+#define LEAN_FORGET_US (24 * 3600 * SEC)
+/* ... is taken there again, not by probes, but by steps that leave it to be judged meanwhile ... */
+#define LEAN_STEP_DIVISOR 8
+/* ... and no faster than all of its memory in this many seconds. */
+#define LEAN_SECONDS 64
+
 static void learn_peak(const struct policy_config *c, struct policy_state *st, const struct view *v)
 {
 	uint64_t slot_us = max_u64(c->hold_off_us / POLICY_PEAK_SLOTS, SEC / POLICY_PEAK_SLOTS);
@@ -63,6 +72,50 @@ static uint64_t peak_need(const struct policy_state *st, const struct view *v)
 	for (int i = 0; i < POLICY_PEAK_SLOTS; i++)
 		need = max_u64(need, st->peak[i]);
 	return min_u64(need, v->usable);
+}
+
+static uint64_t probe_size(const struct policy_config *c, const struct view *v)
+{
+	return scale(v->usable, c->probe_permille, 1000);
+}
+
+/* Pages a second that amount to 1/divisor of a probe by the time of the next one. */
+static uint64_t probe_rate(const struct policy_config *c, const struct view *v, uint64_t divisor)
+{
+	uint64_t interval_ms = clamp_u64(c->probe_interval_us / 1000, 1, UINT32_MAX);
+
+	return scale(probe_size(c, v) / PAGE_BYTES / divisor, 1000, interval_ms);
+}
+
+/* Nobody but the balloon itself stalls, and nothing that was evicted is wanted back. */
+static bool content(const struct policy_config *c, const struct view *v)
+{
+	return v->has_psi && v->has_vm && !v->swapping &&
+	       (v->own_reclaim || (v->mem_some < c->probe_pressure_permille && !v->paying)) &&
+	       v->refaults <= probe_rate(c, v, PROBE_RETURN_DIVISOR);
+}
+
+/* The least A with which the guest has been content for a minute. */
+static void learn_lean(const struct policy_config *c, struct policy_state *st, const struct view *v)
+{
+	if (st->lean && v->now_us - st->lean_us > LEAN_FORGET_US)
+		st->lean = 0;
+	if (!content(c, v)) {
+		st->lean_since_us = 0;
+		return;
+	}
+	if (!st->lean_since_us) {
+		st->lean_since_us = v->now_us;
+		st->lean_most = 0;
+	}
+	st->lean_most = max_u64(st->lean_most, v->available);
+	if (v->now_us - st->lean_since_us < LEAN_PROOF_US)
+		return;
+	if (!st->lean || st->lean_most <= st->lean) {
+		st->lean = max_u64(st->lean_most, 1);
+		st->lean_us = v->now_us;
+	}
+	st->lean_since_us = 0;
 }
 
 static void learn_growth(struct policy_state *st, const struct view *v)
@@ -113,6 +166,7 @@ void law_adaptive_learn(const struct policy_config *c, struct policy_state *st,
 	}
 	learn_growth(st, v);
 	learn_peak(c, st, v);
+	learn_lean(c, st, v);
 }
 
 uint64_t law_adaptive_headroom(const struct policy_state *st, const struct view *v)
@@ -120,24 +174,11 @@ uint64_t law_adaptive_headroom(const struct policy_state *st, const struct view 
 	return clamp_u64(add_sat(st->burst, st->burst), v->headroom_min, v->headroom_max);
 }
 
-static uint64_t probe_size(const struct policy_config *c, const struct view *v)
-{
-	return scale(v->usable, c->probe_permille, 1000);
-}
-
-/* Pages a second that amount to 1/divisor of a probe by the time of the next one. */
-static uint64_t probe_rate(const struct policy_config *c, const struct view *v, uint64_t divisor)
-{
-	uint64_t interval_ms = clamp_u64(c->probe_interval_us / 1000, 1, UINT32_MAX);
-
-	return scale(probe_size(c, v) / PAGE_BYTES / divisor, 1000, interval_ms);
-}
-
 static bool cache_zone_open(const struct policy_config *c, const struct view *v)
 {
-	return v->has_psi && v->has_io && v->has_vm && v->mem_some < c->probe_pressure_permille &&
-	       v->io_some < c->probe_pressure_permille && !v->paying && !v->swapping &&
-	       v->refaults <= probe_rate(c, v, PROBE_RETURN_DIVISOR);
+	/* Waiting for a disk is what programs do. It counts where evicted pages are read again. */
+	return content(c, v) && v->has_io &&
+	       (v->io_some < c->probe_pressure_permille || !v->refaults);
 }
 
 static bool thrashing(const struct policy_config *c, const struct view *v)
@@ -184,6 +225,7 @@ void law_adaptive(const struct policy_config *c, struct policy_state *st, const 
 	if (!v->settling && thrashing(c, v) &&
 	    !(st->shortfall_us && v->now_us - st->shortfall_us < c->probe_interval_us)) {
 		fall_short(st, v, PROBE_RETURN_FACTOR * probe_size(c, v), REASON_WORKING_SET, ret);
+		st->lean = 0;
 		return;
 	}
 
@@ -200,7 +242,13 @@ void law_adaptive(const struct policy_config *c, struct policy_state *st, const 
 	ret->may_reclaim = true;
 	ret->at_once = 0;
 	if (v->now_us >= st->next_probe_us)
-		/* The zone is open only below the threshold, so the factor is above 0. */
-		ret->at_once = scale(probe_size(c, v), c->probe_pressure_permille - v->mem_some,
+		ret->at_once = scale(probe_size(c, v),
+				     sub_sat(c->probe_pressure_permille, v->mem_some),
 				     c->probe_pressure_permille);
+	/* What is there beyond that has come since, and has not been missed before. */
+	if (st->lean && sub_sat(v->available, st->lean) > ret->at_once) {
+		ret->at_once = max_u64(ret->at_once, min_u64(v->available - st->lean,
+							     v->available / LEAN_STEP_DIVISOR));
+		ret->inflate_rate = v->usable / LEAN_SECONDS;
+	}
 }

@@ -62,6 +62,10 @@ struct policy_state {
 	int target_reason; /* enum policy_reason */
 	uint64_t target_since_us; /* last change of it */
 
+	uint64_t stall_since_us; /* begin of the stalls that have not stopped yet; 0 = none */
+	uint64_t stall_last_us; /* when they were last seen */
+	uint64_t own_until_us; /* stalls until then may be the balloon's own */
+
 	/* Settling after an inflate. */
 	bool settling;
 	bool settle_masks;
@@ -88,6 +92,10 @@ struct policy_state {
 	uint64_t peak[POLICY_PEAK_SLOTS];
 	uint64_t peak_slot; /* number of the newest slot since boot */
 	uint64_t next_probe_us;
+	uint64_t lean; /* least A with which the guest has been content; 0 = not known */
+	uint64_t lean_us; /* when that was last seen */
+	uint64_t lean_since_us; /* begin of the stretch that is being watched; 0 = none */
+	uint64_t lean_most; /* ... and the largest A within it */
 	uint64_t shortfall_us; /* last deflate of the law ... */
 	uint64_t shortfall; /* ... and its size */
 

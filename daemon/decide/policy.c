@@ -35,6 +35,12 @@
 /* ... but the rates look back up to two seconds. */
 #define PRESSURE_EFFECT_US (5 * SEC / 2)
 
+/* Stalls that are no shortage by themselves are one if they do not end. */
+#define STALLS_LAST_US (5 * SEC)
+
+/* How long after it an inflate that reclaims is still seen in rates and triggers. */
+#define OWN_RECLAIM_US (SEC * 5 / 2)
+
 /*
  * The hold-off after a law's deflate doubles once. On month-long traces more doublings save a
  * reversal every two hours and cost 4 % of the gain.
@@ -168,9 +174,12 @@ static enum policy_reason give_back(const struct round *r, uint64_t target,
 {
 	const struct policy_config *c = r->c;
 
-	backoff_trip(&r->st->alarm, r->v->now_us,
-		     reason == REASON_EMERGENCY ? c->emergency_hold_off_us : c->hold_off_us,
-		     c->emergency_hold_off_max_us);
+	if (reason == REASON_EMERGENCY)
+		backoff_trip(&r->st->alarm, r->v->now_us, c->emergency_hold_off_us,
+			     c->emergency_hold_off_max_us);
+	else
+		backoff_trip(&r->st->alarm, r->v->now_us, c->hold_off_us,
+			     scale(c->hold_off_us, HOLD_OFF_GROWTH, 1));
 	if (target < r->v->size) {
 		move_to(r->st, r->v, target, reason, NULL);
 		r->st->fast_until_us = add_sat(r->v->now_us, FAST_WINDOW_US);
@@ -441,6 +450,20 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 	backoff_prove(&st->alarm, v->now_us);
 }
 
+/* Whether tasks have been stalling, without a pause, for longer than a program takes to start. */
+static bool watch_stalls(const struct policy_config *c, struct policy_state *st,
+			 const struct view *v, enum sample_trigger trigger)
+{
+	if (v->now_us - st->stall_last_us > PRESSURE_EFFECT_US || v->own_reclaim)
+		st->stall_since_us = 0;
+	if (trigger == TRIGGER_NONE && v->mem_some < c->pressure_permille)
+		return false;
+	if (!st->stall_since_us)
+		st->stall_since_us = v->now_us;
+	st->stall_last_us = v->now_us;
+	return v->now_us - st->stall_since_us >= STALLS_LAST_US;
+}
+
 static enum policy_reason decide(struct round *r, struct view *v, struct law_goal *g)
 {
 	const struct policy_config *c = r->c;
@@ -451,6 +474,8 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	r->headroom = law_adaptive_headroom(st, v);
 	move_settle(c, st, v, r->headroom);
 	v->settling = move_masks(st);
+	v->own_reclaim = v->now_us < st->own_until_us;
+	v->stalls_last = watch_stalls(c, st, v, s->trigger);
 	st->critical_seen = v->available < pressure_critical_level(v) ? st->critical_seen + 1 : 0;
 	r->level = pressure_judge(c, v, s->trigger, r->headroom, st->critical_seen);
 	r->relieved = s->balloon.valid && st->relief_seen_valid &&
@@ -511,6 +536,8 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		d.step = step_make(c, st, &v, &g);
 	}
 	d.next_us = look_again(&r, d.reason);
+	if (d.step > 0 && d.may_reclaim)
+		st->own_until_us = add_sat(v.now_us, d.next_us + OWN_RECLAIM_US);
 	numbers(st, c, &v, &d.n);
 	if (c->mode == MODE_OBSERVE || !s->balloon.valid) {
 		/* What is not carried out leaves nothing to wait for. */

@@ -21,6 +21,8 @@
  * them now and then.
  */
 #define SWAPPING_PAGES_PER_S 256
+/* A working set that is read again, not just a file that had fallen out: the same. */
+#define RESTORING_PAGES_PER_S 256
 /* Where neither stalls nor events can be read, A has to say it this often. */
 #define CRITICAL_ALONE_SAMPLES 2
 
@@ -45,6 +47,20 @@ enum pressure pressure_judge(const struct policy_config *c, const struct view *v
 	if (v->has_free && v->free > headroom / 2)
 		return some || full ? PRESSURE_WATCH : PRESSURE_NONE;
 
+	/*
+	 * A program that grows into clean cache stalls for a sixth of the time and reclaims for
+	 * itself (measured: 900 MiB into the cache of a 2 GiB guest), and nothing is wrong, unless
+	 * it goes on and on.
+	 */
+	if (v->has_vm && !v->stalls_last && v->available >= headroom &&
+	    v->swapping < SWAPPING_PAGES_PER_S && v->restores < RESTORING_PAGES_PER_S)
+		return some || full ? PRESSURE_WATCH : PRESSURE_NONE;
+	/*
+	 * An inflate that reclaims stalls, too, and is all that stalls in an idle guest: "full". It
+	 * is no witness as long as enough is left. That hot cache goes is for the law to see.
+	 */
+	if (v->own_reclaim && !low && v->swapping < SWAPPING_PAGES_PER_S)
+		return some || full ? PRESSURE_WATCH : PRESSURE_NONE;
 	if (full && (working || low))
 		return PRESSURE_CRITICAL;
 	if (critical && some && working)

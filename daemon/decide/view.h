@@ -18,6 +18,9 @@ struct view {
 	uint64_t dt_us; /* since the last sample; 0 if it was the first */
 	bool settling; /* A and refaults are distorted by a large inflate; set by policy.c */
 
+	bool stalls_last; /* stalls have gone on for seconds; set by policy.c */
+	bool own_reclaim; /* the balloon itself has just been reclaiming; set by policy.c */
+
 	uint64_t ram;
 	uint64_t size; /* B; 0 without a device */
 	uint64_t usable; /* U */

@@ -134,6 +134,12 @@ static void cache_and_io(struct sample *s)
 	s->psi[PSI_IO_SOME_US] += 5000;
 }
 
+static void stall_io_and_refault(struct sample *s)
+{
+	s->psi[PSI_IO_SOME_US] += 5000;
+	s->vm[VM_ACTIVATE_FILE] += 1;
+}
+
 static void stall_io(struct sample *s)
 {
 	s->psi[PSI_IO_SOME_US] += 5000;
@@ -180,6 +186,7 @@ static void low_available(struct sample *s)
 
 static void stalled_and_scanning(struct sample *s)
 {
+	s->vm[VM_RESTORE_FILE] += 1000;
 	s->mem[MEM_FREE] = 70 * MIB;
 	press(s, SEC, 90, 10, 5000);
 }
@@ -198,8 +205,22 @@ static void stalled_only(struct sample *s)
 
 static void fully_stalled(struct sample *s)
 {
+	s->vm[VM_RESTORE_FILE] += 1000;
 	s->mem[MEM_FREE] = 70 * MIB;
 	press(s, SEC, 300, 150, 5000);
+}
+
+/* What a program does that grows into clean cache: 15 % of the time, nobody else has anything to do. */
+static void grows_into_cache(struct sample *s)
+{
+	s->mem[MEM_FREE] = 70 * MIB;
+	press(s, SEC, 150, 150, 1000);
+}
+
+static void grows_into_cache_trigger(struct sample *s)
+{
+	grows_into_cache(s);
+	s->trigger = TRIGGER_EMERGENCY;
 }
 
 static void fully_stalled_but_free(struct sample *s)
@@ -209,6 +230,7 @@ static void fully_stalled_but_free(struct sample *s)
 
 static void trigger_early(struct sample *s)
 {
+	s->vm[VM_RESTORE_FILE] += 1000;
 	s->mem[MEM_FREE] = 70 * MIB;
 	s->vm[VM_PGSCAN_DIRECT] += 1000;
 	s->trigger = TRIGGER_EARLY;
@@ -222,6 +244,7 @@ static void trigger_early_alone(struct sample *s)
 
 static void trigger_emergency(struct sample *s)
 {
+	s->vm[VM_RESTORE_FILE] += 1000;
 	s->mem[MEM_FREE] = 70 * MIB;
 	s->vm[VM_PGSCAN_DIRECT] += 1000;
 	s->trigger = TRIGGER_EMERGENCY;
@@ -378,7 +401,8 @@ static const struct row rows[] = {
 	{ "no MemFree, no PSI", MODE_AUTO, NULL, no_free, NULL, REASON_STEADY, 0, 0, false, 0 },
 	{ "on target", MODE_AUTO, NULL, full_balloon, NULL, REASON_STEADY, 0, 0, false, 5 * SEC },
 	{ "probe of 1 %", MODE_AUTO, NULL, cache_everywhere, NULL, REASON_CACHE, M(80), 1, false, SEC },
-	{ "no probe while io stalls", MODE_AUTO, NULL, cache_and_io, stall_io, REASON_STEADY, 0, 0, false, 0 },
+	{ "no probe while evicted pages are waited for", MODE_AUTO, NULL, cache_and_io, stall_io_and_refault, REASON_STEADY, 0, 0, false, 0 },
+	{ "programs wait for disks", MODE_AUTO, NULL, cache_and_io, stall_io, REASON_CACHE, M(80), 1, false, SEC },
 	{ "no probe while cache comes back", MODE_AUTO, NULL, cache_everywhere, activations, REASON_STEADY, 0, 0, false, 0 },
 	{ "a cold stream is no signal", MODE_AUTO, NULL, cache_everywhere, bare_refaults, REASON_CACHE, M(80), 1, false, 0 },
 	/* Four probes of 1 % of 4 GiB. */
@@ -394,6 +418,8 @@ static const struct row rows[] = {
 	{ "full stall", MODE_AUTO, NULL, size_6g, fully_stalled, REASON_EMERGENCY, M(-6144), -1, true, SEC / 10 },
 	{ "full stall, manual", MODE_MANUAL, target_5g, size_6g, fully_stalled, REASON_EMERGENCY, M(-6144), -1, true, SEC / 10 },
 	{ "full stall, host", MODE_HOST, NULL, at_host_target, fully_stalled, REASON_EMERGENCY, M(-6144), -1, true, SEC / 10 },
+	{ "a program grows into cache", MODE_AUTO, NULL, full_balloon, grows_into_cache, REASON_STEADY, 0, 0, false, 0 },
+	{ "the same, by trigger", MODE_AUTO, NULL, full_balloon, grows_into_cache_trigger, REASON_STEADY, 0, 0, false, SEC / 10 },
 	{ "full stall with memory free", MODE_AUTO, NULL, size_4g, fully_stalled_but_free, REASON_FREE, ANY, 1, false, 0 },
 	{ "early trigger", MODE_AUTO, NULL, size_6g, trigger_early, REASON_PRESSURE, M(-3072), -1, true, SEC / 10 },
 	{ "early trigger alone", MODE_AUTO, NULL, full_balloon, trigger_early_alone, REASON_STEADY, 0, 0, false, SEC / 10 },
@@ -475,16 +501,60 @@ static void test_numbers_explain_the_decision(void **state)
 	decide_at(&c, &st, &s, 100 * SEC);
 	fully_stalled(&s);
 	s.psi[PSI_IO_SOME_US] += 20000;
-	s.vm[VM_RESTORE_FILE] += 50;
 	d = decide_at(&c, &st, &s, 101 * SEC);
 	assert_true(d.n.ram == 8 * GIB && d.n.usable == 2 * GIB && d.n.available == 1 * GIB);
 	assert_true(d.n.need == 1 * GIB && d.n.headroom == 256 * MIB && d.n.floor == 744 * MIB);
 	assert_int_equal(d.n.mem_some_permille, 300);
 	assert_int_equal(d.n.mem_full_permille, 150);
 	assert_int_equal(d.n.io_some_permille, 20);
-	assert_in_range(d.n.refault_rate, 50, 51);
+	assert_in_range(d.n.refault_rate, 1000, 1001);
 	assert_true(d.n.hold_off_left_us == 600 * SEC);
 	assert_true(d.goal == 0 && d.target == 0);
+}
+
+/* A guest that has lived with little cache is taken there again without probing. */
+static void test_lean_guest_is_known(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+	uint64_t now = 100 * SEC;
+
+	(void)state;
+	policy_init(&st);
+	/* A = 1 GiB, all of it cache; the module leaves it at that. */
+	set_balloon(&s, 6 * GIB);
+	s.balloon.floor = 1 * GIB;
+	s.mem[MEM_FREE] = 70 * MIB;
+	for (int i = 0; i < 130; i++, now += SEC) {
+		d = decide_at(&c, &st, &s, now);
+		assert_int_equal(d.step, 0);
+	}
+	/* The balloon went, new cache came: 128 MiB a second of 8 GiB, not 80 at a time. */
+	set_balloon(&s, 0);
+	s.mem[MEM_FREE] = 70 * MIB;
+	d = decide_at(&c, &st, &s, now);
+	assert_int_equal(d.reason, REASON_CACHE);
+	assert_int_equal(d.step, 128 * MIB);
+	assert_in_range(d.target, 7 * GIB / 8 - 2 * MIB, 7 * GIB / 8);
+	/* As soon as the working set is read again, that knowledge is worth nothing. */
+	set_balloon(&s, 3 * GIB);
+	s.mem[MEM_FREE] = 70 * MIB;
+	s.psi[PSI_IO_SOME_US] += SEC;
+	s.vm[VM_RESTORE_FILE] += 100000;
+	now += 10 * SEC;
+	d = decide_at(&c, &st, &s, now);
+	assert_int_equal(d.reason, REASON_WORKING_SET);
+	set_balloon(&s, 0);
+	s.mem[MEM_FREE] = 70 * MIB;
+	for (now += 3600 * SEC; now < 8000 * SEC; now += SEC) {
+		d = decide_at(&c, &st, &s, now);
+		if (d.step)
+			break;
+	}
+	assert_int_equal(d.reason, REASON_CACHE);
+	assert_int_equal(d.step, 80 * MIB);
 }
 
 static void test_ram_from_memtotal(void **state)
@@ -719,6 +789,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_numbers_explain_the_decision),
+		cmocka_unit_test(test_lean_guest_is_known),
 		cmocka_unit_test(test_ram_from_memtotal),
 		cmocka_unit_test(test_rates_at_100_ms),
 		cmocka_unit_test(test_counters_that_run_backwards_are_no_data),

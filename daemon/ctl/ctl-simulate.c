@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ctl-simulate.c - balloonctl simulate
+ *
+ * Reads traces, runs them through the daemon's own policy code against a
+ * simulated guest (sim/), and prints the scores. Needs neither balloond nor
+ * root. A trace that cannot be used is reported and fails the command in the
+ * end; the others are still run.
+ *
+ * Leaves out: the model (sim/) and what the numbers mean (balloon-trace(5)).
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "basic/cleanup.h"
+#include "basic/units.h"
+#include "config.h"
+#include "ctl/ctl.h"
+#include "ctl/simulate-report.h"
+#include "sim/picture.h"
+
+enum {
+	OPT_CONFIG,
+	OPT_LAW,
+	OPT_RAM,
+	OPT_SWAP,
+	OPT_COMPARE,
+	OPT_SVG,
+	OPT_JSON,
+	OPT_SKIP_BAD,
+	OPT_INTERPOLATE,
+};
+
+static const struct ctl_option options[] = {
+	[OPT_CONFIG] = { "config", "FILE", "with the settings of this file, not the defaults" },
+	[OPT_LAW] = { "law", "NAME", "with this law: adaptive, committed, or one of --compare" },
+	[OPT_RAM] = { "ram", "SIZE", "the guest's RAM (default: what the trace says)" },
+	[OPT_SWAP] = { "swap", "SIZE", "the guest's swap (default: what the trace says, or none)" },
+	[OPT_COMPARE] = { "compare", NULL, "run the laws of others, too" },
+	[OPT_SVG] = { "svg", "FILE", "draw the run as a picture (one TRACE only)" },
+	[OPT_JSON] = { "json", NULL, "for programs: one JSON array" },
+	[OPT_SKIP_BAD] = { "skip-bad", NULL, "leave bad rows out, instead of refusing the trace" },
+	[OPT_INTERPOLATE] = { "interpolate", "HOW", "linear or steps, whatever the trace says" },
+	{ 0 },
+};
+_Static_assert(sizeof(options) / sizeof(options[0]) <= CTL_OPTIONS_MAX, "options fit");
+
+/* Reports after which a broken file has made its point. */
+#define REPORTS_MAX 20
+
+/* Enough for a picture 900 pixels wide. */
+#define PICTURE_BUCKETS 900
+
+/* Own law, static, and every rival. */
+#define RESULTS_MAX 16
+
+struct request {
+	struct config config;
+	const struct rival *rival;	/* NULL = the policy itself */
+	const char *law;		/* its name */
+	uint64_t ram;			/* 0 = from the trace */
+	uint64_t swap;			/* UINT64_MAX = from the trace */
+	enum trace_between between;
+	bool skip_bad;
+	bool compare;
+	const char *svg;
+};
+
+struct reporter {
+	const char *file;
+	size_t n_bad;
+	bool skip_bad;
+};
+
+DEFINE_CLEANUP(struct trace *, trace_free);
+
+static void report_row(void *userdata, size_t line, const char *why, bool bad)
+{
+	struct reporter *r = userdata;
+
+	if (bad && ++r->n_bad > REPORTS_MAX)
+		return;
+	if (line)
+		fprintf(stderr, "balloonctl: %s:%zu: %s\n", r->file, line, why);
+	else
+		fprintf(stderr, "balloonctl: %s: %s\n", r->file, why);
+}
+
+static enum ctl_exit read_config(const char *path, struct config *ret)
+{
+	struct config_errors errors = { 0 };
+	enum ctl_exit code = CTL_OK;
+	int r = config_load(path, ret, &errors);
+
+	if (r < 0) {
+		for (size_t i = 0; i < errors.n; i++)
+			fprintf(stderr, "%s\n", errors.lines[i]);
+		code = ctl_fail(CTL_CONFIG, "%s is not valid; nothing was simulated", path);
+	} else if (r == 0) {
+		code = ctl_fail(CTL_CONFIG, "%s: there is no such file", path);
+	}
+	config_errors_done(&errors);
+	return code;
+}
+
+static enum ctl_exit choose_law(const char *name, struct request *q)
+{
+	enum policy_law law;
+
+	if (policy_law_parse(name, &law) >= 0) {
+		q->config.policy.law = law;
+		q->config.policy.mode = MODE_AUTO;
+		return CTL_OK;
+	}
+	q->rival = rival_find(name);
+	if (q->rival)
+		return CTL_OK;
+	fprintf(stderr, "balloonctl: laws:");
+	for (int i = 0; i < _LAW_MAX; i++)
+		fprintf(stderr, " %s", policy_law_name(i));
+	for (const struct rival *const *r = rivals; *r; r++)
+		fprintf(stderr, " %s", (*r)->name);
+	fputc('\n', stderr);
+	return ctl_fail(CTL_USAGE, "'%s' is not a law; name one of these", name);
+}
+
+static enum ctl_exit parse_size(const char *option, const char *text, uint64_t least, uint64_t *ret)
+{
+	const char *why = NULL;
+
+	if (units_parse_size(text, 0, ret, &why) < 0)
+		return ctl_fail(CTL_USAGE, "--%s '%s': %s", option, text, why);
+	if (*ret < least)
+		return ctl_fail(CTL_USAGE, "--%s '%s': too small for a guest", option, text);
+	if (*ret > 1ULL << 50)
+		return ctl_fail(CTL_USAGE, "--%s '%s': too large for a guest", option, text);
+	return CTL_OK;
+}
+
+static enum ctl_exit parse_request(const struct ctl_args *args, struct request *q)
+{
+	enum ctl_exit code = CTL_OK;
+
+	*q = (struct request){ .swap = UINT64_MAX };
+	config_default(&q->config);
+	if (args->option[OPT_CONFIG])
+		code = read_config(args->option[OPT_CONFIG], &q->config);
+	/* Observing would move nothing, and whoever simulates wants to see what would be moved. */
+	if (q->config.policy.mode == MODE_OBSERVE)
+		q->config.policy.mode = MODE_AUTO;
+	if (code == CTL_OK && args->option[OPT_LAW])
+		code = choose_law(args->option[OPT_LAW], q);
+	if (code == CTL_OK && args->option[OPT_RAM])
+		code = parse_size("ram", args->option[OPT_RAM], 16ULL << 20, &q->ram);
+	if (code == CTL_OK && args->option[OPT_SWAP])
+		code = parse_size("swap", args->option[OPT_SWAP], 0, &q->swap);
+	if (code != CTL_OK)
+		return code;
+	if (args->option[OPT_INTERPOLATE]) {
+		if (!strcmp(args->option[OPT_INTERPOLATE], "linear"))
+			q->between = TRACE_LINEAR;
+		else if (!strcmp(args->option[OPT_INTERPOLATE], "steps"))
+			q->between = TRACE_STEPS;
+		else
+			return ctl_fail(CTL_USAGE, "--interpolate '%s': neither linear nor steps",
+					args->option[OPT_INTERPOLATE]);
+	}
+	q->law = q->rival ? q->rival->name :
+		 q->config.policy.mode == MODE_AUTO ? policy_law_name(q->config.policy.law) :
+						      policy_mode_name(q->config.policy.mode);
+	q->skip_bad = args->option[OPT_SKIP_BAD];
+	q->compare = args->option[OPT_COMPARE];
+	q->svg = args->option[OPT_SVG];
+	if (q->svg && args->argc > 1)
+		return ctl_fail(CTL_USAGE, "--svg draws one trace, and there are %d", args->argc);
+	return CTL_OK;
+}
+
+static enum ctl_exit read_trace(const struct request *q, const char *path, struct trace **ret)
+{
+	struct reporter reporter = { .file = path, .skip_bad = q->skip_bad };
+	const struct trace_options o = {
+		.ram = q->ram,
+		.swap = q->swap,
+		.between = q->between,
+		.skip_bad = q->skip_bad,
+		.report = report_row,
+		.userdata = &reporter,
+	};
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	int r;
+
+	if (!f)
+		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+	r = trace_read(f, &o, ret);
+	if (reporter.n_bad > REPORTS_MAX)
+		fprintf(stderr, "balloonctl: %s: and %zu more\n", path, reporter.n_bad - REPORTS_MAX);
+	if (r == -EBADMSG)
+		return ctl_fail(CTL_FAILED, "%s: not used%s", path,
+				reporter.n_bad && !q->skip_bad ?
+					"; --skip-bad leaves out rows that are bad" : "");
+	if (r == -ENODATA || r == -E2BIG)
+		return ctl_fail(CTL_FAILED, "%s: not used", path);
+	if (r < 0)
+		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));
+	return CTL_OK;
+}
+
+static int run_one(struct sim_setup *s, const struct rival *rival, const char *name,
+		   struct simulate_result *ret)
+{
+	ret->law = name;
+	s->rival = rival;
+	return sim_run(s, &ret->score);
+}
+
+static int run_all(const struct request *q, struct sim_setup *s, struct simulate_result *results,
+		   size_t *ret_n)
+{
+	size_t n = 0;
+	int r = run_one(s, q->rival, q->law, &results[n++]);
+
+	/* Picture and check are about the law in question. */
+	s->timeline = NULL;
+	s->check = NULL;
+	for (const struct rival *const *v = rivals; *v && r >= 0; v++)
+		if (*v != q->rival && (q->compare || *v == &rival_static))
+			r = run_one(s, *v, (*v)->name, &results[n++]);
+	*ret_n = n;
+	return r;
+}
+
+static enum ctl_exit draw(const struct request *q, const char *trace, const struct timeline *t,
+			  const struct simulate_result *result)
+{
+	_cleanup_fclose_ FILE *f = fopen(q->svg, "we");
+	const struct score *s = &result->score;
+	char title[200], subtitle[200];
+	const char *base = strrchr(trace, '/');
+	int r;
+
+	if (!f)
+		return ctl_fail(CTL_FAILED, "%s: %s", q->svg, strerror(errno));
+	snprintf(title, sizeof(title), "%s, law %s", base ? base + 1 : trace, result->law);
+	snprintf(subtitle, sizeof(subtitle),
+		 "reclaimed %.1f %% of what a clairvoyant could; short %.4f %% of the time",
+		 100 * score_share(s), 100 * score_short_share(s));
+	r = picture_write(f, t, s->ram, s->duration_us, title, subtitle);
+	if (r < 0)
+		return ctl_fail(CTL_FAILED, "%s: %s", q->svg, strerror(-r));
+	return CTL_OK;
+}
+
+static enum ctl_exit simulate(const struct request *q, const char *path, struct json *j)
+{
+	_cleanup_(trace_freep) struct trace *t = NULL;
+	_cleanup_(timeline_done) struct timeline timeline = { 0 };
+	struct simulate_result results[RESULTS_MAX];
+	struct sim_check check;
+	struct sim_setup setup;
+	struct simulate_report report = { .file = path, .results = results };
+	enum ctl_exit code = read_trace(q, path, &t);
+	int r;
+
+	if (code != CTL_OK)
+		return code;
+	report.trace = t;
+	report.ram = t->ram ?: sim_ram_for(t);
+	report.swap = t->swap;
+	sim_setup_default(&setup, t, report.ram, report.swap);
+	config_resolve(&q->config, report.ram, &setup.policy);
+	setup.early_us = q->config.psi_early.stall_us;
+	setup.emergency_us = q->config.psi_emergency.stall_us;
+	if (t->seen)
+		setup.check = &check;
+	if (q->svg) {
+		r = timeline_init(&timeline, PICTURE_BUCKETS);
+		if (r < 0)
+			return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));
+		setup.timeline = &timeline;
+	}
+	report.check = setup.check;
+	r = run_all(q, &setup, results, &report.n_results);
+	if (r < 0)
+		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));
+	if (j)
+		simulate_json(j, &report);
+	else
+		simulate_print(&report);
+	return q->svg ? draw(q, path, &timeline, &results[0]) : CTL_OK;
+}
+
+static enum ctl_exit run(const struct ctl_args *args)
+{
+	bool as_json = args->option[OPT_JSON];
+	enum ctl_exit code, worst = CTL_OK;
+	struct request q;
+	struct json j;
+
+	code = parse_request(args, &q);
+	if (code != CTL_OK)
+		return code;
+	if (as_json) {
+		json_init(&j, stdout);
+		json_array_begin(&j, NULL);
+	}
+	for (int i = 0; i < args->argc; i++) {
+		code = simulate(&q, args->argv[i], as_json ? &j : NULL);
+		if (code != CTL_OK)
+			worst = code;
+	}
+	if (as_json)
+		json_array_end(&j);
+	return worst;
+}
+
+const struct ctl_verb ctl_verb_simulate = {
+	.name = "simulate",
+	.args = "TRACE...",
+	.summary = "judge the policy by a recording",
+	.help = "Replay memory demand over time through balloond's policy against a simulated\n"
+		"guest, and print how much memory it would have given back, and how often the\n"
+		"guest would have been short of it. TRACE is what 'balloonctl record' wrote, or a\n"
+		"CSV file with the columns t_s,need_kib[,hot_cache_kib,cold_cache_kib]; all\n"
+		"formats and all scores: balloon-trace(5). Needs neither balloond nor root.\n",
+	.min_args = 1,
+	.max_args = 10000,
+	.options = options,
+	.run = run,
+};

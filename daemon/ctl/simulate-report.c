@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * simulate-report.c - scores for people and for programs
+ *
+ * For people a table, one line a law, with the bound as the last line; for
+ * programs every number of struct score in bytes, seconds and shares of one.
+ * Both say the same; what the numbers mean is in balloon-trace(5).
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "basic/units.h"
+#include "ctl/simulate-report.h"
+
+#define SIZE(v) units_format_size((char[UNITS_MAX]){ 0 }, UNITS_MAX, (v))
+#define TIME(v) units_format_time((char[UNITS_MAX]){ 0 }, UNITS_MAX, (v))
+
+static double hours(const struct score *s)
+{
+	return s->duration_us / 3.6e9;
+}
+
+static uint64_t average(double byte_seconds, const struct score *s)
+{
+	return s->duration_us ? byte_seconds / (s->duration_us / 1e6) : 0;
+}
+
+/* Tenths of a second are all that a person wants to know. */
+static uint64_t rounded(uint64_t us)
+{
+	return us < 1000000 ? us / 1000 * 1000 : us / 100000 * 100000;
+}
+
+static void print_head(const struct simulate_report *r)
+{
+	const struct score *s = &r->results[0].score;
+
+	printf("%s: %s of RAM, ", r->file, SIZE(r->ram));
+	if (r->swap)
+		printf("%s of swap, ", SIZE(r->swap));
+	else
+		printf("no swap, ");
+	if (hours(s) >= 48)
+		printf("%.1f days", hours(s) / 24);
+	else if (hours(s) >= 2)
+		printf("%.1f h", hours(s));
+	else
+		printf("%.1f min", hours(s) * 60);
+	printf(", %zu rows (%s)", r->trace->n_points,
+	       r->trace->between == TRACE_STEPS ? "steps" : "linear");
+	if (r->trace->n_bad)
+		printf(", %zu bad rows left out", r->trace->n_bad);
+	printf("\n\n");
+}
+
+static void print_result(const struct simulate_result *r)
+{
+	const struct score *s = &r->score;
+
+	printf("  %-12s %10s %6.1f %%", r->law, SIZE(average(s->reclaimed_bs, s)),
+	       100 * score_share(s));
+	printf(" %8.4f %% %7s %10s", 100 * score_short_share(s), TIME(rounded(s->relief_max_us)),
+	       s->depth_max ? SIZE(s->depth_max) : "-");
+	printf(" %4" PRIu64 " %6" PRIu64 " %6.2f %8s\n", s->oom_kills, s->rescues,
+	       score_reversals_per_hour(s), TIME(rounded(s->mem_full_us)));
+}
+
+static void print_check(const struct sim_check *c)
+{
+	if (!c || !c->rows)
+		return;
+	printf("\n  Against the recording, %" PRIu64 " rows:\n", c->rows);
+	printf("    MemAvailable differs by %s on average, %s at most\n",
+	       SIZE(c->available_error_sum / c->rows), SIZE(c->available_error_max));
+	printf("    the balloon differs by %s on average, %s at most\n",
+	       SIZE(c->balloon_error_sum / c->rows), SIZE(c->balloon_error_max));
+	printf("    memory stalls (some): %s recorded, %s in the model\n",
+	       TIME(rounded(c->seen_some_us)), TIME(rounded(c->model_some_us)));
+}
+
+void simulate_print(const struct simulate_report *r)
+{
+	const struct score *s = &r->results[0].score;
+
+	print_head(r);
+	printf("  %-12s %10s %8s %10s %7s %10s %4s %6s %6s %8s\n", "law", "reclaimed", "of bound",
+	       "short", "longest", "deepest", "OOM", "rescue", "rev/h", "stalled");
+	for (size_t i = 0; i < r->n_results; i++)
+		print_result(&r->results[i]);
+	printf("  %-12s %10s %6.1f %%\n", "clairvoyant", SIZE(average(s->bound_bs, s)), 100.0);
+	print_check(r->check);
+	putchar('\n');
+}
+
+static void json_result(struct json *j, const struct simulate_result *r)
+{
+	const struct score *s = &r->score;
+
+	json_object_begin(j, NULL);
+	json_string(j, "law", r->law);
+	json_uint(j, "reclaimed_avg", average(s->reclaimed_bs, s));
+	json_real(j, "share_of_bound", score_share(s));
+	json_real(j, "short_s", s->short_us / 1e6);
+	json_real(j, "short_share", score_short_share(s));
+	json_uint(j, "shortages", s->shortages);
+	json_real(j, "relief_max_s", s->relief_max_us / 1e6);
+	json_uint(j, "depth_max", s->depth_max);
+	json_uint(j, "depth_avg", s->short_us ? s->short_bs / (s->short_us / 1e6) : 0);
+	json_uint(j, "oom_kills", s->oom_kills);
+	json_uint(j, "rescues", s->rescues);
+	json_uint(j, "emergencies", s->emergencies);
+	json_uint(j, "reversals", s->reversals);
+	json_real(j, "reversals_per_hour", score_reversals_per_hour(s));
+	json_uint(j, "overshoot_max", s->overshoot_max);
+	json_uint(j, "overshoot_avg", s->deflations ? s->overshoot_sum / s->deflations : 0);
+	json_uint(j, "inflated", s->inflated);
+	json_uint(j, "deflated", s->deflated);
+	json_real(j, "mem_some_s", s->mem_some_us / 1e6);
+	json_real(j, "mem_full_s", s->mem_full_us / 1e6);
+	json_real(j, "stall_max_s", s->stall_max_us / 1e6);
+	json_uint(j, "swapped_in", s->swapin);
+	json_uint(j, "read_back", s->refault);
+	json_uint(j, "ticks", s->ticks);
+	json_object_end(j);
+}
+
+static void json_check(struct json *j, const struct sim_check *c)
+{
+	if (!c || !c->rows)
+		return;
+	json_object_begin(j, "against_recording");
+	json_uint(j, "rows", c->rows);
+	json_uint(j, "available_error_avg", c->available_error_sum / c->rows);
+	json_uint(j, "available_error_max", c->available_error_max);
+	json_uint(j, "balloon_error_avg", c->balloon_error_sum / c->rows);
+	json_uint(j, "balloon_error_max", c->balloon_error_max);
+	json_real(j, "mem_some_recorded_s", c->seen_some_us / 1e6);
+	json_real(j, "mem_some_model_s", c->model_some_us / 1e6);
+	json_object_end(j);
+}
+
+void simulate_json(struct json *j, const struct simulate_report *r)
+{
+	const struct score *s = &r->results[0].score;
+
+	json_object_begin(j, NULL);
+	json_string(j, "trace", r->file);
+	json_uint(j, "rows", r->trace->n_points);
+	json_uint(j, "bad_rows", r->trace->n_bad);
+	json_string(j, "interpolation", r->trace->between == TRACE_STEPS ? "steps" : "linear");
+	json_real(j, "duration_s", s->duration_us / 1e6);
+	json_uint(j, "ram", r->ram);
+	json_uint(j, "swap", r->swap);
+	json_uint(j, "floor", s->floor);
+	json_uint(j, "bound_avg", average(s->bound_bs, s));
+	json_array_begin(j, "laws");
+	for (size_t i = 0; i < r->n_results; i++)
+		json_result(j, &r->results[i]);
+	json_array_end(j);
+	json_check(j, r->check);
+	json_object_end(j);
+}

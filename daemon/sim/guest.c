@@ -1,0 +1,609 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * guest.c - the guest model of the simulator
+ *
+ * A handful of amounts of memory, and flows between them: the workload grows
+ * and shrinks, cold cache fills what is free, reclaim takes cold cache first,
+ * then hot cache and (with swap) anonymous memory, what was taken wrongly is
+ * read back at the speed of a disk. Stalls (PSI) and the counters of
+ * /proc/vmstat are consequences of those flows; nothing is drawn at random.
+ *
+ * Invariants: see guest.h; every flow moves bytes from one amount to another,
+ * so nothing is created or lost, and no amount is ever taken below zero.
+ *
+ * Leaves out: pages (amounts are bytes), zones and NUMA, fragmentation, dirty
+ * pages and write-back, memory cgroups, several workloads with different
+ * speeds, the CPU time of anything but reclaim.
+ */
+#include <string.h>
+
+#include "sim/guest.h"
+#include "uballoon.h"
+
+#define KIB (1ULL << 10)
+#define MIB (1ULL << 20)
+#define GIB (1ULL << 30)
+#define PAGE 4096ULL
+#define SECOND_US 1000000ULL
+
+/* How long it takes until every page of a set is wanted again. */
+#define ANON_PERIOD_US (1 * SECOND_US)
+#define HOT_PERIOD_US (5 * SECOND_US)
+
+/* vm.swappiness 60: reclaim weighs file pages 140, anonymous pages 60. */
+#define WEIGHT_FILE 140
+#define WEIGHT_ANON 60
+
+/* Share of the reclaim of cold cache that the allocating task does itself; kswapd does the rest. */
+#define DIRECT_SHARE_PERMILLE 100
+/* ... and when it is the balloon that allocates, which asks faster than kswapd wakes. */
+#define BALLOON_SHARE_PERMILLE 500
+
+/*
+ * From "nothing left to reclaim" to the first call of out_of_memory(): reclaim is retried
+ * as long as it seems to get somewhere, and the programs' own code, evicted and
+ * read again, looks like that. Real guests without swap take from one second to minutes.
+ */
+#define OOM_PATIENCE_US SECOND_US
+/* Once there, the next call follows soon. */
+#define OOM_AGAIN_US 10000
+
+/* One direct reclaim is asked for 32 pages (SWAP_CLUSTER_MAX). */
+#define DIRECT_RECLAIM_BYTES (32 * PAGE)
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t sub_sat(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* part of whole, without overflow */
+static uint64_t scale(uint64_t amount, uint64_t part, uint64_t whole)
+{
+	return (unsigned __int128)amount * part / whole;
+}
+
+static uint64_t flow(uint64_t rate, uint64_t dt_us)
+{
+	return scale(rate, dt_us, SECOND_US);
+}
+
+/* The balloon moves in whole pages. */
+static uint64_t pages(uint64_t bytes)
+{
+	return bytes / PAGE * PAGE;
+}
+
+/* Time that so many bytes take at that rate. */
+static uint64_t cost_us(uint64_t bytes, uint64_t rate)
+{
+	return scale(bytes, SECOND_US, rate);
+}
+
+static uint64_t isqrt(uint64_t v)
+{
+	uint64_t r = 0;
+
+	for (uint64_t bit = 1ULL << 31; bit; bit >>= 1) {
+		uint64_t t = r | bit;
+
+		if (t * t <= v)
+			r = t;
+	}
+	return r;
+}
+
+void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
+{
+	*c = (struct guest_config) {
+		.ram = ram,
+		.swap = swap,
+		.lock_rate = 1 * GIB,
+		.unlock_rate = 4 * GIB,
+		.touch_rate = 2 * GIB,
+		.reclaim_rate = 2 * GIB,
+		.swap_rate = 100 * MIB,
+		.read_rate = 200 * MIB,
+		.fill_rate = 100 * MIB,
+		.module_floor = 0,
+		.rescue_min = 64 * MIB,
+		.rescue_divisor = 8,
+		.rescue_hold_off_us = 10 * SECOND_US,
+		.committed_permille = 1500,
+	};
+}
+
+/*
+ * Linux mm/page_alloc.c: init_per_zone_wmark_min() and __setup_per_zone_wmarks(); and
+ * mm/khugepaged.c: set_recommended_min_free_kbytes(), eleven 2 MiB blocks a zone, which is what
+ * counts wherever huge pages are on. Bytes.
+ */
+static void watermarks(struct guest *g)
+{
+	uint64_t zones = g->c.ram > 3 * GIB ? 3 : 2;
+	uint64_t min = isqrt(g->c.ram / KIB * 16) * KIB;
+	uint64_t gap;
+
+	min = max_u64(min_u64(max_u64(min, 128 * KIB), 256 * MIB),
+		      min_u64(zones * 22 * MIB, g->c.ram / 20));
+	gap = max_u64(min / 4, g->c.ram / 1000);
+	g->watermark_min = min;
+	g->watermark_low = min + gap;
+	g->watermark_high = min + 2 * gap;
+	/* The high watermark plus what lower zones keep for themselves (lowmem_reserve_ratio 256). */
+	g->total_reserve = g->watermark_high + g->c.ram / 256;
+}
+
+uint64_t guest_reserve(uint64_t ram)
+{
+	struct guest g = { .c.ram = ram };
+
+	watermarks(&g);
+	return g.total_reserve;
+}
+
+uint64_t guest_need_seen(uint64_t ram, uint64_t usable, uint64_t available, uint64_t file)
+{
+	struct guest g = { .c.ram = ram };
+
+	watermarks(&g);
+	return sub_sat(usable, available + g.total_reserve + min_u64(file / 2, g.watermark_low));
+}
+
+void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d)
+{
+	uint64_t room = c->ram;
+	uint64_t active = d->need - min_u64(d->idle, d->need);
+
+	*g = (struct guest) { .c = *c, .demand = *d, .wanted = d->need };
+	watermarks(g);
+	room = sub_sat(room, g->watermark_high);
+	g->anon = min_u64(active, room);
+	room -= g->anon;
+	g->idle = min_u64(min_u64(d->idle, d->need), room);
+	room -= g->idle;
+	g->hot = min_u64(d->hot, room);
+	room -= g->hot;
+	g->cold = min_u64(d->cold, room);
+	g->swapped_idle = min_u64(min_u64(d->idle, d->need) - g->idle, c->swap);
+	g->swapped_anon = min_u64(active - g->anon, c->swap - g->swapped_idle);
+	g->free = c->ram - g->anon - g->idle - g->hot - g->cold;
+}
+
+uint64_t guest_available(const struct guest *g)
+{
+	uint64_t file = g->hot + g->cold;
+	uint64_t have = g->free + file - min_u64(file / 2, g->watermark_low);
+
+	return sub_sat(have, g->total_reserve);
+}
+
+void guest_move(struct guest *g, int64_t step, bool may_reclaim)
+{
+	g->asked = step / (int64_t)PAGE * (int64_t)PAGE;
+	g->moved = 0;
+	g->took_us = 0;
+	g->may_reclaim = may_reclaim;
+	g->stop = UBALLOON_STOP_NONE;
+	if (!g->asked)
+		g->stop = UBALLOON_STOP_DONE;
+}
+
+bool guest_moving(const struct guest *g)
+{
+	return g->stop == UBALLOON_STOP_NONE && g->moved != g->asked;
+}
+
+uint64_t guest_move_time(const struct guest *g)
+{
+	if (!guest_moving(g))
+		return UINT64_MAX;
+	if (g->asked > 0)
+		return cost_us(g->asked - g->moved, g->c.lock_rate) + 1;
+	return cost_us(g->moved - g->asked, g->c.unlock_rate) + 1;
+}
+
+bool guest_calm(const struct guest *g)
+{
+	return !g->unmet && !guest_moving(g) && !g->swapped_anon && !g->hot_evicted && !g->oom_us;
+}
+
+/* Stalls of one step: who waited how long, each at most dt. */
+struct stalls {
+	uint64_t grow_us;	/* tasks that allocate */
+	uint64_t work_us;	/* tasks that touch what they have */
+	uint64_t balloon_us;	/* the daemon, reclaiming for the balloon */
+	uint64_t io_us;		/* waiting for the disk for other reasons */
+};
+
+/* What reclaim took, for the caller to charge to whoever asked. */
+struct reclaimed {
+	uint64_t cold;
+	uint64_t slow_us;	/* time spent on the swap device */
+	uint64_t total;
+};
+
+static uint64_t swap_free(const struct guest *g)
+{
+	return g->c.swap - g->swapped_anon - g->swapped_idle;
+}
+
+static void swap_out(uint64_t *resident, uint64_t *swapped, uint64_t bytes)
+{
+	*resident -= bytes;
+	*swapped += bytes;
+}
+
+/*
+ * Make up to `want` bytes free: cold cache, then hot cache and anonymous memory
+ * by their weights. Takes less where there is no more, or no time left in this step.
+ */
+static struct reclaimed reclaim(struct guest *g, uint64_t want)
+{
+	uint64_t file, anon, weight, n;
+	struct reclaimed r = {};
+
+	r.cold = min_u64(min_u64(want, g->cold), g->reclaim_left);
+	g->cold -= r.cold;
+	want -= r.cold;
+	g->reclaim_left -= r.cold;
+	r.total = r.cold;
+	if (!want || !g->reclaim_left || g->cold)
+		goto out;
+
+	anon = min_u64(g->idle + g->anon, swap_free(g));
+	weight = scale(g->hot, WEIGHT_FILE, 200) + scale(anon, WEIGHT_ANON, 200);
+	file = weight ? scale(want, scale(g->hot, WEIGHT_FILE, 200), weight) : 0;
+	if (!anon)
+		file = want;
+	file = min_u64(min_u64(file, g->hot), g->reclaim_left);
+	anon = min_u64(min_u64(want - file, anon), g->swap_left);
+	/* What swapping is too slow for, the cache has to give. */
+	file = min_u64(min_u64(want - anon, g->hot), g->reclaim_left);
+	g->reclaim_left -= file;
+	g->swap_left -= anon;
+
+	g->hot -= file;
+	g->hot_evicted += file;
+	n = min_u64(anon, g->idle);
+	swap_out(&g->idle, &g->swapped_idle, n);
+	swap_out(&g->anon, &g->swapped_anon, anon - n);
+	g->swapout_bytes += anon;
+	r.slow_us = cost_us(anon, g->c.swap_rate);
+	r.total += file + anon;
+out:
+	g->free += r.total;
+	return r;
+}
+
+/* The workload wants less: what it no longer wants is free at once, in RAM and in swap alike. */
+static void shrink_set(struct guest *g, uint64_t *resident, uint64_t *swapped, uint64_t want)
+{
+	uint64_t have = *resident + *swapped;
+	uint64_t drop = sub_sat(have, want);
+	uint64_t from_swap;
+
+	if (!drop)
+		return;
+	from_swap = scale(drop, *swapped, have);
+	*swapped -= from_swap;
+	*resident -= drop - from_swap;
+	g->free += drop - from_swap;
+}
+
+static void shrink_to(struct guest *g, const struct guest_demand *d)
+{
+	uint64_t n;
+
+	/* Killed demand stays away until the workload itself has let go of as much. */
+	g->killed = min_u64(g->killed, d->need);
+	g->killed = sub_sat(g->killed, sub_sat(g->wanted, d->need));
+	g->wanted = d->need;
+	g->demand = *d;
+	g->demand.idle = min_u64(d->idle, d->need);
+	g->demand.need -= g->killed;
+	g->demand.idle = min_u64(g->demand.idle, g->demand.need);
+
+	shrink_set(g, &g->anon, &g->swapped_anon, g->demand.need - g->demand.idle);
+	shrink_set(g, &g->idle, &g->swapped_idle, g->demand.idle);
+
+	/* Hot cache that nobody wants any more is cold cache. */
+	n = sub_sat(g->hot, d->hot);
+	g->hot -= n;
+	g->cold += n;
+	g->hot_evicted = min_u64(g->hot_evicted, d->hot - g->hot);
+	n = sub_sat(g->cold, d->cold);
+	g->cold -= n;
+	g->free += n;
+}
+
+static void deflate(struct guest *g, uint64_t dt_us)
+{
+	uint64_t left = g->moved - g->asked;
+	uint64_t n = pages(min_u64(min_u64(left, flow(g->c.unlock_rate, dt_us)), g->balloon));
+
+	g->balloon -= n;
+	g->free += n;
+	g->moved -= n;
+	g->took_us += min_u64(dt_us, cost_us(n, g->c.unlock_rate));
+	if (g->moved == g->asked)
+		g->stop = UBALLOON_STOP_DONE;
+	else if (!g->balloon)
+		g->stop = UBALLOON_STOP_TARGET;
+}
+
+static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
+{
+	uint64_t want = pages(min_u64(g->asked - g->moved, flow(g->c.lock_rate, dt_us)));
+	uint64_t above_floor = sub_sat(guest_available(g), g->c.module_floor);
+	uint64_t room = sub_sat(g->free, g->watermark_low);
+	uint64_t n = min_u64(want, above_floor);
+	uint64_t slow_us = 0;
+
+	if (g->now_us < g->hold_off_until_us) {
+		g->stop = UBALLOON_STOP_NOMEM;
+		return;
+	}
+	if (n > room && g->may_reclaim) {
+		struct reclaimed r = reclaim(g, n - room);
+
+		slow_us = scale(cost_us(r.cold, g->c.reclaim_rate), BALLOON_SHARE_PERMILLE, 1000) +
+			  r.slow_us;
+		g->direct_bytes += r.total;
+		room = sub_sat(g->free, g->watermark_low);
+	}
+	n = pages(min_u64(n, room));
+	g->free -= n;
+	g->balloon += n;
+	g->moved += n;
+	g->took_us += min_u64(dt_us, max_u64(cost_us(n, g->c.lock_rate), slow_us));
+	st->balloon_us += min_u64(slow_us, dt_us);
+	if (g->moved == g->asked)
+		g->stop = UBALLOON_STOP_DONE;
+	else if (above_floor < PAGE)
+		g->stop = UBALLOON_STOP_FLOOR;
+	else if (!n && want)
+		g->stop = UBALLOON_STOP_NOMEM;
+}
+
+static void grant(uint64_t *to, uint64_t *pool, uint64_t ask, uint64_t *ret_given)
+{
+	uint64_t n = min_u64(ask, *pool);
+
+	*pool -= n;
+	*to += n;
+	*ret_given += n;
+}
+
+/* The workload takes what it wants, as far as there is something to take. */
+static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
+{
+	const struct guest_demand *d = &g->demand;
+	uint64_t touch = flow(g->c.touch_rate, dt_us);
+	uint64_t active = d->need - d->idle;
+	uint64_t grow = min_u64(sub_sat(active, g->anon + g->swapped_anon), touch);
+	uint64_t grow_idle = min_u64(sub_sat(d->idle, g->idle + g->swapped_idle), touch - grow);
+	uint64_t swapin = min_u64(min_u64(g->swapped_anon, flow(g->c.swap_rate, dt_us)),
+				  scale(g->swapped_anon, dt_us, ANON_PERIOD_US) + PAGE);
+	uint64_t hot = sub_sat(d->hot, g->hot);
+	uint64_t ask, room, taken = 0, got = 0, pool;
+
+	hot = min_u64(min_u64(hot, flow(g->c.read_rate, dt_us)),
+		      scale(hot, dt_us, HOT_PERIOD_US) + PAGE);
+	ask = grow + grow_idle + swapin + hot;
+	g->unmet = 0;
+	if (!ask) {
+		g->oom_us = sub_sat(g->oom_us, dt_us);
+		return;
+	}
+
+	room = sub_sat(g->free, g->watermark_min);
+	if (ask > room) {
+		struct reclaimed r = reclaim(g, ask - room);
+		uint64_t direct = scale(r.cold, DIRECT_SHARE_PERMILLE, 1000);
+
+		g->direct_bytes += r.total - (r.cold - direct);
+		g->kswapd_bytes += r.cold - direct;
+		st->grow_us += cost_us(direct, g->c.reclaim_rate) + r.slow_us;
+		room = sub_sat(g->free, g->watermark_min);
+	}
+
+	pool = min_u64(room, ask);
+	g->free -= pool;
+	grant(&g->anon, &pool, grow, &taken);
+	grant(&g->idle, &pool, grow_idle, &taken);
+	g->unmet = grow + grow_idle - taken;
+	if (g->unmet)
+		st->grow_us += scale(dt_us, g->unmet, grow + grow_idle);
+
+	grant(&g->anon, &pool, swapin, &got);
+	g->swapped_anon -= got;
+	g->swapin_bytes += got;
+	st->work_us += cost_us(got, g->c.swap_rate);
+	if (got < swapin)
+		st->work_us += scale(dt_us, swapin - got, swapin);
+	g->unmet += swapin - got;
+
+	got = 0;
+	grant(&g->hot, &pool, hot, &got);
+	st->work_us += cost_us(min_u64(got, g->hot_evicted), g->c.read_rate);
+	st->io_us += cost_us(got - min_u64(got, g->hot_evicted), g->c.read_rate);
+	g->refault_hot_bytes += min_u64(got, g->hot_evicted);
+	g->hot_evicted -= min_u64(got, g->hot_evicted);
+
+	/* Nothing left to reclaim: the programs' own code is what goes next, and everybody stalls. */
+	if (g->unmet && !g->cold && !g->hot && (!g->anon || !swap_free(g))) {
+		st->work_us += scale(dt_us, min_u64(g->unmet, ask), ask);
+		g->oom_us += dt_us;
+	} else {
+		g->oom_us = sub_sat(g->oom_us, dt_us);
+	}
+}
+
+/* kswapd: from below the low watermark back to the high one; nobody waits for it. */
+static void background_reclaim(struct guest *g)
+{
+	struct reclaimed r;
+
+	if (g->free >= g->watermark_low)
+		return;
+	r = reclaim(g, g->watermark_high - g->free);
+	g->kswapd_bytes += r.total;
+}
+
+static void fill_cold(struct guest *g, uint64_t dt_us, struct stalls *st)
+{
+	uint64_t want = sub_sat(g->demand.cold, g->cold);
+	uint64_t stream = min_u64(want, flow(g->c.fill_rate, dt_us));
+	uint64_t n = min_u64(stream, sub_sat(g->free, g->watermark_high));
+
+	g->free -= n;
+	g->cold += n;
+	/* A stream larger than the room goes on for ever, and evicts itself. */
+	if (g->demand.cold != GUEST_COLD_FILLS) {
+		g->refault_cold_bytes += stream - n;
+		g->kswapd_bytes += stream - n;
+		n = stream;
+	}
+	st->io_us += cost_us(n, g->c.read_rate * 4);
+}
+
+/* The OOM notifier of the balloon driver gives something back, or somebody dies. */
+static void out_of_memory(struct guest *g)
+{
+	uint64_t n = g->c.rescue_min;
+
+	if (g->oom_us < OOM_PATIENCE_US)
+		return;
+	g->oom_us = OOM_PATIENCE_US - OOM_AGAIN_US;
+	if (g->c.rescue_divisor)
+		n = max_u64(n, pages(g->balloon / g->c.rescue_divisor));
+	n = min_u64(n, g->balloon);
+	if (n) {
+		g->balloon -= n;
+		g->free += n;
+		g->rescues++;
+		g->hold_off_until_us = g->now_us + g->c.rescue_hold_off_us;
+		if (guest_moving(g) && g->asked > 0)
+			g->stop = UBALLOON_STOP_NOMEM;
+		else if (guest_moving(g) && !g->balloon)
+			g->stop = UBALLOON_STOP_TARGET;
+		return;
+	}
+	/* The killer takes the largest program: half of what is touched. */
+	g->oom_kills++;
+	n = g->anon - g->anon / 2;
+	g->anon -= n;
+	g->free += n;
+	g->killed += g->demand.need - g->demand.idle - g->anon;
+	g->swapped_anon = 0;
+	g->demand.need = g->anon + g->demand.idle;
+}
+
+static void account_stalls(struct guest *g, uint64_t dt_us, const struct stalls *st)
+{
+	uint64_t work = min_u64(st->work_us, dt_us);
+	uint64_t grow = min_u64(max_u64(st->grow_us, work), dt_us);
+	uint64_t balloon = min_u64(st->balloon_us, dt_us);
+	uint64_t io = min_u64(work + st->io_us, dt_us);
+	uint64_t well;
+
+	if (!(grow | balloon | io))
+		return;
+	/* Two independent tasks and the daemon: some = one of them waits, full = both tasks do. */
+	well = scale(dt_us - grow, dt_us - work, dt_us);
+	g->psi_us[PSI_MEM_SOME_US] += dt_us - scale(well, dt_us - balloon, dt_us);
+	g->balloon_some_us += scale(well, balloon, dt_us);
+	/* The daemon's wait is everybody's, where nobody else has anything to do: the worst case. */
+	g->psi_us[PSI_MEM_FULL_US] += max_u64(scale(grow, work, dt_us), balloon);
+	g->psi_us[PSI_IO_SOME_US] += io;
+	g->psi_us[PSI_IO_FULL_US] += scale(io, work, dt_us);
+}
+
+void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
+{
+	struct stalls st = {};
+
+	g->reclaim_left = flow(g->c.reclaim_rate, dt_us);
+	g->swap_left = flow(g->c.swap_rate, dt_us);
+	shrink_to(g, d);
+	if (guest_moving(g) && g->asked < 0)
+		deflate(g, dt_us);
+	serve_workload(g, dt_us, &st);
+	background_reclaim(g);
+	if (guest_moving(g) && g->asked > 0)
+		inflate(g, dt_us, &st);
+	fill_cold(g, dt_us, &st);
+	g->now_us += dt_us;
+	out_of_memory(g);
+	account_stalls(g, dt_us, &st);
+}
+
+void guest_sample(const struct guest *g, struct sample *ret)
+{
+	uint64_t hot_pages = g->refault_hot_bytes / PAGE;
+	uint64_t in_pages = g->swapin_bytes / PAGE;
+	struct sample s = {
+		.time_us = g->now_us,
+		.ram = g->c.ram,
+		.mem_have = (1U << _MEM_FIELD_MAX) - 1,
+		.vm_have = ((1U << _VM_FIELD_MAX) - 1) & ~(1U << VM_ZSWPIN | 1U << VM_ZSWPOUT),
+		.psi_have = (1U << _PSI_FIELD_MAX) - 1,
+		.mem = {
+			[MEM_TOTAL] = g->c.ram - g->balloon,
+			[MEM_FREE] = g->free,
+			[MEM_AVAILABLE] = guest_available(g),
+			[MEM_CACHED] = g->hot + g->cold,
+			[MEM_ANON] = g->anon + g->idle,
+			[MEM_ACTIVE_FILE] = g->hot,
+			[MEM_INACTIVE_FILE] = g->cold,
+			[MEM_COMMITTED_AS] = g->demand.committed ?:
+				scale(g->demand.need, g->c.committed_permille, 1000),
+			[MEM_SWAP_TOTAL] = g->c.swap,
+			[MEM_SWAP_FREE] = swap_free(g),
+			[MEM_WATERMARK_HIGH] = g->watermark_high,
+		},
+		.vm = {
+			[VM_PSWPIN] = in_pages,
+			[VM_PSWPOUT] = g->swapout_bytes / PAGE,
+			[VM_REFAULT_ANON] = in_pages,
+			[VM_ACTIVATE_ANON] = in_pages,
+			[VM_RESTORE_ANON] = in_pages,
+			[VM_REFAULT_FILE] = hot_pages + g->refault_cold_bytes / PAGE,
+			[VM_ACTIVATE_FILE] = hot_pages,
+			[VM_RESTORE_FILE] = hot_pages,
+			[VM_ALLOCSTALL] = g->direct_bytes / DIRECT_RECLAIM_BYTES,
+			[VM_PGSCAN_DIRECT] = g->direct_bytes / PAGE,
+			[VM_PGSTEAL_DIRECT] = g->direct_bytes / PAGE,
+			[VM_PGSCAN_KSWAPD] = g->kswapd_bytes / PAGE,
+			[VM_PGSTEAL_KSWAPD] = g->kswapd_bytes / PAGE,
+			[VM_OOM_KILL] = g->oom_kills,
+		},
+		.balloon = {
+			.valid = true,
+			.may_exceed_host = true,
+			.may_undercut_host = true,
+			.size = g->balloon,
+			.limit = g->c.ram - g->c.module_floor,
+			.floor = g->c.module_floor,
+			.holdoff_us = sub_sat(g->hold_off_until_us, g->now_us),
+			.relief_events = g->rescues,
+			.asked = g->asked,
+			.moved = g->moved,
+			.took_us = g->took_us,
+			.stop = guest_moving(g) ? UBALLOON_STOP_BUDGET : g->stop,
+		},
+	};
+
+	memcpy(s.psi, g->psi_us, sizeof(s.psi));
+	*ret = s;
+}

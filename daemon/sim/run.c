@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * run.c - time goes on, the guest lives, the law looks and moves
+ *
+ * One loop: let the guest live until the next thing happens (the law's next
+ * look, the next point of the trace, the end of a move), at most a second;
+ * shorter while something needs a closer look, down to 10 ms. A PSI trigger
+ * wakes the law at once, as poll() would.
+ *
+ * Leaves out: the daemon's own delay (it is locked into memory and woken by
+ * the kernel) and the lease (the simulated daemon does not die).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/run.h"
+
+#define SECOND_US 1000000ULL
+#define MIB (1ULL << 20)
+
+#define STEP_MAX_US SECOND_US
+#define STEP_MIN_US 10000ULL
+/* While something goes on that is not calm, steps grow up to here. */
+#define STEP_BUSY_US 200000ULL
+
+/* PSI triggers: window, and how often the kernel looks within it (kernel/sched/psi.c). */
+#define TRIGGER_WINDOW_US SECOND_US
+#define TRIGGER_LOOK_US (TRIGGER_WINDOW_US / 10)
+
+/* The balloon drivers that the rivals use try again this often. */
+#define RETRY_US SECOND_US
+
+struct trigger {
+	uint64_t threshold_us;
+	uint64_t start_us, start_value, last_growth;
+	uint64_t last_event_us;
+	bool fired;		/* at least once */
+	bool pending;		/* over the threshold, but one event a window is allowed */
+};
+
+struct run {
+	const struct sim_setup *setup;
+	struct guest g;
+	struct trace_cursor cursor;
+	struct policy_state policy;
+	struct rival_state rival;
+	struct trigger early, emergency;
+	uint64_t triggers_looked_us;
+	uint64_t next_tick_us;
+	uint64_t busy_step_us;
+	enum policy_reason reason;
+	struct score_run score;
+};
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+uint64_t sim_ram_for(const struct trace *t)
+{
+	uint64_t step = 64 * MIB, ram = trace_peak(t) / 4 * 5;
+
+	return max_u64((ram + step - 1) / step * step, step);
+}
+
+void sim_setup_default(struct sim_setup *s, const struct trace *t, uint64_t ram, uint64_t swap)
+{
+	*s = (struct sim_setup) {
+		.trace = t,
+		.floor = policy_floor_curve(ram),
+		.early_us = 70000,
+		.emergency_us = 100000,
+	};
+	guest_config_default(&s->guest, ram, swap);
+	/* uballoon.ko leaves as much available as the guest must keep (floor_mb, uballoon(4)). */
+	s->guest.module_floor = s->floor;
+	policy_config_default(&s->policy);
+	/* A kernel cannot use its last pages: its reserve comes on top of what is needed. */
+	s->static_size = min_u64(score_static_size(t, ram, s->floor) + guest_reserve(ram), ram);
+}
+
+/* Linux kernel/sched/psi.c update_triggers(): growth in the window, one event a window. */
+static bool trigger_look(struct trigger *t, uint64_t now, uint64_t total)
+{
+	uint64_t elapsed = now - t->start_us, growth = total - t->start_value;
+
+	if (!t->threshold_us)
+		return false;
+	if (elapsed > TRIGGER_WINDOW_US) {
+		t->start_us = now;
+		t->start_value = total;
+		t->last_growth = growth;
+	} else {
+		growth += t->last_growth * (TRIGGER_WINDOW_US - elapsed) / TRIGGER_WINDOW_US;
+	}
+	if (growth >= t->threshold_us)
+		t->pending = true;
+	if (!t->pending || (t->fired && now < t->last_event_us + TRIGGER_WINDOW_US))
+		return false;
+	t->last_event_us = now;
+	t->fired = true;
+	t->pending = false;
+	return true;
+}
+
+static enum sample_trigger look_at_triggers(struct run *r)
+{
+	const struct guest *g = &r->g;
+	bool early, emergency;
+
+	if (g->now_us < r->triggers_looked_us + TRIGGER_LOOK_US)
+		return TRIGGER_NONE;
+	r->triggers_looked_us = g->now_us;
+	early = trigger_look(&r->early, g->now_us, g->psi_us[PSI_MEM_SOME_US]);
+	emergency = trigger_look(&r->emergency, g->now_us, g->psi_us[PSI_MEM_FULL_US]);
+	return emergency ? TRIGGER_EMERGENCY : early ? TRIGGER_EARLY : TRIGGER_NONE;
+}
+
+static void tick_policy(struct run *r, struct sample *s)
+{
+	const struct sim_setup *setup = r->setup;
+	struct policy_decision d;
+
+	policy_decide(&setup->policy, &r->policy, s, &d);
+	guest_move(&r->g, setup->policy.mode == MODE_OBSERVE ? 0 : d.step, d.may_reclaim);
+	r->next_tick_us = r->g.now_us + max_u64(d.next_us, STEP_MIN_US);
+	if (d.reason == REASON_EMERGENCY && r->reason != REASON_EMERGENCY)
+		r->score.s->emergencies++;
+	r->reason = d.reason;
+	if (setup->observer)
+		setup->observer(setup->userdata, s, &d);
+}
+
+static void tick_rival(struct run *r, const struct sample *s)
+{
+	struct sample theirs = *s;
+	uint64_t target;
+	int64_t step;
+
+	/* senpai watches a cgroup: the stalls of whoever squeezes it count elsewhere. */
+	theirs.psi[PSI_MEM_SOME_US] -= r->g.balloon_some_us;
+	target = rival_decide(r->setup->rival, &r->rival, &theirs);
+	step = (int64_t)target - (int64_t)r->g.balloon;
+
+	if (step != r->g.asked - r->g.moved || !guest_moving(&r->g))
+		guest_move(&r->g, step, true);
+	r->next_tick_us = min_u64(r->rival.next_us, s->time_us + RETRY_US);
+}
+
+static void tick(struct run *r, enum sample_trigger trigger)
+{
+	struct sample s;
+
+	guest_sample(&r->g, &s);
+	s.trigger = trigger;
+	s.psi_armed = r->setup->early_us && r->setup->emergency_us;
+	r->score.s->ticks++;
+	if (r->setup->rival)
+		tick_rival(r, &s);
+	else
+		tick_policy(r, &s);
+	if (guest_moving(&r->g))
+		r->busy_step_us = STEP_MIN_US;
+}
+
+/* How long until a closer look is due, with nothing in between but what is linear. */
+static uint64_t choose_step(struct run *r, uint64_t end_us)
+{
+	const struct guest *g = &r->g;
+	uint64_t until = min_u64(min_u64(end_us, r->next_tick_us), trace_next(&r->cursor));
+	uint64_t dt = min_u64(until - g->now_us, STEP_MAX_US);
+	struct guest_demand then;
+	uint64_t growth, have, allowed;
+
+	if (!guest_calm(g)) {
+		dt = min_u64(dt, r->busy_step_us);
+		r->busy_step_us = min_u64(r->busy_step_us * 3 / 2, STEP_BUSY_US);
+		dt = min_u64(dt, guest_move_time(g));
+	} else {
+		r->busy_step_us = STEP_MIN_US;
+	}
+	trace_before(&r->cursor, g->now_us + dt, &then);
+	/* What the workload is about to take, be it that it wants more and more or all at once. */
+	have = g->anon + g->idle + g->swapped_anon + g->swapped_idle;
+	growth = then.need > have ? then.need - have : 0;
+	allowed = guest_available(g) / 8 + 4 * MIB;
+	if (growth > allowed)
+		dt = max_u64(min_u64(dt, STEP_MIN_US), dt * allowed / growth);
+	return dt;
+}
+
+static void timeline_add(struct timeline *t, const struct guest *g, const struct score_stretch *st,
+			 uint64_t some_us)
+{
+	size_t i = st->t_us / t->bucket_us;
+	struct timeline_bucket *b = &t->buckets[i < t->n_buckets ? i : t->n_buckets - 1];
+
+	b->us += st->dt_us;
+	b->demand_sum += ((double)st->demand0 + st->demand1) / 2 * st->dt_us;
+	b->usable_sum += (g->c.ram - ((double)st->balloon0 + st->balloon1) / 2) * st->dt_us;
+	b->demand_max = max_u64(b->demand_max, max_u64(st->demand0, st->demand1));
+	b->mem_some_us += some_us;
+	b->mem_full_us += st->full_us;
+}
+
+static void live(struct run *r, uint64_t end_us)
+{
+	struct guest *g = &r->g;
+	uint64_t some = g->psi_us[PSI_MEM_SOME_US], full = g->psi_us[PSI_MEM_FULL_US];
+	bool counts_free = r->setup->rival && r->setup->rival->counts_free;
+	struct score_stretch st = {
+		.t_us = g->now_us,
+		.balloon0 = g->balloon,
+		.gain0 = counts_free ? g->free : g->balloon,
+	};
+	struct guest_demand d;
+
+	trace_at(&r->cursor, g->now_us, &d);
+	st.demand0 = score_demand(&d, g->c.ram);
+	st.dt_us = choose_step(r, end_us);
+	trace_before(&r->cursor, g->now_us + st.dt_us, &d);
+	st.demand1 = score_demand(&d, g->c.ram);
+	guest_step(g, &d, st.dt_us);
+	st.balloon1 = g->balloon;
+	st.gain1 = counts_free ? g->free : g->balloon;
+	st.full_us = g->psi_us[PSI_MEM_FULL_US] - full;
+	score_add(&r->score, &st);
+	if (r->setup->timeline)
+		timeline_add(r->setup->timeline, g, &st, g->psi_us[PSI_MEM_SOME_US] - some);
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* Steps end at the rows of the trace, so that the two can be compared there. */
+static void check_row(const struct run *r)
+{
+	const struct trace *t = r->setup->trace;
+	struct sim_check *c = r->setup->check;
+	const struct trace_seen *seen;
+	uint64_t available, balloon;
+	size_t i = r->cursor.i + 1;
+
+	if (i >= t->n_points || t->points[i].t_us != r->g.now_us)
+		return;
+	seen = &t->seen[i];
+	available = distance(guest_available(&r->g), seen->available);
+	balloon = distance(r->g.balloon, seen->balloon);
+	c->rows++;
+	c->available_error_sum += available;
+	c->available_error_max = max_u64(c->available_error_max, available);
+	c->balloon_error_sum += balloon;
+	c->balloon_error_max = max_u64(c->balloon_error_max, balloon);
+	c->seen_some_us = seen->mem_some_us;
+	c->model_some_us = r->g.psi_us[PSI_MEM_SOME_US];
+}
+
+static void timeline_clear(struct timeline *t, uint64_t duration_us)
+{
+	t->bucket_us = max_u64((duration_us + t->n_buckets - 1) / t->n_buckets, 1);
+	memset(t->buckets, 0, t->n_buckets * sizeof(*t->buckets));
+}
+
+int sim_run(const struct sim_setup *setup, struct score *ret)
+{
+	const struct trace *t = setup->trace;
+	uint64_t end_us = trace_duration(t);
+	struct run r = {
+		.setup = setup,
+		.cursor = { .t = t },
+		.early = { .threshold_us = setup->early_us },
+		.emergency = { .threshold_us = setup->emergency_us },
+		.busy_step_us = STEP_MIN_US,
+		.reason = REASON_STARTING,
+	};
+	struct score s;
+	int res;
+
+	guest_init(&r.g, &setup->guest, &t->points[0].d);
+	policy_init(&r.policy);
+	rival_init(&r.rival, setup->guest.ram, setup->floor, setup->static_size);
+	score_init(&s, &r.score, setup->guest.ram, setup->floor);
+	res = score_bound(t, &setup->guest, setup->floor, &s.bound_bs);
+	if (res < 0)
+		return res;
+	if (setup->timeline)
+		timeline_clear(setup->timeline, end_us);
+	if (setup->check)
+		*setup->check = (struct sim_check) {};
+
+	while (r.g.now_us < end_us) {
+		enum sample_trigger trigger = look_at_triggers(&r);
+
+		if (trigger != TRIGGER_NONE || r.g.now_us >= r.next_tick_us)
+			tick(&r, trigger);
+		live(&r, end_us);
+		if (setup->check && t->seen)
+			check_row(&r);
+	}
+	score_finish(&r.score, score_demand(&r.g.demand, s.ram), r.g.balloon);
+	s.oom_kills = r.g.oom_kills;
+	s.rescues = r.g.rescues;
+	s.mem_some_us = r.g.psi_us[PSI_MEM_SOME_US];
+	s.mem_full_us = r.g.psi_us[PSI_MEM_FULL_US];
+	s.swapin = r.g.swapin_bytes;
+	s.refault = r.g.refault_hot_bytes;
+	*ret = s;
+	return 0;
+}
+
+int timeline_init(struct timeline *t, size_t n_buckets)
+{
+	struct timeline_bucket *b = calloc(n_buckets, sizeof(*b));
+
+	if (!b)
+		return -ENOMEM;
+	*t = (struct timeline) { .buckets = b, .n_buckets = n_buckets, .bucket_us = 1 };
+	return 0;
+}
+
+void timeline_done(struct timeline *t)
+{
+	free(t->buckets);
+	t->buckets = NULL;
+}

@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * trace-read.c - from CSV to points
+ *
+ * One pass, one line at a time. The column names decide the format; each row
+ * is taken whole or not at all, and each row that is not taken is reported
+ * with its line. A number is decimal digits with an optional fraction: no
+ * sign, no exponent, nothing behind it.
+ *
+ * Leaves out: quoting (no column has text that needs it) and guessing of any
+ * kind: a file without usable column names is refused.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "basic/cleanup.h"
+#include "sim/trace.h"
+
+#define COLUMNS_MAX 256
+#define KIB 1024
+#define SECOND_US 1000000
+
+enum column {
+	COL_T,
+	COL_NEED,
+	COL_HOT,
+	COL_COLD,
+	COL_IDLE,
+	COL_COMMITTED,
+	COL_CAPACITY,
+	COL_ACTIVE,
+	COL_RAM,
+	COL_TOTAL,
+	COL_AVAILABLE,
+	COL_ACTIVE_FILE,
+	COL_INACTIVE_FILE,
+	COL_SWAP_TOTAL,
+	COL_SWAP_FREE,
+	COL_BALLOON,
+	COL_SOME,
+	COL_DISK_READ,
+	COL_DISK_WRITE,
+	_COL_MAX,
+};
+
+#define FOR(format) (1U << (format))
+
+static const struct {
+	const char *name;
+	unsigned int needed;	/* formats that cannot do without */
+	unsigned int used;	/* formats that use it */
+	unsigned int may_be_empty; /* formats in which an empty cell means 0 */
+	unsigned int unit;
+} columns[_COL_MAX] = {
+	[COL_T] = { "t_s", ~0U, ~0U, 0, SECOND_US },
+	[COL_NEED] = { "need_kib", FOR(TRACE_DEMAND), FOR(TRACE_DEMAND), 0, KIB },
+	[COL_HOT] = { "hot_cache_kib", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
+	[COL_COLD] = { "cold_cache_kib", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
+	[COL_IDLE] = { "idle_kib", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
+	[COL_COMMITTED] = { "committed_kib", 0, ~0U, FOR(TRACE_RECORDING), KIB },
+	[COL_CAPACITY] = { "capacity_kib", FOR(TRACE_CAPACITY),
+			   FOR(TRACE_CAPACITY) | FOR(TRACE_DEMAND), 0, KIB },
+	[COL_ACTIVE] = { "active_kib", FOR(TRACE_CAPACITY), FOR(TRACE_CAPACITY), 0, KIB },
+	[COL_RAM] = { "ram_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
+	[COL_TOTAL] = { "mem_total_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
+	[COL_AVAILABLE] = { "mem_available_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
+	[COL_ACTIVE_FILE] = { "active_file_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
+	[COL_INACTIVE_FILE] = { "inactive_file_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING),
+				0, KIB },
+	[COL_SWAP_TOTAL] = { "swap_total_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
+	[COL_SWAP_FREE] = { "swap_free_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
+	[COL_BALLOON] = { "balloon_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
+	[COL_SOME] = { "mem_some_us", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 1 },
+	/* Known, and of no use here. */
+	[COL_DISK_READ] = { "disk_read_kib_s", 0, 0, 0, KIB },
+	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, 0, 0, KIB },
+};
+
+struct reader {
+	const struct trace_options *o;
+	struct trace *t;
+	size_t line;
+	size_t allocated;
+	size_t n_fields;	/* of the header; 0 = not seen yet */
+	signed char kind[COLUMNS_MAX];	/* enum column of each field, -1 = not used */
+	bool has[_COL_MAX];
+	uint64_t capacity_max;
+	uint64_t capacity_min;
+	uint64_t swap_max;
+	uint64_t first_us;
+	uint64_t first_some_us;
+};
+
+DEFINE_CLEANUP(struct trace *, trace_free);
+
+__attribute__((format(printf, 3, 4)))
+static void report(const struct reader *r, bool bad, const char *format, ...)
+{
+	char why[200];
+	va_list ap;
+
+	if (!r->o->report)
+		return;
+	va_start(ap, format);
+	vsnprintf(why, sizeof(why), format, ap);
+	va_end(ap);
+	r->o->report(r->o->userdata, r->line, why, bad);
+}
+
+/* Digits with an optional fraction, times unit, rounded down. NULL, or what is wrong with it. */
+static const char *parse_number(const char *s, uint64_t unit, uint64_t *ret)
+{
+	uint64_t whole = 0, part = 0, weight = 1;
+
+	if (*s < '0' || *s > '9')
+		return *s == '-' ? "is negative" : *s ? "is not a number" : "is empty";
+	for (; *s >= '0' && *s <= '9'; s++)
+		if (__builtin_mul_overflow(whole, 10, &whole) ||
+		    __builtin_add_overflow(whole, *s - '0', &whole))
+			return "is too large";
+	if (*s == '.') {
+		s++;
+		if (*s < '0' || *s > '9')
+			return "has no digit behind its point";
+		for (; *s >= '0' && *s <= '9'; s++) {
+			if (weight >= 1000000000)
+				continue;
+			part = part * 10 + (*s - '0');
+			weight *= 10;
+		}
+	}
+	if (*s)
+		return "has trailing garbage";
+	if (__builtin_mul_overflow(whole, unit, &whole) ||
+	    __builtin_add_overflow(whole, part * unit / weight, &whole) ||
+	    whole > INT64_MAX / 4)
+		return "is too large";
+	*ret = whole;
+	return NULL;
+}
+
+/* Split at commas, in place; blanks around a field are dropped. Returns the number of fields. */
+static size_t split(char *line, char *fields[COLUMNS_MAX])
+{
+	size_t n = 0;
+	char *p = line;
+
+	for (;;) {
+		char *end;
+
+		p += strspn(p, " \t");
+		end = strchrnul(p, ',');
+		if (n == COLUMNS_MAX)
+			return n + 1;
+		fields[n++] = p;
+		for (char *e = end; e > p && (e[-1] == ' ' || e[-1] == '\t'); e--)
+			e[-1] = '\0';
+		if (!*end)
+			return n;
+		*end = '\0';
+		p = end + 1;
+	}
+}
+
+/* "# interpolation: steps", "# ram_kib: N", "# swap_kib: N"; any other comment is one. */
+static int read_comment(struct reader *r, char *line)
+{
+	char *key = line + 1, *value;
+	const char *why = NULL;
+
+	key += strspn(key, " \t");
+	value = key + strcspn(key, ":=");
+	if (!*value)
+		return 0;
+	*value++ = '\0';
+	value += strspn(value, " \t");
+	key[strcspn(key, " \t")] = '\0';
+	if (strcmp(key, "interpolation") && strcmp(key, "ram_kib") && strcmp(key, "swap_kib"))
+		return 0;
+	if (r->n_fields) {
+		report(r, true, "%s stands behind the column names; put it before them", key);
+		return -EBADMSG;
+	}
+	if (!strcmp(key, "interpolation")) {
+		if (!strcmp(value, "steps"))
+			r->t->between = TRACE_STEPS;
+		else if (!strcmp(value, "linear"))
+			r->t->between = TRACE_LINEAR;
+		else
+			why = "is neither linear nor steps";
+	} else if (!strcmp(key, "ram_kib")) {
+		why = parse_number(value, KIB, &r->t->ram);
+	} else {
+		why = parse_number(value, KIB, &r->t->swap);
+		r->t->swap_known = !why;
+	}
+	if (!why)
+		return 0;
+	report(r, true, "%s %s", key, why);
+	return -EBADMSG;
+}
+
+static int choose_format(struct reader *r)
+{
+	const char *missing = NULL;
+
+	if (r->has[COL_NEED] && r->has[COL_ACTIVE]) {
+		report(r, true, "both need_kib and active_kib; which of them is the demand?");
+		return -EBADMSG;
+	}
+	if (r->has[COL_NEED])
+		r->t->format = TRACE_DEMAND;
+	else if (r->has[COL_ACTIVE])
+		r->t->format = TRACE_CAPACITY;
+	else if (r->has[COL_TOTAL])
+		r->t->format = TRACE_RECORDING;
+	else
+		missing = "need_kib, active_kib or mem_total_kib";
+	for (int i = 0; i < _COL_MAX && !missing; i++)
+		if (columns[i].needed & FOR(r->t->format) && !r->has[i])
+			missing = columns[i].name;
+	if (!missing)
+		return 0;
+	report(r, true, "no column %s; the first line must name the columns, see balloon-trace(5)",
+	       missing);
+	return -EBADMSG;
+}
+
+static int read_header(struct reader *r, char *line)
+{
+	char *fields[COLUMNS_MAX];
+	size_t n = split(line, fields);
+	int res;
+
+	if (n > COLUMNS_MAX) {
+		report(r, true, "more than %d columns", COLUMNS_MAX);
+		return -EBADMSG;
+	}
+	for (size_t i = 0; i < n; i++) {
+		r->kind[i] = -1;
+		for (int k = 0; k < _COL_MAX; k++) {
+			if (strcmp(fields[i], columns[k].name))
+				continue;
+			if (r->has[k]) {
+				report(r, true, "column %s stands there twice", fields[i]);
+				return -EBADMSG;
+			}
+			r->has[k] = true;
+			r->kind[i] = k;
+		}
+	}
+	res = choose_format(r);
+	if (res < 0)
+		return res;
+	for (size_t i = 0; i < n; i++) {
+		if (r->kind[i] >= 0 && columns[(int)r->kind[i]].used & FOR(r->t->format))
+			continue;
+		if (r->t->format != TRACE_RECORDING && r->kind[i] != COL_DISK_READ &&
+		    r->kind[i] != COL_DISK_WRITE)
+			report(r, false, "column %.60s is not used", fields[i]);
+		r->kind[i] = -1;
+	}
+	r->n_fields = n;
+	return 0;
+}
+
+static int add_point(struct reader *r, const struct trace_point *p, const struct trace_seen *seen)
+{
+	struct trace *t = r->t;
+
+	if (t->n_points == TRACE_POINTS_MAX) {
+		report(r, true, "more than %lu rows", TRACE_POINTS_MAX);
+		return -E2BIG;
+	}
+	if (t->n_points == r->allocated) {
+		size_t n = r->allocated ? r->allocated * 2 : 1024;
+		void *m = reallocarray(t->points, n, sizeof(*t->points));
+
+		if (!m)
+			return -ENOMEM;
+		t->points = m;
+		if (seen) {
+			m = reallocarray(t->seen, n, sizeof(*t->seen));
+			if (!m)
+				return -ENOMEM;
+			t->seen = m;
+		}
+		r->allocated = n;
+	}
+	if (seen)
+		t->seen[t->n_points] = *seen;
+	t->points[t->n_points++] = *p;
+	return 0;
+}
+
+/* A recorded guest: what it could not have given away is its need; what swap holds is idle. */
+static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], uint64_t ram,
+				  struct trace_point *p, struct trace_seen *seen)
+{
+	uint64_t swapped, file = v[COL_ACTIVE_FILE] + v[COL_INACTIVE_FILE];
+
+	if (v[COL_AVAILABLE] > v[COL_TOTAL])
+		return "mem_available_kib is above mem_total_kib";
+	if (v[COL_SWAP_FREE] > v[COL_SWAP_TOTAL])
+		return "swap_free_kib is above swap_total_kib";
+	if (r->t->n_points && v[COL_SOME] < r->first_some_us)
+		return "mem_some_us goes back";
+	swapped = v[COL_SWAP_TOTAL] - v[COL_SWAP_FREE];
+	p->d = (struct guest_demand) {
+		.need = guest_need_seen(ram, v[COL_TOTAL], v[COL_AVAILABLE], file) + swapped,
+		.idle = swapped,
+		.hot = v[COL_ACTIVE_FILE],
+		.cold = v[COL_INACTIVE_FILE],
+		.committed = v[COL_COMMITTED],
+	};
+	if (!r->t->n_points)
+		r->first_some_us = v[COL_SOME];
+	*seen = (struct trace_seen) {
+		.available = v[COL_AVAILABLE],
+		.balloon = v[COL_BALLOON],
+		.mem_some_us = v[COL_SOME] - r->first_some_us,
+	};
+	return NULL;
+}
+
+static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
+			       struct trace_point *p, struct trace_seen *seen, uint64_t *ret_ram)
+{
+	uint64_t ram = r->o->ram ?: r->has[COL_CAPACITY] ? v[COL_CAPACITY] : r->t->ram;
+	const char *why;
+
+	p->d = (struct guest_demand) {
+		.need = v[r->t->format == TRACE_DEMAND ? COL_NEED : COL_ACTIVE],
+		.hot = v[COL_HOT],
+		.cold = r->has[COL_COLD] ? v[COL_COLD] : GUEST_COLD_FILLS,
+		.idle = v[COL_IDLE],
+		.committed = v[COL_COMMITTED],
+	};
+	if (r->t->format == TRACE_RECORDING) {
+		ram = v[COL_RAM] ?: v[COL_TOTAL] + v[COL_BALLOON];
+		why = from_recording(r, v, ram, p, seen);
+		if (why)
+			return why;
+		ram = r->o->ram ?: ram;
+	}
+	if (ram && p->d.need > ram + r->t->swap)
+		return "usage is above the capacity (RAM and swap)";
+	if (p->d.idle > p->d.need)
+		return "idle_kib is above need_kib";
+	*ret_ram = ram;
+	return NULL;
+}
+
+/* NULL, or what is wrong with the row; *ret_error if it is not the row's fault. */
+static const char *read_row(struct reader *r, char *line, char *why, size_t n_why, int *ret_error)
+{
+	char *fields[COLUMNS_MAX];
+	uint64_t v[_COL_MAX] = {}, ram = 0;
+	size_t n = split(line, fields);
+	struct trace *t = r->t;
+	struct trace_point p;
+	struct trace_seen seen = {};
+	const char *s;
+
+	if (n != r->n_fields) {
+		snprintf(why, n_why, "%zu fields, the header has %zu", n, r->n_fields);
+		return why;
+	}
+	for (size_t i = 0; i < n; i++) {
+		int k = r->kind[i];
+
+		if (k < 0 || (!*fields[i] && columns[k].may_be_empty & FOR(t->format)))
+			continue;
+		s = parse_number(fields[i], columns[k].unit, &v[k]);
+		if (s) {
+			snprintf(why, n_why, "%s %s", columns[k].name, s);
+			return why;
+		}
+	}
+	if (t->n_points && v[COL_T] - r->first_us <= t->points[t->n_points - 1].t_us)
+		return "time does not go forward";
+	if (t->n_points && v[COL_T] < r->first_us)
+		return "time does not go forward";
+	if (t->format == TRACE_RECORDING && !r->t->swap_known && v[COL_SWAP_TOTAL] > t->swap)
+		t->swap = v[COL_SWAP_TOTAL];
+	s = from_values(r, v, &p, &seen, &ram);
+	if (s)
+		return s;
+	if (!t->n_points) {
+		r->first_us = v[COL_T];
+		r->capacity_min = ram;
+	}
+	p.t_us = v[COL_T] - r->first_us;
+	if (ram > r->capacity_max)
+		r->capacity_max = ram;
+	if (ram < r->capacity_min)
+		r->capacity_min = ram;
+	*ret_error = add_point(r, &p, t->format == TRACE_RECORDING ? &seen : NULL);
+	return NULL;
+}
+
+static int read_line(struct reader *r, char *line)
+{
+	const char *bad;
+	char why[120];
+	int error = 0;
+
+	line[strcspn(line, "\r\n")] = '\0';
+	line += strspn(line, " \t");
+	if (!*line)
+		return 0;
+	if (*line == '#')
+		return read_comment(r, line);
+	if (!r->n_fields)
+		return read_header(r, line);
+	bad = read_row(r, line, why, sizeof(why), &error);
+	if (bad) {
+		report(r, true, "%s", bad);
+		r->t->n_bad++;
+	}
+	return error;
+}
+
+/* Remarks on the file as a whole, and the settings that the options override. */
+static int finish(struct reader *r)
+{
+	struct trace *t = r->t;
+
+	r->line = 0;
+	if (!r->n_fields) {
+		report(r, true, "the file is empty");
+		return -EBADMSG;
+	}
+	if (t->n_bad && !r->o->skip_bad)
+		return -EBADMSG;
+	if (t->n_points < 2) {
+		report(r, true, "fewer than two usable rows");
+		return -ENODATA;
+	}
+	if (r->capacity_min != r->capacity_max)
+		report(r, false, "the capacity changes; the largest is taken as the guest's RAM");
+	t->ram = r->capacity_max;
+	if (t->between == TRACE_AS_HEADER)
+		t->between = TRACE_LINEAR;
+	return 0;
+}
+
+int trace_read(FILE *f, const struct trace_options *o, struct trace **ret)
+{
+	_cleanup_(trace_freep) struct trace *t = calloc(1, sizeof(*t));
+	struct reader r = { .o = o, .t = t };
+	_cleanup_free_ char *line = NULL;
+	size_t n_line = 0;
+	ssize_t n;
+	int res;
+
+	if (!t)
+		return -ENOMEM;
+	if (o->swap != UINT64_MAX) {
+		t->swap = o->swap;
+		t->swap_known = true;
+	}
+	for (;;) {
+		errno = 0;
+		n = getline(&line, &n_line, f);
+		if (n < 0)
+			break;
+		r.line++;
+		if (strlen(line) != (size_t)n) {
+			report(&r, true, "a zero byte: this is not text");
+			return -EBADMSG;
+		}
+		if (line[n - 1] != '\n')
+			report(&r, false, "the last line has no newline: its last number may be cut");
+		res = read_line(&r, line);
+		if (res < 0)
+			return res;
+	}
+	if (ferror(f))
+		return -(errno ?: EIO);
+	res = finish(&r);
+	if (res < 0)
+		return res;
+	if (o->swap != UINT64_MAX)
+		t->swap = o->swap;
+	if (o->between != TRACE_AS_HEADER)
+		t->between = o->between;
+	*ret = steal_pointer(t);
+	return 0;
+}

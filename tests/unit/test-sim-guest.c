@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The guest model: nothing is created or lost, whatever happens to it, and
+ * what it shows is what a kernel would show.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sim/guest.h"
+#include "uballoon.h"
+
+#define MIB (1ULL << 20)
+#define GIB (1ULL << 30)
+#define SEC 1000000ULL
+
+static void check_invariants(const struct guest *g)
+{
+	const uint64_t parts[] = { g->anon, g->idle, g->hot, g->cold, g->free, g->balloon };
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		/* An amount that went below zero is larger than RAM. */
+		assert_true(parts[i] <= g->c.ram);
+		sum += parts[i];
+	}
+	assert_true(sum == g->c.ram);
+	assert_true(g->swapped_anon <= g->c.swap && g->swapped_idle <= g->c.swap);
+	assert_true(g->swapped_anon + g->swapped_idle <= g->c.swap);
+	assert_true(g->anon + g->swapped_anon + g->idle + g->swapped_idle <= g->demand.need);
+	assert_true(g->hot <= g->demand.hot && g->cold <= g->demand.cold);
+	assert_true(g->psi_us[PSI_MEM_FULL_US] <= g->psi_us[PSI_MEM_SOME_US]);
+	assert_true(g->psi_us[PSI_MEM_SOME_US] <= g->now_us);
+	assert_true(g->psi_us[PSI_IO_SOME_US] <= g->now_us);
+	assert_int_equal(g->balloon % 4096, 0);
+}
+
+static uint32_t random_next(uint32_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 17;
+	*seed ^= *seed << 5;
+	return *seed;
+}
+
+/* Demand, moves and steps of all sizes, up to twice of what fits. */
+static void walk(uint32_t seed, uint64_t swap, struct guest *g)
+{
+	struct guest_demand d = { .cold = GUEST_COLD_FILLS };
+	struct guest_config c;
+
+	guest_config_default(&c, GIB, swap);
+	c.module_floor = seed % 3 * 100 * MIB;
+	guest_init(g, &c, &d);
+	check_invariants(g);
+	for (int i = 0; i < 2000; i++) {
+		uint32_t r = random_next(&seed);
+
+		if (r % 7 == 0)
+			d.need = random_next(&seed) % (2 * GIB);
+		if (r % 11 == 0)
+			d.hot = random_next(&seed) % GIB;
+		if (r % 13 == 0)
+			d.cold = r & 64 ? GUEST_COLD_FILLS : random_next(&seed) % (2 * GIB);
+		if (r % 17 == 0)
+			d.idle = random_next(&seed) % (GIB / 2);
+		if (r % 5 == 0)
+			guest_move(g, (int64_t)(random_next(&seed) % (2 * GIB)) - (int64_t)GIB, r & 1024);
+		guest_step(g, &d, 1 + random_next(&seed) % (r & 2048 ? SEC : SEC / 100));
+		check_invariants(g);
+	}
+}
+
+static void test_conservation(void **state)
+{
+	(void)state;
+	for (uint32_t seed = 1; seed <= 60; seed++) {
+		struct guest g;
+
+		walk(seed * 2654435761U, seed % 2 ? 0 : 512 * MIB, &g);
+	}
+}
+
+static void test_determinism(void **state)
+{
+	struct guest a, b;
+
+	(void)state;
+	walk(4711, 100 * MIB, &a);
+	walk(4711, 100 * MIB, &b);
+	assert_memory_equal(&a, &b, sizeof(a));
+}
+
+static void start(struct guest *g, uint64_t ram, uint64_t swap, struct guest_demand d)
+{
+	struct guest_config c;
+
+	guest_config_default(&c, ram, swap);
+	guest_init(g, &c, &d);
+}
+
+static void live(struct guest *g, struct guest_demand d, uint64_t us)
+{
+	for (uint64_t t = 0; t < us; t += SEC / 100) {
+		guest_step(g, &d, SEC / 100);
+		check_invariants(g);
+	}
+}
+
+static void test_available(void **state)
+{
+	struct guest_demand d = { .need = GIB, .hot = 200 * MIB, .cold = 300 * MIB };
+	struct guest g;
+	struct sample s;
+
+	(void)state;
+	start(&g, 4 * GIB, 0, d);
+	guest_sample(&g, &s);
+	assert_true(s.mem[MEM_TOTAL] == 4 * GIB);
+	assert_true(s.mem[MEM_CACHED] == 500 * MIB);
+	assert_true(s.mem[MEM_FREE] == 4 * GIB - GIB - 500 * MIB);
+	/* si_mem_available(): free and cache, without reserve and low watermark. */
+	assert_true(s.mem[MEM_AVAILABLE] ==
+		    s.mem[MEM_FREE] + 500 * MIB - guest_reserve(4 * GIB) - g.watermark_low);
+	assert_true(guest_need_seen(4 * GIB, 4 * GIB, s.mem[MEM_AVAILABLE], 500 * MIB) == d.need);
+	/* min_free_kbytes with huge pages on, as Linux 6.1 sets it on machines of this size. */
+	assert_int_equal(g.watermark_min / 1024, 67584);
+	start(&g, 2 * GIB, 0, d);
+	assert_int_equal(g.watermark_min / 1024, 45056);
+}
+
+static void test_calm_guest_is_calm(void **state)
+{
+	struct guest_demand d = { .need = GIB, .cold = GUEST_COLD_FILLS };
+	struct guest g;
+
+	(void)state;
+	start(&g, 4 * GIB, 0, d);
+	live(&g, d, 10 * SEC);
+	assert_true(guest_calm(&g));
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], 0);
+	assert_int_equal(g.direct_bytes + g.swapout_bytes + g.refault_hot_bytes, 0);
+}
+
+static void test_lock_and_unlock_take_time(void **state)
+{
+	struct guest_demand d = { .need = GIB };
+	struct guest g;
+
+	(void)state;
+	start(&g, 8 * GIB, 0, d);
+	guest_move(&g, 4 * GIB, false);
+	live(&g, d, SEC);
+	assert_in_range(g.balloon, GIB - MIB, GIB + MIB);
+	assert_true(guest_moving(&g));
+	live(&g, d, 4 * SEC);
+	assert_true(g.balloon == 4 * GIB);
+	assert_int_equal(g.stop, UBALLOON_STOP_DONE);
+	guest_move(&g, -(int64_t)(4 * GIB), false);
+	live(&g, d, SEC / 2);
+	assert_in_range(g.balloon, 2 * GIB - MIB, 2 * GIB + MIB);
+	live(&g, d, SEC);
+	assert_int_equal(g.balloon, 0);
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], 0);
+}
+
+static void test_lock_without_reclaim_stops(void **state)
+{
+	struct guest_demand d = { .need = GIB, .cold = GUEST_COLD_FILLS };
+	struct guest g;
+
+	(void)state;
+	start(&g, 4 * GIB, 0, d);
+	guest_move(&g, GIB, false);
+	live(&g, d, SEC);
+	assert_int_equal(g.stop, UBALLOON_STOP_NOMEM);
+	assert_true(g.balloon < 64 * MIB);
+	/* With reclaim it evicts cold cache, and that is seen as a stall. */
+	guest_move(&g, GIB, true);
+	live(&g, d, 3 * SEC);
+	assert_int_equal(g.stop, UBALLOON_STOP_DONE);
+	assert_true(g.psi_us[PSI_MEM_SOME_US] > 0);
+	assert_true(g.balloon_some_us == g.psi_us[PSI_MEM_SOME_US]);
+	assert_int_equal(g.refault_hot_bytes, 0);
+}
+
+static void test_module_floor(void **state)
+{
+	struct guest_demand d = { .need = GIB };
+	struct guest g;
+
+	(void)state;
+	start(&g, 4 * GIB, 0, d);
+	g.c.module_floor = 500 * MIB;
+	guest_move(&g, 3 * GIB, true);
+	live(&g, d, 5 * SEC);
+	assert_int_equal(g.stop, UBALLOON_STOP_FLOOR);
+	assert_in_range(guest_available(&g), 499 * MIB, 501 * MIB);
+}
+
+static void test_hot_cache_comes_back(void **state)
+{
+	struct guest_demand d = { .need = GIB, .hot = 512 * MIB };
+	struct guest g;
+	struct sample s;
+
+	(void)state;
+	start(&g, 2 * GIB, 0, d);
+	guest_move(&g, 600 * MIB, true);
+	live(&g, d, 5 * SEC);
+	guest_sample(&g, &s);
+	assert_true(s.vm[VM_RESTORE_FILE] > 0);
+	assert_true(s.psi[PSI_MEM_SOME_US] > 0 && s.psi[PSI_IO_SOME_US] > 0);
+	/* Relief: what was evicted is read back, and then it is quiet again. */
+	guest_move(&g, -(int64_t)GIB, false);
+	live(&g, d, 60 * SEC);
+	assert_true(guest_calm(&g));
+	assert_true(g.hot == d.hot);
+}
+
+static void test_cold_stream_refaults_alone(void **state)
+{
+	/* Three times what fits, read again and again: refaults, but no activation and no stall. */
+	struct guest_demand d = { .need = 512 * MIB, .cold = 3 * GIB };
+	struct guest g;
+	struct sample s;
+
+	(void)state;
+	start(&g, GIB, 0, d);
+	live(&g, d, 10 * SEC);
+	guest_sample(&g, &s);
+	assert_true(s.vm[VM_REFAULT_FILE] > 0);
+	assert_int_equal(s.vm[VM_ACTIVATE_FILE] + s.vm[VM_RESTORE_FILE], 0);
+	assert_int_equal(s.psi[PSI_MEM_SOME_US], 0);
+}
+
+static void test_swap_takes_idle_first(void **state)
+{
+	struct guest_demand d = { .need = 700 * MIB, .idle = 600 * MIB };
+	struct guest g;
+	struct sample s;
+
+	(void)state;
+	start(&g, GIB, GIB, d);
+	d.need = 1300 * MIB;
+	live(&g, d, 20 * SEC);
+	guest_sample(&g, &s);
+	assert_true(g.swapped_idle > 200 * MIB);
+	assert_int_equal(g.swapped_anon, 0);
+	assert_int_equal(g.oom_kills, 0);
+	/* Growing through a swap device is slow: some stall, but everybody does not (loadshift). */
+	assert_true(s.psi[PSI_MEM_SOME_US] > 2 * SEC);
+	assert_true(s.psi[PSI_MEM_FULL_US] < s.psi[PSI_MEM_SOME_US] / 10);
+	assert_true(g.unmet == 0);
+}
+
+static void test_oom(void **state)
+{
+	struct guest_demand d = { .need = 256 * MIB };
+	struct guest g;
+	uint64_t t;
+
+	(void)state;
+	start(&g, GIB, 0, d);
+	guest_move(&g, 512 * MIB, false);
+	live(&g, d, SEC);
+	assert_true(g.balloon == 512 * MIB);
+	d.need = 900 * MIB;
+	for (t = 0; !g.rescues && t < 60 * SEC; t += SEC / 100)
+		live(&g, d, SEC / 100);
+	/* Not at once, and with everybody stalled until then. */
+	assert_in_range(t, SEC / 2, 5 * SEC);
+	assert_in_range(g.psi_us[PSI_MEM_FULL_US], SEC / 2, 5 * SEC);
+	live(&g, d, 5 * SEC);
+	assert_int_equal(g.oom_kills, 0);
+	assert_int_equal(g.unmet, 0);
+	assert_true(g.anon == d.need);
+
+	/* The driver refuses to take it back again for a while. */
+	guest_move(&g, 64 * MIB, true);
+	live(&g, d, SEC / 10);
+	assert_int_equal(g.stop, UBALLOON_STOP_NOMEM);
+
+	/* Without a balloon somebody dies, and what he wanted does not come back ... */
+	d.need = 1100 * MIB;
+	live(&g, d, 30 * SEC);
+	assert_int_equal(g.balloon, 0);
+	assert_int_equal(g.oom_kills, 1);
+	assert_true(g.anon < 700 * MIB);
+	/* ... until the workload has let go of it. */
+	d.need = 0;
+	live(&g, d, SEC);
+	d.need = 600 * MIB;
+	live(&g, d, 5 * SEC);
+	assert_true(g.anon == 600 * MIB);
+	assert_int_equal(g.oom_kills, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_conservation),
+		cmocka_unit_test(test_determinism),
+		cmocka_unit_test(test_available),
+		cmocka_unit_test(test_calm_guest_is_calm),
+		cmocka_unit_test(test_lock_and_unlock_take_time),
+		cmocka_unit_test(test_lock_without_reclaim_stops),
+		cmocka_unit_test(test_module_floor),
+		cmocka_unit_test(test_hot_cache_comes_back),
+		cmocka_unit_test(test_cold_stream_refaults_alone),
+		cmocka_unit_test(test_swap_takes_idle_first),
+		cmocka_unit_test(test_oom),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

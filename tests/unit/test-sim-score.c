@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Scores and the clairvoyant bound on traces that can be worked out by hand,
+ * and the laws of others on single looks.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "sim/rivals.h"
+#include "sim/run.h"
+
+#define MIB (1ULL << 20)
+#define GIB (1ULL << 30)
+#define SEC 1000000ULL
+
+#define assert_near(a, b, tolerance) assert_true(fabs((double)(a) - (double)(b)) <= (tolerance))
+
+static double bound_of(const struct trace_point *p, size_t n, enum trace_between between,
+		       uint64_t ram, uint64_t floor, uint64_t lock, uint64_t unlock)
+{
+	struct guest_config c;
+	struct trace *t;
+	double b = 0;
+
+	guest_config_default(&c, ram, 0);
+	c.lock_rate = lock;
+	c.unlock_rate = unlock;
+	assert_int_equal(trace_new(p, n, between, ram, 0, &t), 0);
+	assert_int_equal(score_bound(t, &c, floor, &b), 0);
+	trace_free(t);
+	return b;
+}
+
+/* In whole bytes and seconds, so that the areas are plain geometry. */
+static void test_bound(void **state)
+{
+	const struct trace_point flat[] = { { 0, { .need = 200 } }, { 10 * SEC, { .need = 200 } } };
+	const struct trace_point ramp[] = { { 0, { .need = 0 } }, { 10 * SEC, { .need = 1000 } } };
+	const struct trace_point step[] = {
+		{ 0, { .need = 0 } }, { 5 * SEC, { .need = 1000 } }, { 10 * SEC, { .need = 1000 } },
+	};
+	const struct trace_point beyond[] = { { 0, { .need = 0 } }, { 10 * SEC, { .need = 2000 } } };
+
+	(void)state;
+	/* 800 to have, at 800 a second one second long half of it. */
+	assert_near(bound_of(flat, 2, TRACE_LINEAR, 1000, 0, 800, 800), 8000 - 400, 1e-6);
+	/* The floor is kept even if nobody needs it. */
+	assert_near(bound_of(flat, 2, TRACE_LINEAR, 1000, 600, 1000000000, 1), 4000, 1e-3);
+	/* A triangle, cut by the lock rate on the left: up at 100 a second meets down at 100. */
+	assert_near(bound_of(ramp, 2, TRACE_LINEAR, 1000, 0, 100, 1000), 10 * 500 / 2, 1e-6);
+	/* The unlock rate is no limit while the ramp is slower than it. */
+	assert_near(bound_of(ramp, 2, TRACE_LINEAR, 1000, 0, 1000000000, 100), 5000, 1e-3);
+	/* A floor under a triangle: what is above it is lost. */
+	assert_near(bound_of(ramp, 2, TRACE_LINEAR, 1000, 500, 1000000000, 100), 5 * 500 + 5 * 250, 1e-3);
+	/* A step: deflating must begin 2 s ahead at 500 a second, inflating takes 1 s. */
+	assert_near(bound_of(step, 3, TRACE_STEPS, 1000, 0, 1000, 500), 500 + 2000 + 1000, 1e-6);
+	/* Demand beyond RAM takes everything, not more. */
+	assert_near(bound_of(beyond, 2, TRACE_LINEAR, 1000, 0, 1000000000, 1000), 2500, 1e-3);
+}
+
+/* The bound is reachable: nothing above it is, and it is not below what a law without fault gets. */
+static void test_bound_is_feasible(void **state)
+{
+	uint32_t seed = 99;
+
+	(void)state;
+	for (int round = 0; round < 200; round++) {
+		struct trace_point p[12] = { 0 };
+		double got = 0, b = 0, bound, lock = 1 + seed % 400, unlock = 1 + seed / 7 % 400;
+		const int grid = 100;	/* steps a second */
+		double cap[11 * 100 + 1];
+
+		for (int i = 0; i < 12; i++) {
+			seed = seed * 1664525 + 1013904223;
+			p[i].t_us = i * SEC;
+			p[i].d.need = seed >> 16 & 1023;
+		}
+		bound = bound_of(p, 12, TRACE_LINEAR, 1000, 100, lock, unlock);
+		/* The same by brute force on a grid. */
+		for (int i = 0; i <= 11 * grid; i++) {
+			int k = i / grid < 11 ? i / grid : 10;
+			double need = p[k].d.need + ((double)p[k + 1].d.need - p[k].d.need) *
+						    (i - k * grid) / grid;
+
+			cap[i] = fmax(1000 - fmax(need, 100), 0);
+		}
+		for (int i = 11 * grid; i-- > 0;)
+			cap[i] = fmin(cap[i], cap[i + 1] + unlock / grid);
+		for (int i = 0; i < 11 * grid; i++) {
+			double next = fmin(cap[i + 1], b + lock / grid);
+
+			got += (b + next) / 2 / grid;
+			b = next;
+		}
+		assert_near(got, bound, bound * 0.01 + 20);
+	}
+}
+
+static void test_score(void **state)
+{
+	struct score s;
+	struct score_run r;
+
+	(void)state;
+	score_init(&s, &r, 1000, 100);
+	/* Inflates to 600 within 2 s while 300 are needed. */
+	score_add(&r, &(struct score_stretch){ .t_us = 0, .dt_us = 2 * SEC, .demand0 = 300,
+		.demand1 = 300, .balloon1 = 600, .gain1 = 600 });
+	assert_near(s.reclaimed_bs, 600, 1e-6);
+	/* Demand passes what is left in the middle of the stretch, by 100 at its end. */
+	score_add(&r, &(struct score_stretch){ .t_us = 2 * SEC, .dt_us = 2 * SEC, .demand0 = 300,
+		.demand1 = 500, .balloon0 = 600, .balloon1 = 600, .gain0 = 600, .gain1 = 600 });
+	assert_int_equal(s.short_us, SEC);
+	assert_near(s.short_bs, 50, 1e-6);
+	assert_int_equal(s.depth_max, 100);
+	/* What is taken from the needy is no gain: 600, then 500. */
+	assert_near(s.reclaimed_bs, 600 + 2 * 550, 1e-6);
+	/* Relief in half a second, and 200 too many in the end. */
+	score_add(&r, &(struct score_stretch){ .t_us = 4 * SEC, .dt_us = SEC, .demand0 = 500,
+		.demand1 = 500, .balloon0 = 600, .balloon1 = 400, .gain0 = 600, .gain1 = 400 });
+	score_add(&r, &(struct score_stretch){ .t_us = 5 * SEC, .dt_us = SEC, .demand0 = 500,
+		.demand1 = 500, .balloon0 = 400, .balloon1 = 300, .gain0 = 400, .gain1 = 300 });
+	score_add(&r, &(struct score_stretch){ .t_us = 6 * SEC, .dt_us = 4 * SEC, .demand0 = 500,
+		.demand1 = 500, .balloon0 = 300, .balloon1 = 350, .gain0 = 300, .gain1 = 350 });
+	score_finish(&r, 500, 350);
+	assert_int_equal(s.short_us, SEC + SEC / 2);
+	assert_int_equal(s.relief_max_us, SEC + SEC / 2);
+	assert_int_equal(s.shortages, 1);
+	assert_int_equal(s.reversals, 2);
+	assert_int_equal(s.overshoot_max, 200);
+	assert_int_equal(s.deflations, 1);
+	assert_int_equal(s.inflated, 650);
+	assert_int_equal(s.deflated, 300);
+	assert_int_equal(s.duration_us, 10 * SEC);
+}
+
+/* Demand at the limit is no shortage; nor is an end at which both meet. */
+static void test_score_touching(void **state)
+{
+	struct score s;
+	struct score_run r;
+
+	(void)state;
+	score_init(&s, &r, 1000, 0);
+	score_add(&r, &(struct score_stretch){ .dt_us = SEC, .demand0 = 400, .demand1 = 400,
+		.balloon0 = 600, .balloon1 = 600 });
+	score_add(&r, &(struct score_stretch){ .t_us = SEC, .dt_us = SEC, .demand0 = 300,
+		.demand1 = 400, .balloon0 = 600, .balloon1 = 600 });
+	score_finish(&r, 400, 600);
+	assert_int_equal(s.short_us, 0);
+	assert_int_equal(s.shortages, 0);
+	assert_int_equal(s.reversals, 0);
+}
+
+/* One look: what a guest of 1000 MiB has, of which so much is available. */
+static uint64_t look(const struct rival *v, struct rival_state *st, uint64_t have, uint64_t available,
+		     uint64_t committed, uint64_t some_us)
+{
+	struct sample s = { .time_us = st->next_us };
+
+	s.mem[MEM_TOTAL] = have * MIB;
+	s.mem[MEM_AVAILABLE] = available * MIB;
+	s.mem[MEM_COMMITTED_AS] = committed * MIB;
+	s.psi[PSI_MEM_SOME_US] = some_us;
+	return (st->ram - rival_decide(v, st, &s)) / MIB;
+}
+
+static void test_rivals(void **state)
+{
+	struct rival_state st;
+
+	(void)state;
+	rival_init(&st, 1000 * MIB, 100 * MIB, 0);
+	assert_int_equal(look(&rival_selfballoon, &st, 1000, 900, 200, 0), 900);
+	assert_int_equal(st.next_us, 5 * SEC);
+	assert_int_equal(look(&rival_selfballoon, &st, 300, 900, 700, 0), 700);
+	assert_int_equal(look(&rival_selfballoon, &st, 100, 50, 20, 0), 100);
+
+	rival_init(&st, 1000 * MIB, 100 * MIB, 0);
+	assert_int_equal(look(&rival_mom, &st, 1000, 900, 0, 0), 950);
+	assert_int_equal(look(&rival_mom, &st, 1000, 230, 0, 0), 970);
+	assert_int_equal(look(&rival_mom, &st, 1000, 202, 0, 0), 970);	/* 0.2 %: not worth it */
+	assert_int_equal(look(&rival_mom, &st, 500, 0, 0, 0), 600);	/* growth is not limited */
+
+	rival_init(&st, 1000 * MIB, 100 * MIB, 0);
+	assert_int_equal(look(&rival_proxmox, &st, 1000, 900, 0, 0), 900);
+	assert_int_equal(look(&rival_proxmox, &st, 500, 0, 0, 0), 600);
+	assert_int_equal(look(&rival_proxmox, &st, 500, 96, 0, 0), 600);	/* 5 MiB: dead band */
+	assert_int_equal(look(&rival_proxmox, &st, 500, 50, 0, 0), 562);
+
+	rival_init(&st, 1000 * MIB, 100 * MIB, 0);
+	assert_int_equal(look(&rival_vm0, &st, 1000, 900, 0, 0), 744);
+	assert_int_equal(look(&rival_vm0, &st, 744, 400, 0, 0), 728);
+	assert_int_equal(look(&rival_vm0, &st, 728, 300, 0, 0), 728);
+	assert_int_equal(look(&rival_vm0, &st, 728, 100, 0, 0), 1000);
+
+	rival_init(&st, 1000 * MIB, 100 * MIB, 640 * MIB);
+	assert_int_equal(look(&rival_static, &st, 1000, 1, 2, 3), 640);
+	rival_init(&st, 1000 * MIB, 100 * MIB, 0);
+	assert_int_equal(look(&rival_reporting, &st, 1000, 900, 2, 3), 1000);
+	assert_ptr_equal(rival_find("mom"), &rival_mom);
+	assert_null(rival_find("nobody"));
+}
+
+static void test_senpai(void **state)
+{
+	struct rival_state st;
+
+	(void)state;
+	rival_init(&st, 1000 * MIB, 100 * MIB, 0);
+	/* Six quiet seconds before each probe of 1 %. */
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(look(&rival_senpai, &st, 1000, 900, 0, 500), 1000);
+	assert_int_equal(look(&rival_senpai, &st, 1000, 900, 0, 500), 990);
+	/* 50 ms against 10: a quarter more, at once. */
+	assert_int_equal(look(&rival_senpai, &st, 400, 0, 0, 50500), 500);
+	/* However bad it is, at most double. */
+	assert_int_equal(look(&rival_senpai, &st, 400, 0, 0, 5050500), 800);
+}
+
+/* The fixed size with which nothing happens is what it says. */
+static void test_static_never_hurts(void **state)
+{
+	const struct trace_point p[] = {
+		{ 0, { .need = GIB, .cold = GUEST_COLD_FILLS } },
+		{ 600 * SEC, { .need = 3 * GIB, .hot = 256 * MIB, .cold = GUEST_COLD_FILLS } },
+		{ 1200 * SEC, { .need = GIB, .cold = GUEST_COLD_FILLS } },
+	};
+	struct sim_setup setup;
+	struct score s;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(trace_new(p, 3, TRACE_LINEAR, 0, 0, &t), 0);
+	sim_setup_default(&setup, t, 8 * GIB, 0);
+	setup.rival = &rival_static;
+	assert_int_equal(sim_run(&setup, &s), 0);
+	assert_int_equal(s.short_us + s.oom_kills + s.rescues, 0);
+	/* All that stalled was the balloon itself, when it took the cold cache. */
+	assert_true(s.mem_full_us < SEC);
+	assert_true(score_share(&s) < 1 && score_share(&s) > 0.5);
+	assert_int_equal(sim_ram_for(t), 4160 * MIB);	/* 3.25 GiB at 80 % */
+	trace_free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_bound_is_feasible),
+		cmocka_unit_test(test_score),
+		cmocka_unit_test(test_score_touching),
+		cmocka_unit_test(test_rivals),
+		cmocka_unit_test(test_senpai),
+		cmocka_unit_test(test_static_never_hurts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The trace reader: each format, each way in which a row can be bad, and what
+ * lies between two points.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sim/recording.h"
+#include "sim/trace.h"
+
+#define KIB 1024ULL
+#define SEC 1000000ULL
+
+struct remarks {
+	size_t bad;
+	size_t notes;
+	size_t first_bad_line;
+	char first_bad[200];
+};
+
+static void remark(void *userdata, size_t line, const char *why, bool bad)
+{
+	struct remarks *r = userdata;
+
+	if (!bad) {
+		r->notes++;
+		return;
+	}
+	if (!r->bad++) {
+		r->first_bad_line = line;
+		snprintf(r->first_bad, sizeof(r->first_bad), "%s", why);
+	}
+}
+
+static int read_with(const char *text, struct trace_options o, struct remarks *r, struct trace **ret)
+{
+	FILE *f = fmemopen((void *)text, strlen(text), "r");
+	int res;
+
+	assert_non_null(f);
+	*r = (struct remarks){ 0 };
+	*ret = NULL;
+	o.report = remark;
+	o.userdata = r;
+	res = trace_read(f, &o, ret);
+	fclose(f);
+	return res;
+}
+
+static const struct trace_options refuse = { .swap = UINT64_MAX };
+static const struct trace_options skip = { .swap = UINT64_MAX, .skip_bad = true };
+
+static void test_demand(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with("# a comment\n"
+				   "t_s,need_kib\n"
+				   "10,1000\n"
+				   "\n"
+				   "20.5,2000\n", refuse, &r, &t), 0);
+	assert_int_equal(r.bad + r.notes, 0);
+	assert_int_equal(t->format, TRACE_DEMAND);
+	assert_int_equal(t->between, TRACE_LINEAR);
+	assert_int_equal(t->n_points, 2);
+	assert_int_equal(t->points[0].t_us, 0);
+	assert_int_equal(t->points[1].t_us, 10500000);
+	assert_int_equal(t->points[1].d.need, 2000 * KIB);
+	assert_true(t->points[0].d.cold == GUEST_COLD_FILLS);
+	assert_int_equal(t->ram, 0);
+	assert_int_equal(trace_peak(t), 2000 * KIB);
+	trace_free(t);
+}
+
+static void test_demand_all_columns(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	/* Any order, blanks around the fields, DOS line ends, settings in comments. */
+	assert_int_equal(read_with("# interpolation: steps\r\n# ram_kib: 8192\r\n# swap_kib = 100\r\n"
+				   "cold_cache_kib, t_s ,need_kib,hot_cache_kib,idle_kib,committed_kib\r\n"
+				   "4,0,1,2,1,9\r\n"
+				   "40 , 1, 10 ,20,5,90\r\n", refuse, &r, &t), 0);
+	assert_int_equal(r.bad + r.notes, 0);
+	assert_int_equal(t->between, TRACE_STEPS);
+	assert_int_equal(t->ram, 8192 * KIB);
+	assert_int_equal(t->swap, 100 * KIB);
+	assert_true(t->swap_known);
+	assert_int_equal(t->points[1].d.need, 10 * KIB);
+	assert_int_equal(t->points[1].d.hot, 20 * KIB);
+	assert_int_equal(t->points[1].d.cold, 40 * KIB);
+	assert_int_equal(t->points[1].d.idle, 5 * KIB);
+	assert_int_equal(t->points[1].d.committed, 90 * KIB);
+	assert_int_equal(trace_peak(t), 30 * KIB);
+	trace_free(t);
+}
+
+static void test_capacity(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with("t_s,capacity_kib,active_kib,disk_read_kib_s,disk_write_kib_s\n"
+				   "0,1000,10,5,6\n"
+				   "300,1000,1000,5,6\n", refuse, &r, &t), 0);
+	assert_int_equal(r.bad + r.notes, 0);
+	assert_int_equal(t->format, TRACE_CAPACITY);
+	assert_int_equal(t->between, TRACE_LINEAR);
+	assert_int_equal(t->ram, 1000 * KIB);
+	assert_int_equal(t->points[1].d.need, 1000 * KIB);
+	trace_free(t);
+
+	/* The capacity may change; the guest is as large as its largest. */
+	assert_int_equal(read_with("t_s,capacity_kib,active_kib\n0,1000,10\n300,2000,1500\n", refuse,
+				   &r, &t), 0);
+	assert_int_equal(r.notes, 1);
+	assert_int_equal(t->ram, 2000 * KIB);
+	trace_free(t);
+}
+
+static void test_bad_rows(void **state)
+{
+	static const struct {
+		const char *row;
+		const char *why;
+	} table[] = {
+		{ "5", "1 fields, the header has 3" },
+		{ "5,6", "2 fields, the header has 3" },
+		{ "5,6,7,8", "4 fields, the header has 3" },
+		{ "5,,7", "need_kib is empty" },
+		{ "5,x,7", "need_kib is not a number" },
+		{ "5,1x,7", "need_kib has trailing garbage" },
+		{ "5,1 2,7", "need_kib has trailing garbage" },
+		{ "5,1e3,7", "need_kib has trailing garbage" },
+		{ "5,0x10,7", "need_kib has trailing garbage" },
+		{ "5,nan,7", "need_kib is not a number" },
+		{ "5,inf,7", "need_kib is not a number" },
+		{ "5,-1,7", "need_kib is negative" },
+		{ "5,+1,7", "need_kib is not a number" },
+		{ "5,1.,7", "need_kib has no digit behind its point" },
+		{ "5,.5,7", "need_kib is not a number" },
+		{ "5,1,000,7", "4 fields, the header has 3" },
+		{ "5,99999999999999999999,7", "need_kib is too large" },
+		{ "5,9007199254740993,7", "need_kib is too large" },
+		{ "5,1,-7", "hot_cache_kib is negative" },
+		{ "x,1,7", "t_s is not a number" },
+		{ "1,1,7", "time does not go forward" },
+		{ "0,1,7", "time does not go forward" },
+		{ "0.5,1,7", "time does not go forward" },
+		{ "5,1001,7", "usage is above the capacity (RAM and swap)" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct remarks r;
+		struct trace *t;
+		char text[300];
+
+		snprintf(text, sizeof(text),
+			 "# ram_kib: 1000\nt_s,need_kib,hot_cache_kib\n0.25,100,0\n1,200,0\n%s\n9,300,0\n",
+			 table[i].row);
+		/* Refused as a whole ... */
+		assert_int_equal(read_with(text, refuse, &r, &t), -EBADMSG);
+		assert_null(t);
+		assert_int_equal(r.bad, 1);
+		assert_int_equal(r.first_bad_line, 5);
+		assert_string_equal(r.first_bad, table[i].why);
+		/* ... or without that row, and said so. */
+		assert_int_equal(read_with(text, skip, &r, &t), 0);
+		assert_int_equal(r.bad, 1);
+		assert_int_equal(t->n_bad, 1);
+		assert_int_equal(t->n_points, 3);
+		assert_int_equal(t->points[2].d.need, 300 * KIB);
+		trace_free(t);
+	}
+}
+
+static void test_bad_files(void **state)
+{
+	static const struct {
+		const char *text;
+		int error;
+	} table[] = {
+		{ "\n", -EBADMSG },
+		{ "# only a comment\n", -EBADMSG },
+		{ "0,1\n1,2\n", -EBADMSG },
+		{ "t_s,need\n0,1\n1,2\n", -EBADMSG },
+		{ "need_kib\n1\n2\n", -EBADMSG },
+		{ "t_s,need_kib,t_s\n0,1,0\n", -EBADMSG },
+		{ "t_s,need_kib,active_kib\n0,1,1\n1,2,2\n", -EBADMSG },
+		{ "t_s,active_kib\n0,1\n1,2\n", -EBADMSG },
+		{ "t_s,mem_total_kib\n0,1\n1,2\n", -EBADMSG },
+		{ "t_s,need_kib\n", -ENODATA },
+		{ "t_s,need_kib\n0,1\n", -ENODATA },
+		{ "# interpolation: cubic\nt_s,need_kib\n0,1\n1,2\n", -EBADMSG },
+		{ "# ram_kib: lots\nt_s,need_kib\n0,1\n1,2\n", -EBADMSG },
+		{ "t_s,need_kib\n# ram_kib: 5\n0,1\n1,2\n", -EBADMSG },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct remarks r;
+		struct trace *t;
+
+		assert_int_equal(read_with(table[i].text, skip, &r, &t), table[i].error);
+		assert_null(t);
+		assert_int_equal(r.bad, 1);
+	}
+}
+
+static void test_not_text(void **state)
+{
+	static const char data[] = "t_s,need_kib\n0,1\n1,\0002\n3,4\n";
+	struct trace_options o = skip;
+	struct remarks r = { 0 };
+	struct trace *t = NULL;
+	FILE *f = fmemopen((void *)data, sizeof(data) - 1, "r");
+
+	(void)state;
+	o.report = remark;
+	o.userdata = &r;
+	assert_int_equal(trace_read(f, &o, &t), -EBADMSG);
+	assert_int_equal(r.first_bad_line, 3);
+	fclose(f);
+}
+
+static void test_remarks(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	/* A column that nobody knows, and a last line that may have lost its tail. */
+	assert_int_equal(read_with("t_s,need_kib,hot_kib\n0,1,2\n1,2,3", refuse, &r, &t), 0);
+	assert_int_equal(r.notes, 2);
+	assert_int_equal(t->n_points, 2);
+	assert_int_equal(t->points[1].d.hot, 0);
+	trace_free(t);
+}
+
+static void test_options(void **state)
+{
+	static const char text[] = "# interpolation: steps\n# ram_kib: 1000\nt_s,need_kib\n0,1\n1,500\n";
+	struct trace_options o = { .ram = 400 * KIB, .swap = 0, .between = TRACE_LINEAR };
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with(text, o, &r, &t), -EBADMSG);
+	o.swap = 100 * KIB;
+	assert_int_equal(read_with(text, o, &r, &t), 0);
+	assert_int_equal(t->ram, 400 * KIB);
+	assert_int_equal(t->swap, 100 * KIB);
+	assert_int_equal(t->between, TRACE_LINEAR);
+	trace_free(t);
+}
+
+static void test_between(void **state)
+{
+	const struct trace_point points[] = {
+		{ 0, { .need = 100, .hot = 10, .cold = GUEST_COLD_FILLS } },
+		{ 10 * SEC, { .need = 200, .hot = 0, .cold = 50 } },
+		{ 20 * SEC, { .need = 0, .hot = 0, .cold = 150 } },
+	};
+	struct guest_demand d;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(trace_new(points, 3, TRACE_LINEAR, 0, 0, &t), 0);
+	struct trace_cursor c = { .t = t };
+
+	trace_at(&c, 5 * SEC, &d);
+	assert_int_equal(d.need, 150);
+	assert_int_equal(d.hot, 5);
+	assert_true(d.cold == GUEST_COLD_FILLS);
+	assert_int_equal(trace_next(&c), 10 * SEC);
+	trace_before(&c, 10 * SEC, &d);
+	assert_int_equal(d.need, 200);
+	trace_at(&c, 15 * SEC, &d);
+	assert_int_equal(d.need, 100);
+	assert_int_equal(d.cold, 100);
+	trace_at(&c, 20 * SEC, &d);
+	assert_int_equal(d.need, 0);
+	assert_true(trace_next(&c) == UINT64_MAX);
+	trace_free(t);
+
+	assert_int_equal(trace_new(points, 3, TRACE_STEPS, 0, 0, &t), 0);
+	c = (struct trace_cursor){ .t = t };
+	trace_at(&c, 9 * SEC, &d);
+	assert_int_equal(d.need, 100);
+	trace_before(&c, 10 * SEC, &d);
+	assert_int_equal(d.need, 100);
+	trace_at(&c, 10 * SEC, &d);
+	assert_int_equal(d.need, 200);
+	trace_free(t);
+	assert_int_equal(trace_new(points, 1, TRACE_STEPS, 0, 0, &t), -ENODATA);
+}
+
+/* What record writes, simulate reads; an empty cell stays empty. */
+static void test_recording(void **state)
+{
+	char text[3 * RECORDING_LINE_MAX];
+	const struct recording_daemon none = { 0 };
+	struct recording_daemon there = { .valid = true, .target = 5ULL << 20, .reason = "steady" };
+	struct sample s = { .time_us = 77 * SEC, .mem_have = ~0U, .vm_have = ~0U, .psi_have = ~0U };
+	struct remarks r;
+	struct trace *t;
+	size_t n;
+
+	(void)state;
+	s.mem[MEM_TOTAL] = 1024ULL << 20;
+	s.mem[MEM_AVAILABLE] = 600ULL << 20;
+	s.mem[MEM_ACTIVE_FILE] = 30ULL << 20;
+	s.mem[MEM_INACTIVE_FILE] = 70ULL << 20;
+	s.mem[MEM_SWAP_TOTAL] = 10ULL << 20;
+	s.mem[MEM_SWAP_FREE] = 4ULL << 20;
+	s.mem[MEM_COMMITTED_AS] = 500ULL << 20;
+	s.psi[PSI_MEM_SOME_US] = 1000;
+	n = recording_header(text, sizeof(text));
+	assert_true(n > 0);
+	n += recording_line(text + n, sizeof(text) - n, 77 * SEC, &s, &none);
+	s.time_us += SEC;
+	s.psi[PSI_MEM_SOME_US] = 1500;
+	s.balloon = (struct sample_balloon){ .valid = true, .size = 1024ULL << 20, .limit = UINT64_MAX };
+	s.ram = 2048ULL << 20;
+	n += recording_line(text + n, sizeof(text) - n, 77 * SEC, &s, &there);
+
+	assert_int_equal(read_with(text, refuse, &r, &t), 0);
+	assert_int_equal(r.bad, 0);
+	assert_int_equal(t->format, TRACE_RECORDING);
+	assert_int_equal(t->ram, 2048ULL << 20);
+	assert_int_equal(t->swap, 10ULL << 20);
+	assert_int_equal(t->points[1].t_us, SEC);
+	assert_int_equal(t->points[1].d.idle, 6ULL << 20);
+	assert_int_equal(t->points[1].d.hot, 30ULL << 20);
+	assert_int_equal(t->points[1].d.cold, 70ULL << 20);
+	assert_int_equal(t->points[1].d.committed, 500ULL << 20);
+	assert_non_null(t->seen);
+	assert_int_equal(t->seen[0].balloon, 0);
+	assert_int_equal(t->seen[1].balloon, 1024ULL << 20);
+	assert_int_equal(t->seen[1].available, 600ULL << 20);
+	assert_int_equal(t->seen[1].mem_some_us, 500);
+	trace_free(t);
+
+	/* Without MemAvailable there is nothing to be learned from a row. */
+	s.time_us += SEC;
+	s.mem_have &= ~(1U << MEM_AVAILABLE);
+	recording_line(text + n, sizeof(text) - n, 77 * SEC, &s, &there);
+	assert_int_equal(read_with(text, refuse, &r, &t), -EBADMSG);
+	assert_string_equal(r.first_bad, "mem_available_kib is empty");
+
+	/* A buffer that is too small gives no half line. */
+	assert_int_equal(recording_header(text, 100), 0);
+	assert_int_equal(recording_line(text, 100, 77 * SEC, &s, &there), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_demand),
+		cmocka_unit_test(test_demand_all_columns),
+		cmocka_unit_test(test_capacity),
+		cmocka_unit_test(test_bad_rows),
+		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_not_text),
+		cmocka_unit_test(test_remarks),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_between),
+		cmocka_unit_test(test_recording),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
