@@ -36,7 +36,7 @@ RULES = [
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
     # A hand of the operator: talks D-Bus, checks files; never the device, never the loop.
-    ("daemon/ctl/*", ["ctl/*", "basic/*", "config.h", "decide/policy.h"]),
+    ("daemon/ctl/*", ["ctl/*", "basic/*", "config.h", "decide/policy.h", "sim/svg.h"]),
     # The guest model drives the very policy.
     ("daemon/sim/*", ["sim/*", "basic/*", "config.h", "decide/policy.h", "sense/sample.h"]),
     ("daemon/config*", ["config*.h", "basic/*", "decide/policy.h"]),

@@ -92,6 +92,13 @@ static void print_head(const struct ctl_props *p)
 	if (some(p->problem))
 		printf("%s%*s  %s%s\n", term_style(TERM_BAD), LABEL_WIDTH, "Problem", p->problem,
 		       term_style(TERM_PLAIN));
+	if (some(p->held)) {
+		printf("%s%*s  %s%s", term_style(TERM_BOLD), LABEL_WIDTH, "Held", p->held,
+		       term_style(TERM_PLAIN));
+		if (known(p->held_left))
+			printf(" (another %s)", TIME(p->held_left));
+		printf("; balloonctl release ends it\n");
+	}
 	if (some(p->config_error))
 		printf("%s%*s  %s%s\n", term_style(TERM_BAD), LABEL_WIDTH, "Config",
 		       "the last reload failed, the configuration before it is in force:",
