@@ -185,14 +185,14 @@ void uballoon_host_target(struct uballoon *ub, u64 pages)
 		ub->host_target_valid = true;
 		ub->host_target_pages = pages;
 	}
-	drain = changed && ub->lease_expired;
+	drain = changed && ub->draining;
 	spin_unlock(&ub->lock);
 	if (!changed)
 		return;
 	wake_up_all(&ub->poll_wait);
 	/* A host that did not allow to empty the balloon may do so now. */
 	if (drain)
-		uballoon_start_drain(ub, &ub->counters.lease_pages);
+		mod_delayed_work(ub->wq, &ub->drain_work, 0);
 }
 
 /* ---- what is ---- */

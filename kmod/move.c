@@ -437,8 +437,8 @@ void uballoon_start_drain(struct uballoon *ub, u64 *counter)
 void uballoon_drain_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, drain_work);
+	u64 got, left, held;
 	ktime_t until;
-	u64 got;
 	u32 stop;
 
 	spin_lock(&ub->lock);
@@ -451,14 +451,17 @@ void uballoon_drain_work(struct work_struct *work)
 		got = uballoon_give_back(ub, U64_MAX, until, TASK_KILLABLE, &stop);
 		spin_lock(&ub->lock);
 		*ub->drain_counter += got;
-		if (uballoon_total(ub) <= uballoon_min_size(ub) && !ub->inflight_pages)
+		left = uballoon_total(ub) + ub->inflight_pages;
+		held = uballoon_min_size(ub);
+		if (!left)
 			ub->draining = false;
 		spin_unlock(&ub->lock);
 		if (!got)
 			break;
 		cond_resched();
 	}
-	if (READ_ONCE(ub->draining))
+	/* What the host holds on to waits for its next target. */
+	if (left > held)
 		queue_delayed_work(ub->wq, &ub->drain_work, msecs_to_jiffies(DRAIN_RETRY_MS));
 }
 
@@ -470,8 +473,8 @@ void uballoon_drain_work(struct work_struct *work)
 void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 {
 	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_MAX_BUDGET_MS);
+	u64 got, left;
 	u32 stop;
-	u64 got;
 
 	pop->done_pages = 0;
 	spin_lock(&ub->lock);
@@ -495,8 +498,8 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 
 	spin_lock(&ub->lock);
 	ub->counters.pop_pages += pop->done_pages;
-	got = uballoon_total(ub) - uballoon_min_size(ub) + ub->inflight_pages;
+	left = uballoon_total(ub) + ub->inflight_pages;
 	spin_unlock(&ub->lock);
-	if (got)
+	if (left)
 		uballoon_start_drain(ub, &ub->counters.pop_pages);
 }

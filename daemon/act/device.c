@@ -31,6 +31,7 @@ struct device {
 	int fd;
 	uint64_t capabilities;
 	uint64_t ram_pages;
+	uint64_t floor_pages;
 };
 
 static struct device *device_of(struct transport *t)
@@ -105,6 +106,7 @@ static int device_state(struct transport *t, struct sample_balloon *ret)
 	ret->size = (state.size_4k_pages + state.size_2m_pages) * PAGE_BYTES;
 	ret->host_target = state.host_target_pages * PAGE_BYTES;
 	ret->limit = state.limit_pages * PAGE_BYTES;
+	ret->floor = d->floor_pages * PAGE_BYTES;
 	ret->holdoff_us = (uint64_t)state.holdoff_left_ms * 1000;
 	ret->relief_events = state.counters.oom_events + state.counters.shrink_events +
 			     state.counters.lease_events;
@@ -274,6 +276,7 @@ int device_open(const char *node, bool read_only, struct transport **ret)
 		return r;
 	d->capabilities = info.capabilities;
 	d->ram_pages = info.ram_pages;
+	d->floor_pages = info.floor_pages;
 	steal_fd(&fd);
 	*ret = &steal_pointer(d)->transport;
 	return 0;

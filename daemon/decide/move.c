@@ -108,8 +108,8 @@ void move_progress(const struct policy_config *c, struct policy_state *st, const
 	if (v->now_us >= st->stuck_until_us)
 		st->stuck_sign = 0;
 	/* The module's floor is no obstacle any more once there is more to take. */
-	if (st->stuck_sign > 0 && st->stuck_reason == REASON_FLOOR &&
-	    sub_sat(v->available, st->floored_available) >= v->worthwhile)
+	if (st->stuck_sign > 0 && st->stuck_reason == REASON_FLOOR && b->floor &&
+	    sub_sat(v->available, b->floor) >= v->worthwhile)
 		st->stuck_sign = 0;
 	if (!b->valid || !sign) {
 		st->progress_us = v->now_us;
@@ -132,7 +132,6 @@ void move_progress(const struct policy_config *c, struct policy_state *st, const
 	st->stuck_sign = sign;
 	st->stuck_reason = floored ? REASON_FLOOR : REASON_STUCK;
 	st->stuck_until_us = v->now_us + STUCK_RETRY_US;
-	st->floored_available = v->available;
 	st->progress_us = v->now_us;
 	if (!st->target_valid || move_is_urgent(st))
 		return;

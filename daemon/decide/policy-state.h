@@ -103,5 +103,4 @@ struct policy_state {
 	int stuck_sign; /* direction that is stuck: -1, 0 = none, 1 */
 	int stuck_reason; /* enum policy_reason */
 	uint64_t stuck_until_us;
-	uint64_t floored_available; /* MemAvailable when the module's floor stopped an inflate */
 };

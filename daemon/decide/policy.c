@@ -75,6 +75,10 @@ static void bounds_make(const struct policy_config *c, const struct sample *s, c
 			r.hi = max_u64(b->limit, v->size);
 			r.hi_reason = REASON_LIMIT;
 		}
+		if (b->floor && v->size + sub_sat(v->available, b->floor) < r.hi) {
+			r.hi = v->size + sub_sat(v->available, b->floor);
+			r.hi_reason = REASON_FLOOR;
+		}
 		if (!b->may_exceed_host) {
 			uint64_t most = b->host_target_valid ? b->host_target : v->size;
 

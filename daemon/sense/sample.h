@@ -87,6 +87,7 @@ struct sample_balloon {
 	uint64_t size;
 	uint64_t host_target;
 	uint64_t limit; /* the largest balloon that host and module allow */
+	uint64_t floor; /* MemAvailable that the module leaves alone; 0 = not known */
 	uint64_t holdoff_us; /* LOCK answers NOMEM for that long */
 	uint64_t relief_events; /* times that the module gave memory back by itself, cumulative */
 

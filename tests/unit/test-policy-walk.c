@@ -133,6 +133,7 @@ static void walk_world(struct walk *w)
 	s->balloon.draining = chance(1);
 	s->balloon.holdoff_us = chance(1) ? SEC : 0;
 	s->balloon.limit = chance(5) ? rnd(s->ram) : s->ram;
+	s->balloon.floor = chance(20) ? rnd(s->ram) : 0;
 	s->balloon.valid = !chance(1);
 }
 
@@ -184,6 +185,8 @@ static void check(struct walk *w, const struct policy_decision *d)
 			    d->n.floor == w->s.ram);
 		assert_true(after <= w->c.limit);
 		assert_true(after <= b->limit || after <= b->size);
+		if (b->floor)
+			assert_true(w->s.mem[MEM_AVAILABLE] >= b->floor + (uint64_t)d->step);
 		if (!b->may_exceed_host)
 			assert_true(b->host_target_valid && after <= b->host_target);
 		assert_true(d->n.hold_off_left_us == 0 || !estimate);

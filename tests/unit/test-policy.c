@@ -587,6 +587,7 @@ static void test_module_floor_is_forgotten_when_there_is_more(void **state)
 	uint64_t asked_again = 0;
 
 	(void)state;
+	s.balloon.floor = s.mem[MEM_AVAILABLE] - 512 * MIB;
 	policy_init(&st);
 	decide_at(&c, &st, &s, 100 * SEC);
 	d = decide_at(&c, &st, &s, 101 * SEC);
@@ -606,6 +607,31 @@ static void test_module_floor_is_forgotten_when_there_is_more(void **state)
 			asked_again = i;
 	}
 	assert_in_range(asked_again, 103, 120);
+}
+
+/* What the module would refuse anyway is not asked for. */
+static void test_module_floor_bounds_the_goal(void **state)
+{
+	struct policy_config c = config(MODE_AUTO);
+	struct sample s = healthy(100 * SEC);
+	struct policy_decision d;
+	struct policy_state st;
+
+	(void)state;
+	policy_init(&st);
+	s.balloon.floor = s.mem[MEM_AVAILABLE] - 256 * MIB;
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	assert_true(d.step > 0);
+	assert_true(d.target <= s.balloon.size + 256 * MIB);
+	/* And it never asks for memory back. */
+	s.balloon.floor = s.mem[MEM_AVAILABLE] + 256 * MIB;
+	set_balloon(&s, 1 * GIB);
+	policy_init(&st);
+	decide_at(&c, &st, &s, 100 * SEC);
+	d = decide_at(&c, &st, &s, 101 * SEC);
+	assert_int_equal(d.step, 0);
+	assert_int_equal(d.reason, REASON_FLOOR);
 }
 
 /* Nothing moves, so the answer to the same question stays the same. */
@@ -698,6 +724,7 @@ int main(void)
 		cmocka_unit_test(test_counters_that_run_backwards_are_no_data),
 		cmocka_unit_test(test_module_floor_is_accepted),
 		cmocka_unit_test(test_module_floor_is_forgotten_when_there_is_more),
+		cmocka_unit_test(test_module_floor_bounds_the_goal),
 		cmocka_unit_test(test_observe_is_steady),
 		cmocka_unit_test(test_mode_change_drops_the_move),
 		cmocka_unit_test(test_looks_again_when_it_matters),

@@ -18,7 +18,7 @@ def burst(t, b, mib):
 
 def notifier(t, series):
     """Without the shrinker the OOM notifier alone must do."""
-    with balloon(t, series, parameters="shrinker=0 oom_holdoff_ms=30000", memory=1024 * MIB) as b:
+    with balloon(t, series, parameters="shrinker=0 oom_holdoff_ms=30000 floor_mb=64", memory=1024 * MIB) as b:
         b.lock("2m", 500)
         b.lock("4k", 150)
         burst(t, b, 600)
@@ -33,7 +33,7 @@ def notifier(t, series):
 
 
 def shrinker(t, series):
-    with balloon(t, series, memory=1024 * MIB) as b:
+    with balloon(t, series, parameters="floor_mb=64", memory=1024 * MIB) as b:
         b.lock("2m", 500)
         b.lock("4k", 150)
         with t.subtest("drop_caches does not ask"):
