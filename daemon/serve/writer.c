@@ -2,11 +2,11 @@
 /*
  * writer.c - write to files without waiting for the disk
  *
- * Even a write of 200 bytes into the page cache waits: for a page when memory
- * is short, for the journal of the file system, for the throttling of dirty pages. Under the very
- * load for which the daemon exists that takes seconds (measured by
- * tests/bench/history.c). So one thread does nothing but write, from a queue
- * of fixed size; the loop never takes longer than it takes to copy a record.
+ * Even a write of 200 bytes into the page cache may wait: for a free page, for the journal, and for
+ * the disk itself if the page was evicted and has to be read first. That is the state of a
+ * machine that thrashes, where the disk is busy with swap for seconds. So one thread does nothing
+ * but write, from a queue of fixed size; the loop never takes longer than it takes to copy a
+ * record and to wake the thread. tests/bench/history.c measures both.
  *
  * Invariants: the lock is never held across a system call that touches a file;
  * nothing is allocated after writer_new(); the thread blocks all signals.
