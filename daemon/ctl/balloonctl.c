@@ -21,6 +21,7 @@
 
 static const struct ctl_verb *const verbs[] = {
 	&ctl_verb_status,
+	&ctl_verb_watch,
 	&ctl_verb_set_target,
 	&ctl_verb_mode,
 	&ctl_verb_policy,

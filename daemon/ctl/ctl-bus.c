@@ -131,6 +131,11 @@ enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address)
 		   where, strerror(-r));
 }
 
+void ctl_bus_set_timeout(struct ctl_bus *b, uint64_t timeout_us)
+{
+	(void)sd_bus_set_method_call_timeout(b->bus, timeout_us);
+}
+
 void ctl_bus_done(struct ctl_bus *b)
 {
 	sd_bus_close_unref(b->bus);

@@ -39,6 +39,9 @@ struct ctl_bus {
 enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address);
 void ctl_bus_done(struct ctl_bus *b);
 
+/* For one who would rather hear soon that the daemon does not answer. */
+void ctl_bus_set_timeout(struct ctl_bus *b, uint64_t timeout_us);
+
 /* Never NULL after a failure. */
 const char *ctl_bus_why(const struct ctl_bus *b);
 
