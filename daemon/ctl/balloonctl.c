@@ -30,6 +30,7 @@ static const struct ctl_verb *const verbs[] = {
 	&ctl_verb_explain,
 	&ctl_verb_history,
 	&ctl_verb_metrics,
+	&ctl_verb_dump,
 	&ctl_verb_reload,
 	&ctl_verb_check_config,
 };

@@ -6,9 +6,11 @@ metrics are judged by Prometheus' own tool.
 """
 import csv
 import io
+import json
 import os
 import re
 import signal
+import socket
 import shutil
 import subprocess
 import tempfile
@@ -365,6 +367,26 @@ def metrics_file(t):
     t.wait(lambda: bus.get("Problem") == "", 20, "nothing is wrong any more")
 
 
+@tap.case("metrics: the example rules for Prometheus")
+def rules(t):
+    state = State(t)
+    path = os.path.join(lab.ROOT, "conf", "balloond.rules.yml")
+    t.contains(promtool(t, "check", "rules", path), "rules found", "promtool")
+    shutil.copy(path, state.folder)
+    test = shutil.copy(os.path.join(lab.ROOT, "tests", "bus", "rules-test.yml"), state.folder)
+    promtool(t, "test", "rules", test)
+    # No rule asks for a metric that is not there.
+    bus = Bus(t)
+    Daemon(t, bus, QUICK)
+    known = set(re.findall(r"^# HELP (\w+)", ctl(bus, "metrics").stdout, re.M))
+    known |= {m + "_total" for m in known} | {"balloond_host_target_bytes"}
+    with open(path) as f:
+        exprs = re.findall(r"^ +expr: (.*)$", f.read(), re.M)
+    used = {m for e in exprs for m in re.findall(r"\bballoond_\w+", e)}
+    t.check(len(used) > 8, f"only {used}")
+    t.equal(used - known, set(), "metrics that are not there")
+
+
 @tap.case("metrics: the file's name is checked")
 def metrics_name(t):
     bus = Bus(t)
@@ -373,6 +395,38 @@ def metrics_name(t):
                       ("/x.prom/", "must end with .prom"), ("/" + "x" * 300 + ".prom", "too long")]:
         daemon.configure(f'metrics_file = "{name}";\n')
         expect(t, ctl(bus, "reload"), 6, f":1: metrics_file: ", why)
+
+
+# --- dump ---------------------------------------------------------------------
+
+@tap.case("dump: everything, and nothing secret")
+def dump(t):
+    bus, state = Bus(t), State(t)
+    Daemon(t, bus, QUICK + 'limit = "25%";\n', env=state.env)
+    expect(t, ctl(bus, "mode", "host"), 0)
+    t.wait(lambda: any(r["mode"] == "host" for r in rows(t, bus)), 20, "the mode is recorded")
+    p = expect(t, ctl(bus, "dump"), 0)
+    t.equal(p.stderr, "", "standard error")
+    got = json.loads(p.stdout)
+    t.equal(sorted(got), ["balloonctl", "config", "history", "status", "system", "time_us"], "parts")
+    t.equal(sorted(got["status"]), sorted(json.loads(ctl(bus, "status", "--json").stdout)), "status")
+    t.equal((got["config"]["limit"], got["config"]["mode"]), ("25%", "auto"), "config")
+    keys = subprocess.run([os.environ["CONFIG_KEYS"]], stdout=subprocess.PIPE, text=True, check=True)
+    t.equal(list(got["config"]), [line.split("\t")[0] for line in keys.stdout.splitlines()], "keys")
+    t.contains([h.get("note") for h in got["history"]], "mode host, was observe", "notes")
+    t.contains([h.get("reason") for h in got["history"]], bus.get("Reason"), "reasons")
+    files = got["system"]["files"]
+    t.check(any(line.startswith("MemAvailable:") for line in files["/proc/meminfo"]), "meminfo")
+    # The module's parameters, all of them.
+    with open(os.path.join(lab.ROOT, "kmod", "main.c")) as f:
+        names = re.findall(r"\bmodule_param(?:_named)?\(\s*(\w+)", f.read())
+    t.equal({f.rsplit("/", 1)[1] for f in files if "/parameters/" in f}, set(names), "parameters")
+    secrets = [socket.gethostname(), os.environ.get("USER") or "nobody-is-called-so"]
+    with open("/etc/machine-id" if os.path.exists("/etc/machine-id") else "/proc/sys/kernel/random/boot_id") as f:
+        secrets.append(f.read().strip())
+    text = p.stdout.replace(json.dumps(got["status"]["config_file"]), "")
+    for secret in secrets:
+        t.check(len(secret) < 3 or secret == "root" or secret not in text, f"{secret!r} is in it")
 
 
 # --- who may -----------------------------------------------------------------
@@ -395,6 +449,7 @@ def access(t):
     expect(t, as_nobody("history", "--csv", "-"), 0, "available_bytes", "started")
     expect(t, as_nobody("explain"), 0, "Now  ")
     expect(t, as_nobody("metrics"), 0, "# EOF")
+    expect(t, as_nobody("dump"), 0, '"config": {')
     for args in [["hold", "x"], ["release"], ["policy", "committed"]]:
         expect(t, as_nobody(*args), 4, "only root may change")
     t.equal((bus.get("Held"), bus.get("Law")), ("", "adaptive"), "state")

@@ -501,6 +501,94 @@ static void observe_touches_nothing(void **state)
 	assert_int_equal(f->device.size, GIB);
 }
 
+/* --- the operator's hold --- */
+
+static void order_hold(struct fixture *f, const char *reason, uint64_t for_us)
+{
+	struct bus_answer answer;
+	bool kept;
+
+	order_methods.hold(f->loop, reason, for_us, &kept, &answer);
+	assert_int_equal(answer.refusal, BUS_DONE);
+	/* There is no state directory. */
+	assert_false(kept);
+}
+
+static void held_script(struct fixture *f)
+{
+	static uint64_t size, moves;
+	struct bus_answer answer;
+	bool was;
+
+	switch (f->step) {
+	case 0:
+		/* In the middle of an inflation. */
+		if (f->device.size < GIB)
+			return;
+		order_hold(f, "test", 0);
+		f->step = 1;
+		return;
+	case 1:
+		if (f->loop->decision.reason != REASON_HELD)
+			return;
+		size = f->device.size;
+		moves = f->device.moves;
+		order_methods.set_target(f->loop, 0, &answer);
+		assert_int_equal(answer.refusal, BUS_HELD);
+		f->tick = 0;
+		f->step = 2;
+		return;
+	case 2:
+		if (f->tick < 15)
+			return;
+		/* The law wants more, and the lease goes on. */
+		assert_int_equal(f->device.size, size);
+		assert_int_equal(f->device.moves, moves);
+		assert_true(f->loop->decision.goal > size);
+		assert_true(f->device.keepalives >= 2);
+		/* Programs need all there is. */
+		f->used = 8 * GIB - 16 * MIB;
+		f->step = 3;
+		return;
+	case 3:
+		if (f->device.size > 0)
+			return;
+		assert_true(f->loop->hold.held);
+		f->used = 1 * GIB;
+		f->tick = 0;
+		f->step = 4;
+		return;
+	case 4:
+		if (f->tick < 10)
+			return;
+		assert_int_equal(f->device.size, 0);
+		order_methods.release(f->loop, &was, &answer);
+		assert_true(was);
+		f->step = 5;
+		return;
+	case 5:
+		if (f->loop->decision.reason == REASON_HELD)
+			return;
+		order_hold(f, "short", 300000);
+		f->step = 6;
+		return;
+	case 6:
+		if (f->loop->hold.held)
+			return;
+		f->step = 7;
+		raise(SIGTERM);
+	}
+}
+
+static void held_balloon_only_gives_back(void **state)
+{
+	struct fixture *f = *state;
+
+	config.lease_us = 900000;
+	run(f, held_script);
+	assert_int_equal(f->step, 7);
+}
+
 /* --- reload --- */
 
 static char path[] = "/tmp/test-loop-XXXXXX";
@@ -575,6 +663,7 @@ int main(void)
 		T(stop_is_bounded),
 		T(missing_data_moves_nothing),
 		T(observe_touches_nothing),
+		T(held_balloon_only_gives_back),
 		T(reload_is_all_or_nothing),
 #undef T
 	};
