@@ -33,6 +33,8 @@ struct fixture {
 	unsigned opens_tried;
 	uint64_t used;			/* what the guest needs */
 	bool unreadable;		/* /proc says nothing */
+	bool stalls;			/* tasks stall for half of the time and reclaim */
+	unsigned stalled;		/* ticks so far */
 	void (*script)(struct fixture *f);
 	unsigned step;			/* for the script */
 };
@@ -44,7 +46,7 @@ static int world_read(void *ctx, struct sample *ret)
 
 	f->tick++;
 	if (f->tick > TICKS_MAX)
-		fail_msg("the script did not come to its end");
+		fail_msg("the script did not come to its end, but to step %u", f->step);
 	f->script(f);
 
 	*ret = healthy(loop_now());
@@ -54,6 +56,10 @@ static int world_read(void *ctx, struct sample *ret)
 	left = 8 * GIB - f->device.size;
 	ret->mem[MEM_AVAILABLE] = left > f->used ? left - f->used : 0;
 	ret->mem[MEM_FREE] = ret->mem[MEM_AVAILABLE];
+	f->stalled += f->stalls;
+	ret->psi[PSI_MEM_SOME_US] += f->stalled * 50000;
+	ret->psi[PSI_MEM_FULL_US] += f->stalled * 50000;
+	ret->vm[VM_ALLOCSTALL] += f->stalled * 1000;
 	if (f->unreadable) {
 		memset(ret, 0, sizeof(*ret));
 		return -ENODATA;
@@ -548,6 +554,7 @@ static void held_script(struct fixture *f)
 		assert_true(f->device.keepalives >= 2);
 		/* Programs need all there is. */
 		f->used = 8 * GIB - 16 * MIB;
+		f->stalls = true;
 		f->step = 3;
 		return;
 	case 3:
@@ -555,6 +562,7 @@ static void held_script(struct fixture *f)
 			return;
 		assert_true(f->loop->hold.held);
 		f->used = 1 * GIB;
+		f->stalls = false;
 		f->tick = 0;
 		f->step = 4;
 		return;
