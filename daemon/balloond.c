@@ -11,8 +11,10 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -241,10 +243,23 @@ static void block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* The first of those that the service manager made; NULL if there is none. */
+static const char *state_directory(char *buf, size_t n)
+{
+	const char *dirs = getenv("STATE_DIRECTORY");
+	size_t len = dirs ? strcspn(dirs, ":") : 0;
+
+	if (len == 0 || len >= n)
+		return NULL;
+	snprintf(buf, n, "%.*s", (int)len, dirs);
+	return buf;
+}
+
 int main(int argc, char **argv)
 {
 	_cleanup_(config_errors_done) struct config_errors errors = {};
 	struct loop_options options = {.config_path = CONFIG_PATH, .mode = -1, .log_level = -1};
+	char state_dir[PATH_MAX];
 	struct config config;
 	bool check = false;
 	int r;
@@ -269,6 +284,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		log_debug("no %s; using the defaults", options.config_path);
 
+	options.state_dir = state_directory(state_dir, sizeof(state_dir));
 	block_signals();
 	if ((options.mode >= 0 ? options.mode : (int)config.policy.mode) != MODE_OBSERVE)
 		lock_memory();

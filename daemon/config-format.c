@@ -36,6 +36,7 @@ const char *config_format_amount(enum config_type type, uint64_t v, char *buf, s
 	case CONFIG_ENUM:
 	case CONFIG_COUNT:
 	case CONFIG_BOOL:
+	case CONFIG_FILE:
 		break;
 	}
 	snprintf(buf, n, "%" PRIu64, v);
@@ -61,6 +62,10 @@ const char *config_format(const struct config *c, const struct config_key *key, 
 			snprintf(buf, n, "%s/%s",
 				 units_format_time(stall, sizeof(stall), trigger.stall_us),
 				 units_format_time(window, sizeof(window), trigger.window_us));
+		return buf;
+	case CONFIG_FILE:
+		snprintf(buf, n, "%s", ((const char *)c + key->offset)[0] ? (const char *)c + key->offset
+									  : key->word);
 		return buf;
 	case CONFIG_BOOL:
 		snprintf(buf, n, "%s", *((const char *)c + key->offset) ? "true" : "false");

@@ -78,6 +78,10 @@ const char *config_on_stop_name(int i)
 	{.name = (n), .type = CONFIG_BOOL, .offset = POLICY(field), .max = 1, .size_key = -1,      \
 	 .unit = "true or false", .help = (h)}
 
+#define PATH(n, field, w, h)                                                                       \
+	{.name = (n), .type = CONFIG_FILE, .offset = offsetof(struct config, field),               \
+	 .size_key = -1, .word = (w), .unit = "absolute path", .help = (h)}
+
 static const struct config_key keys[] = {
 	ENUM("mode", POLICY(mode), mode_name, 0,
 	     "Who decides: the law, the host, the operator, or nobody (observe)"),
@@ -98,6 +102,8 @@ static const struct config_key keys[] = {
 	     "Between two samples while nothing does"),
 	ENUM("log_level", offsetof(struct config, log_level), log_level_name, LOG_ERR,
 	     "Least important message that is logged"),
+	PATH("metrics_file", metrics_file, "none",
+	     "File for node_exporter's textfile collector; its name ends with .prom"),
 
 	SIZE("adaptive.headroom_min", headroom_min, MIB, 64 * TIB, SIZE_HEADROOM_MIN, "auto", 0,
 	     "Least MemAvailable to keep for bursts"),

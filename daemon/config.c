@@ -191,9 +191,31 @@ static void read_trigger(struct reader *rd, const struct config_key *key, unsign
 	memcpy((char *)&rd->config + key->offset, &t, sizeof(t));
 }
 
+static void read_path(struct reader *rd, const struct config_key *key, unsigned line,
+		      const char *value)
+{
+	char quoted[QUOTE_MAX + 8];
+	size_t n = strlen(value);
+
+	if (value[0] != '/')
+		complain(rd, line, key->name, "must be an absolute path or \"%s\": %s", key->word,
+			 quote(value, quoted));
+	else if (n >= CONFIG_PATH_MAX)
+		complain(rd, line, key->name, "is too long, at most %d bytes", CONFIG_PATH_MAX - 1);
+	else if (n < 6 || strcmp(value + n - 5, ".prom") != 0)
+		complain(rd, line, key->name, "must end with .prom, or the collector ignores it: %s",
+			 quote(value, quoted));
+	else
+		snprintf((char *)&rd->config + key->offset, CONFIG_PATH_MAX, "%s", value);
+}
+
 /* The word that stands for a value outside of the range. */
 static void set_word(struct reader *rd, const struct config_key *key)
 {
+	if (key->type == CONFIG_FILE) {
+		memset((char *)&rd->config + key->offset, 0, CONFIG_PATH_MAX);
+		return;
+	}
 	if (key->type == CONFIG_TRIGGER) {
 		memset((char *)&rd->config + key->offset, 0, sizeof(struct config_trigger));
 		return;
@@ -244,6 +266,9 @@ static void read_value(struct reader *rd, const struct config_key *key, unsigned
 			 check_range(rd, key, line, v, ""))
 			config_set_u64(&rd->config, key, v);
 		return;
+	case CONFIG_FILE:
+		read_path(rd, key, line, value);
+		return;
 	case CONFIG_COUNT:
 	case CONFIG_BOOL:
 		return;
@@ -269,6 +294,8 @@ static const char *example(const struct config_key *key)
 		return "8";
 	case CONFIG_BOOL:
 		return "true";
+	case CONFIG_FILE:
+		return "\"/run/balloond/balloond.prom\"";
 	}
 	return "";
 }

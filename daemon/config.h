@@ -45,6 +45,9 @@ struct config_trigger {
 	uint64_t window_us;
 };
 
+/* Longest path in the file, with its NUL. */
+#define CONFIG_PATH_MAX 256
+
 struct config {
 	struct policy_config policy;	/* in bytes, but for the keys that have a share below */
 	/* Share of RAM in millionths; 0 = the size in `policy` is meant as it stands. */
@@ -55,6 +58,7 @@ struct config {
 	struct config_trigger psi_early;
 	struct config_trigger psi_emergency;
 	int log_level;			/* LOG_ERR to LOG_DEBUG */
+	char metrics_file[CONFIG_PATH_MAX]; /* "" = none */
 };
 
 enum config_type {
@@ -66,6 +70,7 @@ enum config_type {
 	CONFIG_TRIGGER,		/* struct config_trigger */
 	CONFIG_COUNT,		/* uint32_t, a plain number in the file */
 	CONFIG_BOOL,		/* bool, true or false in the file */
+	CONFIG_FILE,		/* char[CONFIG_PATH_MAX], an absolute path */
 };
 
 /* One key. Limits are inclusive and in the stored unit; for triggers they bound the window. */

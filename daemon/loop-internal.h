@@ -3,7 +3,8 @@
  * loop-internal.h - the one state that loop*.c share
  *
  * loop.c: timers, ticks, signals. loop-device.c: the transport's life, moves,
- * giving everything back. loop-serve.c: what others see and ask for.
+ * giving everything back. loop-serve.c: what others see. loop-orders.c: what they
+ * ask for. loop-keep.c: what is kept in files (history, metrics, the operator's hold).
  */
 #pragma once
 
@@ -13,8 +14,11 @@
 #include "basic/problem.h"
 #include "loop.h"
 #include "serve/bus.h"
+#include "serve/history.h"
+#include "serve/hold.h"
 #include "serve/notify.h"
 #include "serve/status.h"
+#include "serve/writer.h"
 
 struct loop {
 	struct loop_options options;
@@ -25,6 +29,9 @@ struct loop {
 	struct policy_config policy;	/* ... for this RAM, mode and manual target */
 	enum policy_mode mode;
 	uint64_t manual_target;
+	enum policy_law law;
+	struct hold hold;
+	uint64_t hold_until_us;		/* of our clock; UINT64_MAX = until released */
 	bool manual_set;		/* by the operator; else the balloon as it was found */
 
 	struct policy_state state;
@@ -66,6 +73,11 @@ struct loop {
 	uint64_t deflated_total;
 	uint64_t emergencies;
 	uint64_t ticks;
+	struct writer *writer;
+	struct history *history;
+	uint64_t metrics_us;		/* last time that the file was handed over */
+	char noted_problem[256];
+
 	int said_sign;			/* direction and reason of the move that was logged last */
 	enum policy_reason said_reason;
 	uint64_t said_us;
@@ -103,5 +115,28 @@ int serve_init(struct loop *l);
 void serve_done(struct loop *l);
 /* Once a tick. */
 void serve_tick(struct loop *l);
+/* Show the present state without a tick. */
+void serve_publish(struct loop *l);
+/* The largest balloon that configuration, host and module allow; UINT64_MAX = no limit known. */
+uint64_t serve_limit(const struct loop *l);
+
+/* loop-orders.c */
+
+extern const struct bus_methods order_methods;
 /* Read the file again. What was in force stays if it is wrong. */
-void serve_reload(struct loop *l, struct bus_answer *ret);
+void order_reload(struct loop *l, struct bus_answer *ret);
+/* End a hold whose time is over. */
+void order_expire(struct loop *l);
+
+/* loop-keep.c */
+
+/* Microseconds of the wall clock. */
+uint64_t keep_clock(void);
+int keep_init(struct loop *l);
+void keep_done(struct loop *l);
+/* Once a tick. */
+void keep_tick(struct loop *l);
+/* Make l->hold survive a restart, or forget it if it is over. Whether it is as asked. */
+bool keep_hold(struct loop *l);
+__attribute__((format(printf, 2, 3)))
+void keep_note(struct loop *l, const char *format, ...);

@@ -45,6 +45,8 @@ void loop_resolve(struct loop *l)
 {
 	config_resolve(&l->config, l->ram, &l->policy);
 	l->policy.mode = l->mode;
+	l->policy.law = l->law;
+	l->policy.hold = l->hold.held;
 	l->policy.manual_target = l->manual_target;
 }
 
@@ -143,6 +145,7 @@ static void tick(struct loop *l)
 	enum policy_reason before = l->decision.reason;
 	uint64_t next;
 
+	order_expire(l);
 	sense(l, &l->sample);
 	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
 	device_act(l, &l->decision);
@@ -150,6 +153,7 @@ static void tick(struct loop *l)
 	note(l, before, &l->decision);
 	l->ticks++;
 	serve_tick(l);
+	keep_tick(l);
 	next = l->decision.next_us;
 	tick_schedule(l, next < TICK_MIN_US ? TICK_MIN_US : next > TICK_MAX_US ? TICK_MAX_US : next);
 }
@@ -260,7 +264,7 @@ static int on_reload_signal(sd_event_source *source, const struct signalfd_sigin
 	struct bus_answer answer;
 
 	(void)source, (void)si;
-	serve_reload(userdata, &answer);
+	order_reload(userdata, &answer);
 	return 0;
 }
 
@@ -304,7 +308,11 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	l->world = *world;
 	l->config = *config;
 	l->mode = options->mode >= 0 ? (enum policy_mode)options->mode : config->policy.mode;
+	l->law = config->policy.law;
 	l->decision.reason = REASON_STARTING;
+	r = keep_init(l);
+	if (r < 0)
+		return r;
 	loop_resolve(l);
 	policy_init(&l->state);
 
@@ -342,6 +350,7 @@ void loop_free(struct loop *l)
 		return;
 	serve_done(l);
 	device_done(l);
+	keep_done(l);
 	for (unsigned i = 0; i < 2; i++)
 		sd_event_source_disable_unref(l->psi_sources[i]);
 	for (unsigned i = 0; i < 3; i++)

@@ -42,6 +42,7 @@ struct loop_options {
 	bool foreground;	/* one line a tick on stdout */
 	bool no_bus;
 	const char *bus_address; /* NULL = system bus */
+	const char *state_dir;	/* for what survives a restart; NULL = nothing does */
 };
 
 /*

@@ -39,7 +39,7 @@ RULES = [
     ("daemon/ctl/ctl-record.c", ["ctl/*", "basic/*", "sense/*", "sim/recording.h"]),
     ("daemon/ctl/*simulate*", ["ctl/*", "basic/*", "config.h", "decide/policy.h", "sim/*"]),
     # A hand of the operator: talks D-Bus, checks files; never the device, never the loop.
-    ("daemon/ctl/*", ["ctl/*", "basic/*", "config.h", "decide/policy.h"]),
+    ("daemon/ctl/*", ["ctl/*", "basic/*", "config.h", "decide/policy.h", "sim/svg.h"]),
     # The guest model drives the very policy, and stops moves as the module does.
     ("daemon/sim/*", ["sim/*", "basic/*", "decide/policy.h", "sense/sample.h", "uballoon.h"]),
     ("daemon/config*", ["config*.h", "basic/*", "decide/policy.h"]),

@@ -15,6 +15,9 @@ enum problem {
 	PROBLEM_PSI,		/* no pressure information, or no triggers */
 	PROBLEM_CONFIG,		/* the file is wrong; the old configuration is in force */
 	PROBLEM_MEMLOCK,	/* the daemon itself may be paged out */
+	PROBLEM_HOLD,		/* the operator's hold does not survive a restart */
+	PROBLEM_HISTORY,	/* the history is not written */
+	PROBLEM_METRICS,	/* the metrics file is not written */
 	PROBLEM_BUS,		/* nobody can ask */
 	_PROBLEM_MAX,
 };

@@ -21,8 +21,16 @@
 
 static const struct ctl_verb *const verbs[] = {
 	&ctl_verb_status,
+	&ctl_verb_watch,
 	&ctl_verb_set_target,
 	&ctl_verb_mode,
+	&ctl_verb_policy,
+	&ctl_verb_hold,
+	&ctl_verb_release,
+	&ctl_verb_explain,
+	&ctl_verb_history,
+	&ctl_verb_metrics,
+	&ctl_verb_dump,
 	&ctl_verb_reload,
 	&ctl_verb_check_config,
 	&ctl_verb_record,

@@ -14,6 +14,7 @@
 #include "ctl/ctl-bus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,10 @@ static enum ctl_exit say(struct ctl_bus *b, int r, const sd_bus_error *e)
 		b->refusal = CTL_REFUSAL_LIMIT;
 		return why(b, CTL_REFUSED, "%s", text);
 	}
+	if (sd_bus_error_has_name(e, "org.balloond1.Error.Held")) {
+		b->refusal = CTL_REFUSAL_HELD;
+		return why(b, CTL_REFUSED, "%s", text);
+	}
 	if (sd_bus_error_has_name(e, "org.balloond1.Error.Config"))
 		return why(b, CTL_CONFIG, "%s", text);
 	if (sd_bus_error_has_name(e, SD_BUS_ERROR_INVALID_ARGS))
@@ -124,6 +129,11 @@ enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address)
 		return why(b, CTL_FAILED, "%s", no_memory);
 	return why(b, CTL_NO_DAEMON, "cannot connect to %s (%s); check that the D-Bus daemon is running",
 		   where, strerror(-r));
+}
+
+void ctl_bus_set_timeout(struct ctl_bus *b, uint64_t timeout_us)
+{
+	(void)sd_bus_set_method_call_timeout(b->bus, timeout_us);
 }
 
 void ctl_bus_done(struct ctl_bus *b)
@@ -255,6 +265,107 @@ enum ctl_exit ctl_bus_set_target(struct ctl_bus *b, uint64_t balloon)
 enum ctl_exit ctl_bus_set_mode(struct ctl_bus *b, const char *mode)
 {
 	return call(b, NULL, INTERFACE, "SetMode", "s", mode);
+}
+
+enum ctl_exit ctl_bus_set_law(struct ctl_bus *b, const char *law)
+{
+	return call(b, NULL, INTERFACE, "SetLaw", "s", law);
+}
+
+/* What read() took from the reply of a call, which it has used up. */
+static enum ctl_exit answered(struct ctl_bus *b, sd_bus_message *reply, int r)
+{
+	sd_bus_message_unref(reply);
+	if (r >= 0)
+		return CTL_OK;
+	return why(b, CTL_FAILED, "balloond's answer cannot be read (%s); are balloond "
+		   "and balloonctl of the same version?", strerror(-r));
+}
+
+static enum ctl_exit answered_bool(struct ctl_bus *b, sd_bus_message *reply, bool *ret)
+{
+	int value = 0, r;
+
+	r = sd_bus_message_read(reply, "b", &value);
+	if (r >= 0)
+		*ret = value;
+	return answered(b, reply, r);
+}
+
+enum ctl_exit ctl_bus_hold(struct ctl_bus *b, const char *reason, uint64_t for_us, bool *ret_kept)
+{
+	sd_bus_message *reply;
+	enum ctl_exit code;
+
+	code = call(b, &reply, INTERFACE, "Hold", "st", reason, for_us);
+	return code == CTL_OK ? answered_bool(b, reply, ret_kept) : code;
+}
+
+enum ctl_exit ctl_bus_release(struct ctl_bus *b, bool *ret_was_held)
+{
+	sd_bus_message *reply;
+	enum ctl_exit code;
+
+	code = call(b, &reply, INTERFACE, "Release", NULL);
+	return code == CTL_OK ? answered_bool(b, reply, ret_was_held) : code;
+}
+
+enum ctl_exit ctl_bus_open_history(struct ctl_bus *b, int *ret_fd)
+{
+	sd_bus_message *reply;
+	enum ctl_exit code;
+	int fd, r;
+
+	code = call(b, &reply, INTERFACE, "OpenHistory", NULL);
+	if (code != CTL_OK)
+		return code;
+	r = sd_bus_message_read(reply, "h", &fd);
+	if (r >= 0) {
+		/* The message owns its own. */
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		r = fd < 0 ? -errno : 0;
+	}
+	if (r >= 0)
+		*ret_fd = fd;
+	return answered(b, reply, r);
+}
+
+enum ctl_exit ctl_bus_metrics(struct ctl_bus *b, char **ret)
+{
+	sd_bus_message *reply;
+	enum ctl_exit code;
+	const char *text;
+	char *copy;
+	int r;
+
+	code = call(b, &reply, INTERFACE, "GetMetrics", NULL);
+	if (code != CTL_OK)
+		return code;
+	r = sd_bus_message_read(reply, "s", &text);
+	if (r >= 0) {
+		copy = strdup(text);
+		r = copy ? 0 : -ENOMEM;
+		if (copy)
+			*ret = copy;
+	}
+	return answered(b, reply, r);
+}
+
+enum ctl_exit ctl_bus_config(struct ctl_bus *b,
+			     void (*each)(void *ctx, const char *key, const char *value), void *ctx)
+{
+	const char *key, *value;
+	sd_bus_message *reply;
+	enum ctl_exit code;
+	int r;
+
+	code = call(b, &reply, INTERFACE, "GetConfig", NULL);
+	if (code != CTL_OK)
+		return code;
+	r = sd_bus_message_enter_container(reply, 'a', "{ss}");
+	while (r >= 0 && (r = sd_bus_message_read(reply, "{ss}", &key, &value)) > 0)
+		each(ctx, key, value);
+	return answered(b, reply, r);
 }
 
 enum ctl_exit ctl_bus_reload(struct ctl_bus *b)

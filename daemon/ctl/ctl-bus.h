@@ -23,6 +23,7 @@ enum ctl_refusal {
 	CTL_REFUSAL_NONE,
 	CTL_REFUSAL_FLOOR,
 	CTL_REFUSAL_LIMIT,
+	CTL_REFUSAL_HELD,
 };
 
 struct sd_bus;
@@ -38,6 +39,9 @@ struct ctl_bus {
 enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address);
 void ctl_bus_done(struct ctl_bus *b);
 
+/* For one who would rather hear soon that the daemon does not answer. */
+void ctl_bus_set_timeout(struct ctl_bus *b, uint64_t timeout_us);
+
 /* Never NULL after a failure. */
 const char *ctl_bus_why(const struct ctl_bus *b);
 
@@ -49,6 +53,18 @@ enum ctl_exit ctl_bus_set_target(struct ctl_bus *b, uint64_t balloon);
 enum ctl_exit ctl_bus_set_mode(struct ctl_bus *b, const char *mode);
 /* CTL_CONFIG: the file is not valid and the old configuration stays. */
 enum ctl_exit ctl_bus_reload(struct ctl_bus *b);
+
+enum ctl_exit ctl_bus_set_law(struct ctl_bus *b, const char *law);
+/* @for_us 0: until released. */
+enum ctl_exit ctl_bus_hold(struct ctl_bus *b, const char *reason, uint64_t for_us, bool *ret_kept);
+enum ctl_exit ctl_bus_release(struct ctl_bus *b, bool *ret_was_held);
+/* The history's file, for the caller to close. */
+enum ctl_exit ctl_bus_open_history(struct ctl_bus *b, int *ret_fd);
+/* OpenMetrics text, for the caller to free. */
+enum ctl_exit ctl_bus_metrics(struct ctl_bus *b, char **ret);
+/* Each key of the configuration in force. */
+enum ctl_exit ctl_bus_config(struct ctl_bus *b,
+			     void (*each)(void *ctx, const char *key, const char *value), void *ctx);
 
 /* Ask for the daemon's change signals; once, before the first ctl_bus_wait(). */
 enum ctl_exit ctl_bus_subscribe(struct ctl_bus *b);

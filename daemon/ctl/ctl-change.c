@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ctl-change.c - balloonctl set-target, mode, reload
+ * ctl-change.c - balloonctl set-target, mode, policy, reload
  *
  * The verbs that change something. set-target speaks of one quantity in two
  * ways: without --memory a size means the balloon, with it what the guest
@@ -46,7 +46,7 @@ static enum ctl_exit explain_refusal(struct ctl_bus *b, const struct ctl_props *
 	char asked[UNITS_MAX], bound[UNITS_MAX], exact[UNITS_MAX];
 	uint64_t most;
 
-	if (p->ram == CTL_NONE || p->ram == 0 || (floor ? p->floor : p->limit) == CTL_NONE)
+	if (b->refusal == CTL_REFUSAL_HELD || p->ram == CTL_NONE || p->ram == 0 || (floor ? p->floor : p->limit) == CTL_NONE)
 		return ctl_fail(CTL_REFUSED, "%s", ctl_bus_why(b));
 
 	/* Both bounds hold: what is offered must not be refused for the other reason. */
@@ -199,6 +199,51 @@ static enum ctl_exit run_mode(const struct ctl_args *args)
 	return code;
 }
 
+/* The laws' names in a row, for messages. */
+static const char *law_names(char *buf, size_t n)
+{
+	size_t used = 0;
+
+	buf[0] = '\0';
+	for (int i = 0; i < _LAW_MAX && used < n; i++)
+		used += (size_t)snprintf(buf + used, n - used, "%s%s", i > 0 ? ", " : "",
+					 policy_law_name((enum policy_law)i));
+	return buf;
+}
+
+static enum ctl_exit run_policy(const struct ctl_args *args)
+{
+	enum policy_law law = LAW_ADAPTIVE;
+	struct ctl_props props;
+	struct ctl_bus bus;
+	enum ctl_exit code;
+	char names[64];
+
+	if (args->argc > 0 && policy_law_parse(args->argv[0], &law) < 0)
+		return ctl_fail(CTL_USAGE, "'%s' is not a law; the laws are %s. To follow the host or "
+				"a size, use balloonctl mode or set-target", args->argv[0],
+				law_names(names, sizeof(names)));
+
+	ctl_props_init(&props);
+	code = ctl_bus_open(&bus, args->bus_address);
+	if (code == CTL_OK && args->argc > 0)
+		code = ctl_bus_set_law(&bus, policy_law_name(law));
+	if (code == CTL_OK)
+		code = ctl_bus_read(&bus, &props);
+	if (code != CTL_OK)
+		ctl_fail(code, "%s", ctl_bus_why(&bus));
+	else if (args->argc == 0)
+		printf("%s\n", props.law ?: "unknown");
+	else if (props.mode && strcmp(props.mode, "host") != 0 && strcmp(props.mode, "manual") != 0)
+		printf("law %s\n", policy_law_name(law));
+	else
+		printf("law %s, which counts in mode auto; the mode is %s\n", policy_law_name(law),
+		       props.mode ?: "unknown");
+	ctl_props_done(&props);
+	ctl_bus_done(&bus);
+	return code;
+}
+
 static enum ctl_exit run_reload(const struct ctl_args *args)
 {
 	struct ctl_bus bus;
@@ -244,6 +289,18 @@ const struct ctl_verb ctl_verb_mode = {
 		"  observe  decide and show, but move nothing\n",
 	.max_args = 1,
 	.run = run_mode,
+};
+
+const struct ctl_verb ctl_verb_policy = {
+	.name = "policy",
+	.args = "[NAME]",
+	.summary = "show or set the law of mode auto",
+	.help = "Without NAME: print the control law. With NAME: switch to it, until balloond is\n"
+		"restarted or reads a file with another law. Only root may switch. The laws:\n\n"
+		"  adaptive   free memory beyond a learned headroom, then cold cache\n"
+		"  committed  follow Committed_AS, as Xen's selfballooning did\n",
+	.max_args = 1,
+	.run = run_policy,
 };
 
 const struct ctl_verb ctl_verb_reload = {

@@ -29,12 +29,18 @@ struct ctl_props {
 	uint64_t floor;
 	uint64_t headroom;
 	uint64_t available;
+	uint64_t free;
+	uint64_t cached;
 	char *reason;
 	char *reason_text;
 	uint64_t pressure_some_permille;
 	uint64_t pressure_full_permille;
+	uint64_t pressure_io_permille;
+	uint64_t refault_rate;	/* pages a second */
 	uint64_t lease_left;
 	uint64_t hold_off_left;
+	char *held;		/* the operator's reason, "" = not held */
+	uint64_t held_left;
 	uint64_t inflated_total;
 	uint64_t deflated_total;
 	uint64_t relief_events;

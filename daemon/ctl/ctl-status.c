@@ -17,7 +17,7 @@
 #include "basic/units.h"
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
-#include "ctl/json.h"
+#include "ctl/props-json.h"
 #include "ctl/term.h"
 
 enum {
@@ -28,31 +28,6 @@ static const struct ctl_option options[] = {
 	[OPT_JSON] = { "json", NULL, "for programs: one JSON object" },
 	{ 0 },
 };
-
-static void print_json(struct ctl_props *p)
-{
-	struct json j;
-
-	json_init(&j, stdout);
-	json_object_begin(&j, NULL);
-	for (size_t i = 0; i < ctl_prop_count; i++) {
-		const struct ctl_prop *prop = &ctl_prop_table[i];
-
-		if (prop->type == 's') {
-			json_string(&j, prop->json_key, *ctl_prop_string(p, prop));
-		} else if (prop->type == 'a') {
-			json_array_begin(&j, prop->json_key);
-			for (char **s = *ctl_prop_strings(p, prop); s && *s; s++)
-				json_string(&j, NULL, *s);
-			json_array_end(&j);
-		} else if (*ctl_prop_number(p, prop) == CTL_NONE) {
-			json_null(&j, prop->json_key);
-		} else {
-			json_uint(&j, prop->json_key, *ctl_prop_number(p, prop));
-		}
-	}
-	json_object_end(&j);
-}
 
 static bool some(const char *text)
 {
@@ -92,6 +67,13 @@ static void print_head(const struct ctl_props *p)
 	if (some(p->problem))
 		printf("%s%*s  %s%s\n", term_style(TERM_BAD), LABEL_WIDTH, "Problem", p->problem,
 		       term_style(TERM_PLAIN));
+	if (some(p->held)) {
+		printf("%s%*s  %s%s", term_style(TERM_BOLD), LABEL_WIDTH, "Held", p->held,
+		       term_style(TERM_PLAIN));
+		if (known(p->held_left))
+			printf(" (another %s)", TIME(p->held_left));
+		printf("; balloonctl release ends it\n");
+	}
 	if (some(p->config_error))
 		printf("%s%*s  %s%s\n", term_style(TERM_BAD), LABEL_WIDTH, "Config",
 		       "the last reload failed, the configuration before it is in force:",
@@ -222,7 +204,10 @@ static enum ctl_exit run(const struct ctl_args *args)
 	if (code != CTL_OK) {
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	} else if (args->option[OPT_JSON]) {
-		print_json(&props);
+		struct json j;
+
+		json_init(&j, stdout);
+		props_json(&j, NULL, &props);
 	} else {
 		print_head(&props);
 		print_memory(&props);

@@ -53,6 +53,14 @@ struct ctl_verb {
 extern const struct ctl_verb ctl_verb_status;
 extern const struct ctl_verb ctl_verb_set_target;
 extern const struct ctl_verb ctl_verb_mode;
+extern const struct ctl_verb ctl_verb_policy;
+extern const struct ctl_verb ctl_verb_watch;
+extern const struct ctl_verb ctl_verb_explain;
+extern const struct ctl_verb ctl_verb_history;
+extern const struct ctl_verb ctl_verb_hold;
+extern const struct ctl_verb ctl_verb_release;
+extern const struct ctl_verb ctl_verb_metrics;
+extern const struct ctl_verb ctl_verb_dump;
 extern const struct ctl_verb ctl_verb_reload;
 extern const struct ctl_verb ctl_verb_check_config;
 extern const struct ctl_verb ctl_verb_record;

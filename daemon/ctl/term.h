@@ -17,8 +17,21 @@ enum term_style {
 /* Standard output is a terminal that can move its cursor back. */
 bool term_is_live(void);
 
-/* Columns of that terminal, 80 if unknown. */
+/* Columns and lines of that terminal, 80 and 24 if unknown. */
 unsigned int term_columns(void);
+unsigned int term_lines(void);
+
+/*
+ * Take the whole screen: another buffer than the one that is left behind, no
+ * cursor, keys come one by one and unseen (if standard input is a terminal, too; Ctrl-C still
+ * is a signal). Leave puts everything back; it may be called twice.
+ */
+void term_screen_enter(void);
+void term_screen_leave(void);
+/* To the upper left corner; to the end of the line, the screen. */
+#define TERM_HOME	"\033[H"
+#define TERM_CLEAR_LINE "\033[K"
+#define TERM_CLEAR_REST "\033[J"
 
 /*
  * The sequence that switches to @style, "" where colour is not wanted: not a

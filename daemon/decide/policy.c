@@ -7,7 +7,8 @@
  *      everything if it repeats or little is available
  *   2. memory that the module gave back by itself stays given back
  *   3. bounds: floor, limits, what the host allows
- *   4. the law's goal. An order (host, operator) is followed as it stands; an
+ *   4. the operator's hold: nothing else moves
+ *   5. the law's goal. An order (host, operator) is followed as it stands; an
  *      estimate passes the gates: dead band, settling, hold-off, dwell, and at
  *      most half of the slack at a time
  * A move is remembered until it has arrived: an estimate is not made anew while
@@ -348,6 +349,17 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	return g->reason;
 }
 
+/* A bound that came down is an order; only the floor wavers with every allocation. */
+static uint64_t cap_make(const struct round *r)
+{
+	const struct view *v = r->v;
+
+	if (r->b.hi_reason == REASON_FLOOR && v->size > r->b.hi &&
+	    v->size - r->b.hi <= v->dead_band)
+		return v->size;
+	return r->b.hi;
+}
+
 /* The law's goal within the bounds. */
 static void goal_make(const struct round *r, struct law_goal *ret)
 {
@@ -356,10 +368,7 @@ static void goal_make(const struct round *r, struct law_goal *ret)
 	uint64_t cap;
 
 	run_law(r, &g);
-	/* A bound that came down is an order; only the floor wavers with every allocation. */
-	cap = r->b.hi;
-	if (r->b.hi_reason == REASON_FLOOR && v->size > cap && v->size - cap <= v->dead_band)
-		cap = v->size;
+	cap = cap_make(r);
 	if (g.goal > cap) {
 		/* On the way up the law's reason says more than the bound's. */
 		if (cap < v->size)
@@ -376,8 +385,18 @@ static void goal_make(const struct round *r, struct law_goal *ret)
 
 static enum policy_reason decide_goal(const struct round *r, const struct law_goal *g)
 {
+	struct law_goal bound = {
+		.goal = cap_make(r), .order = true, .reason = r->b.hi_reason};
 	struct policy_state *st = r->st;
 
+	/* A balloon over its bounds comes down to them, held or not, and no further. */
+	if (r->c->hold) {
+		if (bound.goal >= r->v->size) {
+			st->target_valid = false;
+			return REASON_HELD;
+		}
+		g = &bound;
+	}
 	if (st->stuck_sign && st->stuck_sign == (g->goal > r->v->size) - (g->goal < r->v->size)) {
 		st->target_valid = false;
 		return st->stuck_reason;

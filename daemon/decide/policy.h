@@ -58,6 +58,7 @@ enum policy_reason {
 	REASON_STUCK, /* the transport makes no progress */
 	REASON_NO_DATA, /* a needed number is missing or stale */
 	REASON_NO_DEVICE, /* nothing to move */
+	REASON_HELD, /* the operator said to stand still */
 	_REASON_MAX,
 };
 
@@ -70,6 +71,8 @@ struct policy_config {
 	enum policy_law law;
 
 	uint64_t manual_target; /* bytes of balloon, for MODE_MANUAL */
+	/* Stand still: follow no law and no order; shortage, relief and bounds still count. */
+	bool hold;
 	uint64_t limit; /* largest balloon, bytes; UINT64_MAX = only the floor limits */
 	uint64_t floor; /* the guest keeps at least this; 0 = the curve by RAM */
 	uint64_t reserve; /* on top of memory that cannot be reclaimed, bytes */

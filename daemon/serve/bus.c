@@ -22,6 +22,7 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 
+#include "serve/metrics.h"
 #include "uballoon.h"
 
 #define NAME	  "org.balloond1"
@@ -37,6 +38,9 @@
 
 /* No text of the status or of an answer is longer. */
 #define TEXT_MAX 256
+
+/* Longest value of a configuration key. */
+#define CONFIG_VALUE_MAX 300
 
 struct bus {
 	sd_event *event;
@@ -133,6 +137,12 @@ static int reply_to(sd_bus_message *m, const struct bus_answer *answer, sd_bus_e
 	case BUS_BAD_CONFIG:
 		name = NAME ".Error.Config";
 		break;
+	case BUS_HELD:
+		name = NAME ".Error.Held";
+		break;
+	case BUS_FAILED:
+		name = SD_BUS_ERROR_FAILED;
+		break;
 	}
 	return sd_bus_error_set(error, name, printable(answer->why, buf));
 }
@@ -171,6 +181,96 @@ static int on_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return reply_to(m, &answer, error);
 }
 
+static int on_set_law(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_answer answer = {};
+	struct bus *b = bus_of(userdata);
+	const char *law;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &law);
+	if (r < 0)
+		return r;
+	b->methods->set_law(b->ctx, law, &answer);
+	return reply_to(m, &answer, error);
+}
+
+static int on_hold(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_answer answer = {};
+	struct bus *b = bus_of(userdata);
+	const char *reason;
+	uint64_t for_us;
+	bool kept = false;
+	int r;
+
+	r = sd_bus_message_read(m, "st", &reason, &for_us);
+	if (r < 0)
+		return r;
+	b->methods->hold(b->ctx, reason, for_us, &kept, &answer);
+	if (answer.refusal == BUS_DONE)
+		return sd_bus_reply_method_return(m, "b", (int)kept);
+	return reply_to(m, &answer, error);
+}
+
+static int on_release(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_answer answer = {};
+	struct bus *b = bus_of(userdata);
+	bool was = false;
+
+	b->methods->release(b->ctx, &was, &answer);
+	if (answer.refusal == BUS_DONE)
+		return sd_bus_reply_method_return(m, "b", (int)was);
+	return reply_to(m, &answer, error);
+}
+
+static int on_open_history(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_close_ int fd = -1;
+	struct bus *b = bus_of(userdata);
+
+	fd = b->methods->open_history(b->ctx);
+	if (fd < 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED, "the history cannot be opened: %s",
+					 strerror(-fd));
+	/* The message keeps a copy of its own. */
+	return sd_bus_reply_method_return(m, "h", fd);
+}
+
+static int on_get_metrics(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	char text[METRICS_MAX];
+	struct bus *b = bus_of(userdata);
+
+	if (metrics_format(&b->status, METRICS_OPENMETRICS, text, sizeof(text)) < 0)
+		return sd_bus_error_set(error, SD_BUS_ERROR_FAILED, "the metrics do not fit");
+	return sd_bus_reply_method_return(m, "s", text);
+}
+
+static int on_get_config(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct bus *b = bus_of(userdata);
+	char value[CONFIG_VALUE_MAX];
+	const char *name;
+	int r;
+
+	(void)error;
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "{ss}");
+	for (size_t i = 0; r >= 0; i++) {
+		name = b->methods->config_value(b->ctx, i, value, sizeof(value));
+		if (!name)
+			break;
+		r = sd_bus_message_append(reply, "{ss}", name, value);
+	}
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
 static int on_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct bus_answer answer = {};
@@ -180,6 +280,7 @@ static int on_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return reply_to(m, &answer, error);
 }
 
+#define EVERYBODY SD_BUS_VTABLE_UNPRIVILEGED
 #define CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
 #define CHANGES	 SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 #define TEXT(name, field, flags)                                                                   \
@@ -207,12 +308,18 @@ static const sd_bus_vtable vtable[] = {
 	U64("Floor", floor, CHANGES),
 	U64("Headroom", headroom, CHANGES),
 	U64("Available", available, CHANGES),
+	U64("Free", free, 0),
+	U64("Cached", cached, 0),
 	TEXT("Reason", reason, CHANGES),
 	TEXT("ReasonText", reason_text, CHANGES),
 	U32("PressureSome", mem_some_permille, 0),
 	U32("PressureFull", mem_full_permille, 0),
+	U32("PressureIO", io_some_permille, 0),
+	U64("RefaultRate", refault_rate, 0),
 	U64("LeaseLeft", lease_left_us, 0),
 	U64("HoldOffLeft", hold_off_left_us, 0),
+	TEXT("Held", held, CHANGES),
+	U64("HeldLeft", held_left_us, 0),
 	U64("InflatedTotal", inflated_total, 0),
 	U64("DeflatedTotal", deflated_total, 0),
 	U64("ReliefEvents", relief_events, CHANGES),
@@ -225,6 +332,17 @@ static const sd_bus_vtable vtable[] = {
 				on_set_target, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", mode), SD_BUS_NO_RESULT, on_set_mode,
 				0),
+	SD_BUS_METHOD_WITH_ARGS("SetLaw", SD_BUS_ARGS("s", law), SD_BUS_NO_RESULT, on_set_law, 0),
+	SD_BUS_METHOD_WITH_ARGS("Hold", SD_BUS_ARGS("s", reason, "t", for_usec),
+				SD_BUS_RESULT("b", survives_restart), on_hold, 0),
+	SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_RESULT("b", was_held), on_release,
+				0),
+	SD_BUS_METHOD_WITH_ARGS("OpenHistory", SD_BUS_NO_ARGS, SD_BUS_RESULT("h", file),
+				on_open_history, EVERYBODY),
+	SD_BUS_METHOD_WITH_ARGS("GetMetrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", openmetrics),
+				on_get_metrics, EVERYBODY),
+	SD_BUS_METHOD_WITH_ARGS("GetConfig", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{ss}", values),
+				on_get_config, EVERYBODY),
 	SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_reload, 0),
 	SD_BUS_VTABLE_END,
 };
@@ -250,6 +368,7 @@ static const struct watched {
 	{"Headroom", offsetof(struct status, headroom), false},
 	{"Reason", offsetof(struct status, reason), true},
 	{"ReasonText", offsetof(struct status, reason_text), true},
+	{"Held", offsetof(struct status, held), true},
 	{"ReliefEvents", offsetof(struct status, relief_events), false},
 	{"Emergencies", offsetof(struct status, emergencies), false},
 	{"ConfigError", offsetof(struct status, config_error), true},

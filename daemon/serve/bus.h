@@ -9,6 +9,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -22,6 +24,8 @@ enum bus_refusal {
 	BUS_OVER_LIMIT,
 	BUS_INVALID,
 	BUS_BAD_CONFIG,
+	BUS_HELD,
+	BUS_FAILED,		/* for want of memory, files, ... */
 };
 
 /* The answer of a method; why is one sentence for people, unused with BUS_DONE. */
@@ -33,7 +37,17 @@ struct bus_answer {
 struct bus_methods {
 	void (*set_target)(void *ctx, uint64_t balloon, struct bus_answer *ret);
 	void (*set_mode)(void *ctx, const char *mode, struct bus_answer *ret);
+	void (*set_law)(void *ctx, const char *law, struct bus_answer *ret);
+	/* for_us 0: until released. *ret_kept: it survives a restart. */
+	void (*hold)(void *ctx, const char *reason, uint64_t for_us, bool *ret_kept,
+		     struct bus_answer *ret);
+	/* *ret_was: it was held. */
+	void (*release)(void *ctx, bool *ret_was, struct bus_answer *ret);
 	void (*reload)(void *ctx, struct bus_answer *ret);
+	/* A new descriptor of the history, which the bus closes, or a negative errno. */
+	int (*open_history)(void *ctx);
+	/* Value of key i of the configuration in force, in buf; its name, NULL behind the last. */
+	const char *(*config_value)(void *ctx, size_t i, char *buf, size_t n);
 };
 
 struct bus;

@@ -24,16 +24,22 @@ struct status {
 	uint64_t floor;
 	uint64_t headroom;
 	uint64_t available;
+	uint64_t free;			/* UINT64_MAX = unknown, as is cached */
+	uint64_t cached;
 	char reason[24];
 	char reason_text[128];
 	uint32_t mem_some_permille;
 	uint32_t mem_full_permille;
+	uint32_t io_some_permille;
+	uint64_t refault_rate;		/* pages a second */
 	uint64_t lease_left_us;
 	uint64_t hold_off_left_us;
 	uint64_t inflated_total;
 	uint64_t deflated_total;
 	uint64_t relief_events;
 	uint64_t emergencies;
+	char held[128];			/* the operator's reason; "" = not held */
+	uint64_t held_left_us;		/* UINT64_MAX = until released */
 	char config_file[256];
 	char config_error[256];
 	char problem[256];

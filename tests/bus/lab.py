@@ -182,11 +182,16 @@ class Signals:
         return any(c.get(name) == value for c in self.seen())
 
 
+def environment():
+    """What a daemon inherits: no state directory but the one that a case gives it."""
+    return {k: v for k, v in os.environ.items() if k != "STATE_DIRECTORY"}
+
+
 class Daemon:
     """balloond, ready; its log in self.log(), its configuration in self.config."""
 
     def __init__(self, t, bus, config="", args=(), mode="observe", program=BALLOOND, user=None,
-                 owner=True):
+                 owner=True, env=None):
         self.folder = tempfile.mkdtemp(prefix="balloond-run-")
         t.defer(shutil.rmtree, self.folder, ignore_errors=True)
         self.config = os.path.join(self.folder, "balloond.conf")
@@ -210,7 +215,7 @@ class Daemon:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [*argv, *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=dict(os.environ, NOTIFY_SOCKET=notify),
+                env={**environment(), "NOTIFY_SOCKET": notify, **(env or {})},
                 **({} if user is None else {"user": user, "group": user, "extra_groups": []}))
         t.defer(end, self.process)
         t.on_failure(lambda: "balloond said:\n" + self.log())

@@ -22,8 +22,10 @@ NONE = 2 ** 64 - 1
 TYPES = {
     "Version": "s", "Mode": "s", "Law": "s", "Host": "s", "Capabilities": "as", "RAM": "t",
     "Size": "t", "Target": "t", "Goal": "t", "HostTarget": "t", "ManualTarget": "t", "Limit": "t",
-    "Floor": "t", "Headroom": "t", "Available": "t", "Reason": "s", "ReasonText": "s",
-    "PressureSome": "u", "PressureFull": "u", "LeaseLeft": "t", "HoldOffLeft": "t",
+    "Floor": "t", "Headroom": "t", "Available": "t", "Free": "t", "Cached": "t",
+    "Reason": "s", "ReasonText": "s",
+    "PressureSome": "u", "PressureFull": "u", "PressureIO": "u", "RefaultRate": "t",
+    "LeaseLeft": "t", "HoldOffLeft": "t", "Held": "s", "HeldLeft": "t",
     "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "Emergencies": "t",
     "ConfigFile": "s", "ConfigError": "s", "Problem": "s", "Ticks": "t",
 }

@@ -42,6 +42,7 @@ static void print_amount(const struct config_key *key, uint64_t value)
 		return;
 	case CONFIG_ENUM:
 	case CONFIG_BOOL:
+	case CONFIG_FILE:
 		printf("\t");
 		return;
 	}
@@ -58,7 +59,7 @@ int main(void)
 	for (size_t i = 0; i < n; i++) {
 		const struct config_key *key = &keys[i];
 		const char *word;
-		char buf[256];
+		char buf[CONFIG_PATH_MAX];
 
 		printf("%s\t%s", key->name, config_format(&config, key, buf, sizeof(buf)));
 		print_amount(key, key->min);
@@ -68,6 +69,8 @@ int main(void)
 			printf(" %s", word);
 		if (key->type == CONFIG_BOOL)
 			printf(" true false");
+		if (key->type == CONFIG_FILE)
+			printf(" /PATH");
 		printf("\n");
 	}
 	return 0;

@@ -65,6 +65,16 @@ TABLE = [
     ("set-target --wait=-1s 1G", 2, r"--wait: '-1s'"),
     ("mode frob", 2, r"the modes are auto, host, manual and observe"),
     ("mode auto host", 2, r"'host' is one argument too many"),
+    ("policy frob", 2, r"'frob' is not a law; the laws are adaptive, committed"),
+    ("policy adaptive committed", 2, r"one argument too many"),
+    ("hold", 2, r"hold needs an argument: balloonctl hold REASON"),
+    ("hold --for 5 x", 2, r"--for: '5': needs a unit"),
+    ("release x", 2, r"'x' is one argument too many"),
+    ("explain --last x", 2, r"--last: 'x' is not a number"),
+    ("explain --since 5", 2, r"--since: '5': needs a unit"),
+    ("history --since yesterday", 2, r"--since: 'yesterday'"),
+    ("history --svg", 2, r"--svg needs an argument"),
+    ("watch --interval=0", 2, r"at least 100ms"),
     ("reload now", 2, r"'now' is one argument too many"),
     ("check-config a b", 2, r"'b' is one argument too many"),
 
@@ -77,6 +87,15 @@ TABLE = [
     ("mode", 3, r"cannot connect"),
     ("mode observe", 3, r"cannot connect"),
     ("reload", 3, r"cannot connect"),
+    ("policy", 3, r"cannot connect"),
+    ("policy committed", 3, r"cannot connect"),
+    ("hold x", 3, r"cannot connect"),
+    ("release", 3, r"cannot connect"),
+    ("explain", 3, r"cannot connect"),
+    ("history", 3, r"cannot connect"),
+    ("metrics", 3, r"cannot connect"),
+    ("dump", 3, r"cannot connect"),
+    ("watch", 3, r"cannot connect"),
 ]
 
 

@@ -33,6 +33,8 @@ struct fixture {
 	unsigned opens_tried;
 	uint64_t used;			/* what the guest needs */
 	bool unreadable;		/* /proc says nothing */
+	bool stalls;			/* tasks stall for half of the time and reclaim */
+	unsigned stalled;		/* ticks so far */
 	void (*script)(struct fixture *f);
 	unsigned step;			/* for the script */
 };
@@ -44,7 +46,7 @@ static int world_read(void *ctx, struct sample *ret)
 
 	f->tick++;
 	if (f->tick > TICKS_MAX)
-		fail_msg("the script did not come to its end");
+		fail_msg("the script did not come to its end, but to step %u", f->step);
 	f->script(f);
 
 	*ret = healthy(loop_now());
@@ -54,6 +56,10 @@ static int world_read(void *ctx, struct sample *ret)
 	left = 8 * GIB - f->device.size;
 	ret->mem[MEM_AVAILABLE] = left > f->used ? left - f->used : 0;
 	ret->mem[MEM_FREE] = ret->mem[MEM_AVAILABLE];
+	f->stalled += f->stalls;
+	ret->psi[PSI_MEM_SOME_US] += f->stalled * 50000;
+	ret->psi[PSI_MEM_FULL_US] += f->stalled * 50000;
+	ret->vm[VM_ALLOCSTALL] += f->stalled * 1000;
 	if (f->unreadable) {
 		memset(ret, 0, sizeof(*ret));
 		return -ENODATA;
@@ -501,6 +507,96 @@ static void observe_touches_nothing(void **state)
 	assert_int_equal(f->device.size, GIB);
 }
 
+/* --- the operator's hold --- */
+
+static void order_hold(struct fixture *f, const char *reason, uint64_t for_us)
+{
+	struct bus_answer answer;
+	bool kept;
+
+	order_methods.hold(f->loop, reason, for_us, &kept, &answer);
+	assert_int_equal(answer.refusal, BUS_DONE);
+	/* There is no state directory. */
+	assert_false(kept);
+}
+
+static void held_script(struct fixture *f)
+{
+	static uint64_t size, moves;
+	struct bus_answer answer;
+	bool was;
+
+	switch (f->step) {
+	case 0:
+		/* In the middle of an inflation. */
+		if (f->device.size < GIB)
+			return;
+		order_hold(f, "test", 0);
+		f->step = 1;
+		return;
+	case 1:
+		if (f->loop->decision.reason != REASON_HELD)
+			return;
+		size = f->device.size;
+		moves = f->device.moves;
+		order_methods.set_target(f->loop, 0, &answer);
+		assert_int_equal(answer.refusal, BUS_HELD);
+		f->tick = 0;
+		f->step = 2;
+		return;
+	case 2:
+		if (f->tick < 15)
+			return;
+		/* The law wants more, and the lease goes on. */
+		assert_int_equal(f->device.size, size);
+		assert_int_equal(f->device.moves, moves);
+		assert_true(f->loop->decision.goal > size);
+		assert_true(f->device.keepalives >= 2);
+		/* Programs need all there is. */
+		f->used = 8 * GIB - 16 * MIB;
+		f->stalls = true;
+		f->step = 3;
+		return;
+	case 3:
+		if (f->device.size > 0)
+			return;
+		assert_true(f->loop->hold.held);
+		f->used = 1 * GIB;
+		f->stalls = false;
+		f->tick = 0;
+		f->step = 4;
+		return;
+	case 4:
+		if (f->tick < 10)
+			return;
+		assert_int_equal(f->device.size, 0);
+		order_methods.release(f->loop, &was, &answer);
+		assert_true(was);
+		f->step = 5;
+		return;
+	case 5:
+		if (f->loop->decision.reason == REASON_HELD)
+			return;
+		order_hold(f, "short", 300000);
+		f->step = 6;
+		return;
+	case 6:
+		if (f->loop->hold.held)
+			return;
+		f->step = 7;
+		raise(SIGTERM);
+	}
+}
+
+static void held_balloon_only_gives_back(void **state)
+{
+	struct fixture *f = *state;
+
+	config.lease_us = 900000;
+	run(f, held_script);
+	assert_int_equal(f->step, 7);
+}
+
 /* --- reload --- */
 
 static char path[] = "/tmp/test-loop-XXXXXX";
@@ -575,6 +671,7 @@ int main(void)
 		T(stop_is_bounded),
 		T(missing_data_moves_nothing),
 		T(observe_touches_nothing),
+		T(held_balloon_only_gives_back),
 		T(reload_is_all_or_nothing),
 #undef T
 	};

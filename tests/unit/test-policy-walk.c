@@ -242,15 +242,56 @@ static void test_walks(void **state)
 			reasons |= 1ULL << d.reason;
 		}
 	}
-	/* The walks have been everywhere. */
+	/* The walks have been everywhere, but for the operator's hold. */
 	assert_true(up > WALKS && down > WALKS && urgent > WALKS / 2);
-	assert_true(reasons == (1ULL << _REASON_MAX) - 1);
+	assert_true(reasons == (((1ULL << _REASON_MAX) - 1) & ~(1ULL << REASON_HELD)));
+}
+
+/* While it is held, the balloon only gives back, and only what safety demands. */
+static void test_held_walks(void **state)
+{
+	uint64_t held = 0, urgent = 0, bounds = 0, after = 0;
+
+	(void)state;
+	rng = 88172645463325252ULL;
+	for (int i = 0; i < WALKS; i++) {
+		uint64_t from = rnd(STEPS), to = from + rnd(STEPS);
+		struct walk w;
+
+		walk_init(&w);
+		for (uint64_t k = 0; k < STEPS; k++) {
+			struct policy_decision d;
+			uint64_t size;
+
+			w.c.hold = k >= from && k < to;
+			walk_world(&w);
+			size = w.s.balloon.size;
+			policy_decide(&w.c, &w.mem.st, &w.s, &d);
+			if (w.c.hold) {
+				assert_true(d.step <= 0 && d.target <= size);
+				if (d.step < 0)
+					assert_true(d.urgent || d.reason == REASON_FLOOR ||
+						    d.reason == REASON_LIMIT ||
+						    d.reason == REASON_HOST);
+				held += d.reason == REASON_HELD;
+				urgent += d.urgent;
+				bounds += d.step < 0 && !d.urgent;
+			} else {
+				assert_true(d.reason != REASON_HELD);
+				after += k > to && d.step != 0;
+			}
+			carry_out(&w, &d);
+		}
+	}
+	assert_true(held > WALKS && urgent > WALKS / 20 && bounds > WALKS / 100 &&
+		    after > WALKS / 20);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_walks),
+		cmocka_unit_test(test_held_walks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ctl-dump.c - balloonctl dump
+ *
+ * Everything that someone who was not there needs to understand what happened: status,
+ * configuration in force, the last decisions and events, and what the kernel
+ * says about memory and the module. Files of the kernel are quoted line by line and not
+ * interpreted.
+ *
+ * Nothing secret: amounts of memory, versions, the configuration, and what the operator wrote as the reason
+ * of a hold. No host name, address, process, user or command line; the list of files below is all
+ * that is read. A file that is not there or may not be read is null.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "basic/cleanup.h"
+#include "ctl/ctl-bus.h"
+#include "ctl/ctl.h"
+#include "ctl/history-data.h"
+#include "ctl/props-json.h"
+
+/* Of the history: changes and events, and the records between them of the last minutes. */
+#define CHANGES_MAX 500
+#define RECORDS_MAX 60
+/* Longer than any of the files. */
+#define FILE_BYTES_MAX 65536
+
+static const char *const files[] = {
+	"/proc/meminfo",
+	"/proc/pressure/memory",
+	"/proc/pressure/io",
+	"/proc/vmstat",
+	"/proc/swaps",
+	"/sys/module/uballoon/version",
+	"/sys/module/uballoon/parameters/host",
+	"/sys/module/uballoon/parameters/floor_mb",
+	"/sys/module/uballoon/parameters/keep_managed",
+	"/sys/module/uballoon/parameters/guest_driven",
+	"/sys/module/uballoon/parameters/oom_holdoff_ms",
+	"/sys/module/uballoon/parameters/shrinker",
+	"/sys/module/uballoon/parameters/refuse_2m",
+	"/sys/kernel/debug/uballoon/state",
+};
+
+static void add_lines(struct json *j, char *text)
+{
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		json_string(j, NULL, line);
+}
+
+static void add_file(struct json *j, const char *path)
+{
+	_cleanup_free_ char *text = malloc(FILE_BYTES_MAX + 1);
+	_cleanup_close_ int fd = -1;
+	size_t used = 0;
+	ssize_t n = 0;
+
+	fd = text ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	while (fd >= 0 && used < FILE_BYTES_MAX &&
+	       (n = read(fd, text + used, FILE_BYTES_MAX - used)) > 0)
+		used += (size_t)n;
+	if (fd < 0 || n < 0) {
+		json_null(j, path);
+		return;
+	}
+	text[used] = '\0';
+	json_array_begin(j, path);
+	add_lines(j, text);
+	json_array_end(j);
+}
+
+static void add_system(struct json *j)
+{
+	struct utsname u;
+
+	json_object_begin(j, "system");
+	if (uname(&u) == 0) {
+		json_string(j, "kernel", u.release);
+		json_string(j, "machine", u.machine);
+	}
+	json_uint(j, "processors", (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
+	json_uint(j, "page_bytes", (uint64_t)sysconf(_SC_PAGESIZE));
+	json_object_begin(j, "files");
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		add_file(j, files[i]);
+	json_object_end(j);
+	json_object_end(j);
+}
+
+static void add_number(struct json *j, const char *key, uint64_t v)
+{
+	if (v == UINT64_MAX)
+		json_null(j, key);
+	else
+		json_uint(j, key, v);
+}
+
+static void add_record(struct json *j, const struct history_record *r)
+{
+	const struct history_numbers *n = &r->n;
+
+	json_object_begin(j, NULL);
+	json_uint(j, "time_us", r->time_us);
+	if (r->kind == HISTORY_NOTE) {
+		json_string(j, "note", r->text);
+		json_object_end(j);
+		return;
+	}
+	json_string(j, "reason", n->reason);
+	json_string(j, "mode", n->mode);
+	json_string(j, "law", n->law);
+	json_uint(j, "flags", r->flags);
+	json_uint(j, "size", n->size);
+	json_uint(j, "target", n->target);
+	json_uint(j, "goal", n->goal);
+	add_number(j, "host_target", n->host_target);
+	add_number(j, "available", n->available);
+	add_number(j, "available_min", n->available_min);
+	add_number(j, "free", n->free);
+	add_number(j, "cached", n->cached);
+	json_uint(j, "headroom", n->headroom);
+	json_uint(j, "floor", n->floor);
+	json_uint(j, "hold_off_left", n->hold_off_left_us);
+	json_uint(j, "refault_rate", n->refault_rate);
+	json_uint(j, "pressure_some_permille", n->mem_some_permille);
+	json_uint(j, "pressure_full_permille", n->mem_full_permille);
+	json_uint(j, "pressure_io_permille", n->io_some_permille);
+	json_object_end(j);
+}
+
+static bool is_change(const struct history_record *r)
+{
+	return r->kind == HISTORY_NOTE || (r->flags & HISTORY_CHANGED);
+}
+
+static void add_history(struct json *j, const struct history_data *h)
+{
+	size_t first = h->n, changes = 0;
+
+	while (first > 0 && changes < CHANGES_MAX)
+		changes += is_change(&h->records[--first]);
+	json_array_begin(j, "history");
+	for (size_t i = first; i < h->n; i++)
+		if (is_change(&h->records[i]) || h->n - i <= RECORDS_MAX)
+			add_record(j, &h->records[i]);
+	json_array_end(j);
+}
+
+static void add_config(void *ctx, const char *key, const char *value)
+{
+	json_string(ctx, key, value);
+}
+
+static enum ctl_exit run(const struct ctl_args *args)
+{
+	struct history_data h = { 0 };
+	struct ctl_props props;
+	enum ctl_exit code;
+	struct ctl_bus bus;
+	struct json j;
+
+	ctl_props_init(&props);
+	code = ctl_bus_open(&bus, args->bus_address);
+	if (code == CTL_OK)
+		code = ctl_bus_read(&bus, &props);
+	if (code != CTL_OK)
+		ctl_fail(code, "%s", ctl_bus_why(&bus));
+	else
+		code = history_data_load(&bus, &h);
+	if (code != CTL_OK)
+		goto out;
+
+	json_init(&j, stdout);
+	json_object_begin(&j, NULL);
+	json_string(&j, "balloonctl", VERSION);
+	json_uint(&j, "time_us", history_data_now());
+	props_json(&j, "status", &props);
+	json_object_begin(&j, "config");
+	code = ctl_bus_config(&bus, add_config, &j);
+	json_object_end(&j);
+	if (code != CTL_OK)
+		ctl_fail(code, "%s", ctl_bus_why(&bus));
+	add_system(&j);
+	add_history(&j, &h);
+	json_object_end(&j);
+out:
+	history_data_done(&h);
+	ctl_props_done(&props);
+	ctl_bus_done(&bus);
+	return code;
+}
+
+const struct ctl_verb ctl_verb_dump = {
+	.name = "dump",
+	.args = "",
+	.summary = "print everything for a bug report, as JSON",
+	.help = "Print status, configuration, the last decisions and what the kernel says about\n"
+		"memory as one JSON object, to be attached to a bug report. There is nothing secret\n"
+		"in it: no names of hosts, users or programs. Read the reason of a hold, if there\n"
+		"was one, before you send it: it is in there as it was written. Everyone may ask;\n"
+		"root gets the module's counters, too.\n",
+	.run = run,
+};

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ctl-history.c - balloonctl history
+ *
+ * For people a table of at most two dozen lines, whatever the time asked for: in each the
+ * extremes and the reason that held longest, and what happened in between. For programs
+ * and eyes everything, as CSV and as a picture (history-export.c).
+ *
+ * Files are written completely or said to be broken; "-" is the standard output.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "basic/units.h"
+#include "ctl/ctl.h"
+#include "ctl/history-data.h"
+#include "ctl/history-export.h"
+#include "ctl/term.h"
+
+#define SEC 1000000ULL
+#define LINES_MAX 24
+#define REASONS_MAX 32
+
+enum {
+	OPT_SINCE,
+	OPT_SVG,
+	OPT_CSV,
+};
+
+static const struct ctl_option options[] = {
+	[OPT_SINCE] = { "since", "TIME", "only the last TIME (30min, 6h); without it all there is" },
+	[OPT_SVG] = { "svg", "FILE", "draw a picture; - is the standard output" },
+	[OPT_CSV] = { "csv", "FILE", "write every record, with units; - is the standard output" },
+	{ 0 },
+};
+
+/* What one line of the table says. */
+struct bucket {
+	uint64_t from_us;
+	unsigned int n;
+	uint64_t size_min, size_max;
+	uint64_t available_min;
+	uint32_t some_max, full_max;
+	uint64_t ram;
+	struct {
+		const char *name;
+		unsigned int n;
+	} reasons[REASONS_MAX];
+};
+
+static void bucket_add(struct bucket *b, const struct history_record *r)
+{
+	const struct history_numbers *n = &r->n;
+	uint64_t size = r->flags & HISTORY_NO_BALLOON ? 0 : n->size;
+
+	if (b->n == 0 || size < b->size_min)
+		b->size_min = size;
+	if (b->n == 0 || size > b->size_max)
+		b->size_max = size;
+	if (b->n == 0 || n->available_min < b->available_min)
+		b->available_min = n->available_min;
+	if (n->mem_some_permille > b->some_max)
+		b->some_max = n->mem_some_permille;
+	if (n->mem_full_permille > b->full_max)
+		b->full_max = n->mem_full_permille;
+	b->ram = n->ram;
+	b->n++;
+	for (int i = 0; i < REASONS_MAX; i++) {
+		if (b->reasons[i].name && strcmp(b->reasons[i].name, n->reason) != 0)
+			continue;
+		b->reasons[i].name = n->reason;
+		b->reasons[i].n++;
+		return;
+	}
+}
+
+static void print_bucket(const struct bucket *b)
+{
+	char time[32], low[UNITS_MAX], high[UNITS_MAX], range[2 * UNITS_MAX + 4], least[UNITS_MAX];
+	int most = 0;
+
+	if (b->n == 0)
+		return;
+	for (int i = 1; i < REASONS_MAX && b->reasons[i].name; i++)
+		if (b->reasons[i].n > b->reasons[most].n)
+			most = i;
+	units_format_size(low, sizeof(low), b->size_min);
+	units_format_size(high, sizeof(high), b->size_max);
+	if (strcmp(low, high) == 0)
+		snprintf(range, sizeof(range), "%s", low);
+	else
+		snprintf(range, sizeof(range), "%s - %s", low, high);
+	printf("%s  %-21s  %10s  %4u.%u%%  %4u.%u%%  %s\n",
+	       history_data_time(time, sizeof(time), b->from_us), range,
+	       b->available_min == UINT64_MAX ? "unknown" :
+		       units_format_size(least, sizeof(least), b->available_min),
+	       b->some_max / 10, b->some_max % 10, b->full_max / 10, b->full_max % 10,
+	       b->reasons[most].name);
+}
+
+/* The shortest usual time that makes at most LINES_MAX lines of @span. */
+static uint64_t bucket_length(uint64_t span)
+{
+	static const uint64_t minutes[] = { 1, 2, 5, 10, 15, 30, 60, 120, 360, 720 };
+
+	for (size_t i = 0; i < sizeof(minutes) / sizeof(minutes[0]); i++)
+		if (span <= minutes[i] * 60 * SEC * LINES_MAX)
+			return minutes[i] * 60 * SEC;
+	return span / LINES_MAX + SEC;
+}
+
+static void print_table(const struct history_data *h)
+{
+	uint64_t length = bucket_length(h->records[h->n - 1].time_us - h->records[0].time_us);
+	struct bucket b = { 0 };
+
+	printf("%s%-15s  %-21s  %10s  %6s  %6s  %s%s\n", term_style(TERM_BOLD), "from", "balloon",
+	       "available", "some", "full", "reason", term_style(TERM_PLAIN));
+	for (size_t i = 0; i < h->n; i++) {
+		const struct history_record *r = &h->records[i];
+		char time[32];
+
+		/* Earlier than the line begins: the clock was set back. */
+		if (b.n > 0 && (r->time_us >= b.from_us + length || r->time_us < b.from_us)) {
+			print_bucket(&b);
+			b = (struct bucket){ 0 };
+		}
+		if (r->kind == HISTORY_NOTE) {
+			print_bucket(&b);
+			b = (struct bucket){ 0 };
+			printf("%s%s  %s%s\n", term_style(TERM_FAINT),
+			       history_data_time(time, sizeof(time), r->time_us), r->text,
+			       term_style(TERM_PLAIN));
+			continue;
+		}
+		if (b.n == 0)
+			b.from_us = r->time_us;
+		bucket_add(&b, r);
+	}
+	print_bucket(&b);
+}
+
+/* Opens, lets @write fill and closes @path; prints its own failure. */
+static enum ctl_exit to_file(const char *path, const struct history_data *h, uint64_t now_us, bool svg)
+{
+	bool standard = strcmp(path, "-") == 0;
+	FILE *f = standard ? stdout : fopen(path, "we");
+	int r = 0;
+
+	if (!f)
+		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(errno));
+	if (svg)
+		r = history_export_svg(f, h, now_us);
+	else
+		history_export_csv(f, h);
+	if (r == 0 && (fflush(f) != 0 || ferror(f)))
+		r = -(errno ?: EIO);
+	if (!standard && fclose(f) != 0 && r == 0)
+		r = -errno;
+	if (r == -ENODATA)
+		return ctl_fail(CTL_FAILED, "there is not enough history for a picture yet; wait 20 "
+				"seconds, or ask for a longer time");
+	if (r < 0)
+		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
+	return CTL_OK;
+}
+
+static enum ctl_exit show(const struct ctl_args *args, struct history_data *h, uint64_t since_us)
+{
+	const char *svg = args->option[OPT_SVG], *csv = args->option[OPT_CSV];
+	uint64_t now_us = history_data_now();
+	enum ctl_exit code = CTL_OK;
+
+	history_data_trim(h, now_us, since_us);
+	if (csv)
+		code = to_file(csv, h, now_us, false);
+	if (svg && code == CTL_OK)
+		code = to_file(svg, h, now_us, true);
+	if (csv || svg)
+		return code;
+	if (h->n == 0)
+		printf("nothing was recorded in that time\n");
+	else
+		print_table(h);
+	return CTL_OK;
+}
+
+static enum ctl_exit run(const struct ctl_args *args)
+{
+	struct history_data h = { 0 };
+	/* Longer than any clock has run. */
+	uint64_t since_us = UINT64_MAX / 4;
+	const char *reason;
+	struct ctl_bus bus;
+	enum ctl_exit code;
+
+	if (args->option[OPT_SINCE] &&
+	    units_parse_time(args->option[OPT_SINCE], &since_us, &reason) < 0)
+		return ctl_fail(CTL_USAGE, "--since: '%s': %s", args->option[OPT_SINCE], reason);
+	if (args->option[OPT_SVG] && args->option[OPT_CSV] &&
+	    strcmp(args->option[OPT_SVG], args->option[OPT_CSV]) == 0)
+		return ctl_fail(CTL_USAGE, "--svg and --csv need two different files");
+	code = ctl_bus_open(&bus, args->bus_address);
+	if (code != CTL_OK)
+		ctl_fail(code, "%s", ctl_bus_why(&bus));
+	else
+		code = history_data_load(&bus, &h);
+	ctl_bus_done(&bus);
+	if (code == CTL_OK)
+		code = show(args, &h, since_us);
+	history_data_done(&h);
+	return code;
+}
+
+const struct ctl_verb ctl_verb_history = {
+	.name = "history",
+	.args = "",
+	.summary = "show the last 24 hours",
+	.help = "Show what balloond saw and did in the last 24 hours: as a table, with --csv as a\n"
+		"file for other programs, with --svg as a picture. A line of the table shows the\n"
+		"range of the balloon, the least memory available, the largest share of time\n"
+		"stalled (some, full) and the reason that held longest. Everyone may ask.\n",
+	.options = options,
+	.run = run,
+};

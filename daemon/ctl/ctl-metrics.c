@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ctl-metrics.c - balloonctl metrics
+ *
+ * The daemon makes the text, so that what is printed here and what it writes for a collector
+ * cannot differ.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/ctl-bus.h"
+#include "ctl/ctl.h"
+
+static enum ctl_exit run(const struct ctl_args *args)
+{
+	enum ctl_exit code;
+	struct ctl_bus bus;
+	char *text = NULL;
+
+	code = ctl_bus_open(&bus, args->bus_address);
+	if (code == CTL_OK)
+		code = ctl_bus_metrics(&bus, &text);
+	if (code != CTL_OK)
+		ctl_fail(code, "%s", ctl_bus_why(&bus));
+	else
+		fputs(text, stdout);
+	free(text);
+	ctl_bus_done(&bus);
+	return code;
+}
+
+const struct ctl_verb ctl_verb_metrics = {
+	.name = "metrics",
+	.args = "",
+	.summary = "print the state as OpenMetrics text",
+	.help = "Print the state in the text format of OpenMetrics, which Prometheus and others\n"
+		"read. For a node_exporter on the machine set metrics_file in balloond.conf; see\n"
+		"balloond.conf(5). Everyone may ask.\n",
+	.run = run,
+};

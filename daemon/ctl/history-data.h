@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * history-data.h - the daemon's history in memory, for the verbs that show it
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "basic/history-file.h"
+#include "ctl/ctl-bus.h"
+
+struct history_data {
+	struct history_record *records;	/* by number, oldest first */
+	size_t n;
+	uint32_t capacity;
+	uint64_t newest;		/* number, 0 = none */
+};
+
+void history_data_done(struct history_data *h);
+
+/* Read what @fd holds. 0 or a negative errno. */
+int history_data_read(int fd, struct history_data *ret);
+/* Ask the daemon, read it. Prints its own failure. */
+enum ctl_exit history_data_load(struct ctl_bus *b, struct history_data *ret);
+/* Forget what is older than @since_us before @now_us; both of CLOCK_REALTIME. */
+void history_data_trim(struct history_data *h, uint64_t now_us, uint64_t since_us);
+
+/* Microseconds of CLOCK_REALTIME. */
+uint64_t history_data_now(void);
+/* "Nov 21 05:12:03" in local time. Returns buf. */
+const char *history_data_time(char *buf, size_t n, uint64_t time_us);
+/* A reason of a record in words; the word itself if this version does not know it. */
+const char *history_data_reason(const char *name);

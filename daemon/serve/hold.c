@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * hold.c - the operator's order to stand still, which survives a restart
+ *
+ * A text file of four lines in the state directory: what it is, since when and until when
+ * (microseconds of the wall clock, 0 = no limit), and the reason. A file that cannot be
+ * understood is an error and no hold: the caller says so, and the operator knows.
+ *
+ * Replaced by rename, so that there is always one whole file. Not synced: file systems
+ * order a rename behind the data, and an order given within seconds of a power
+ * failure may be lost.
+ */
+#include "serve/hold.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "basic/cleanup.h"
+
+#define FILE_NAME "hold"
+#define FIRST_LINE "balloond hold 1"
+
+/* Length of the well-formed UTF-8 sequence at s (RFC 3629), 0 if there is none. */
+static size_t sequence(const unsigned char *s)
+{
+	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3
+		   : s[0] < 0xf5				      ? 4
+								      : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+const char *hold_reason_check(const char *reason)
+{
+	if (!*reason)
+		return "it needs a reason, for those who come after";
+	if (strlen(reason) > HOLD_REASON_MAX)
+		return "the reason is too long; 120 bytes are kept";
+	for (const unsigned char *s = (const unsigned char *)reason; *s;) {
+		size_t n = sequence(s);
+
+		/* C1 controls steer terminals, too. */
+		if (n == 0 || *s < 0x20 || *s == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0))
+			return "the reason must be one line of plain text";
+		s += n;
+	}
+	return NULL;
+}
+
+uint64_t hold_left(const struct hold *h, uint64_t now_us)
+{
+	if (h->until_us == 0)
+		return UINT64_MAX;
+	if (now_us < h->since_us)
+		return h->until_us - h->since_us;
+	return now_us < h->until_us ? h->until_us - now_us : 0;
+}
+
+static int make_path(char *buf, size_t n, const char *dir, const char *suffix)
+{
+	int len = snprintf(buf, n, "%s/" FILE_NAME "%s", dir, suffix);
+
+	return len < 0 || (size_t)len >= n ? -ENAMETOOLONG : 0;
+}
+
+int hold_save(const char *dir, const struct hold *h)
+{
+	char path[PATH_MAX], temporary[PATH_MAX];
+	FILE *f;
+	int r, fd;
+
+	r = make_path(path, sizeof(path), dir, "");
+	if (r == 0)
+		r = make_path(temporary, sizeof(temporary), dir, ".new");
+	if (r < 0)
+		return r;
+	(void)unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	f = fdopen(fd, "w");
+	if (!f) {
+		close(fd);
+		return -ENOMEM;
+	}
+	errno = 0;
+	fprintf(f, FIRST_LINE "\n%" PRIu64 "\n%" PRIu64 "\n%s\n", h->since_us, h->until_us, h->reason);
+	if (ferror(f))
+		r = -EIO;
+	if (fclose(f) != 0)
+		r = -(errno ?: EIO);
+	if (r == 0 && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlink(temporary);
+	return r;
+}
+
+int hold_forget(const char *dir)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = make_path(path, sizeof(path), dir, "");
+	if (r < 0)
+		return r;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int parse(char *text, struct hold *ret)
+{
+	struct hold h = {.held = true};
+	char *reason, *end;
+	int used = 0;
+
+	if (sscanf(text, FIRST_LINE "\n%" SCNu64 "\n%" SCNu64 "\n%n", &h.since_us, &h.until_us,
+		   &used) != 2 || used == 0)
+		return -EBADMSG;
+	reason = text + used;
+	end = strchr(reason, '\n');
+	if (!end || end[1] != '\0')
+		return -EBADMSG;
+	*end = '\0';
+	if (hold_reason_check(reason) || (h.until_us && (h.until_us < h.since_us ||
+							 h.until_us - h.since_us > HOLD_MAX_US)))
+		return -EBADMSG;
+	snprintf(h.reason, sizeof(h.reason), "%s", reason);
+	*ret = h;
+	return 1;
+}
+
+int hold_load(const char *dir, struct hold *ret)
+{
+	char path[PATH_MAX], text[512];
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
+	int r;
+
+	r = make_path(path, sizeof(path), dir, "");
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	if (strlen(text) != (size_t)n)
+		return -EBADMSG;
+	return parse(text, ret);
+}

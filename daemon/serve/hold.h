@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * hold.h - the operator's order to stand still, which survives a restart
+ *
+ * Times of the wall clock, since the order may outlive the machine's boot.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Longest reason in bytes. */
+#define HOLD_REASON_MAX 120
+/* Longest hold with a limit: 366 days. */
+#define HOLD_MAX_US (366ULL * 86400 * 1000000)
+
+struct hold {
+	bool held;
+	uint64_t since_us;
+	uint64_t until_us;	/* 0 = until released */
+	char reason[HOLD_REASON_MAX + 1];
+};
+
+/* One line of printable UTF-8 that is not empty and fits; else why not, as a sentence fragment. */
+const char *hold_reason_check(const char *reason);
+
+/* Time left at `now_us`, never more than was asked for, whatever the clock did; UINT64_MAX = no limit. */
+uint64_t hold_left(const struct hold *h, uint64_t now_us);
+
+/* Keep *h in the state directory. Negative errno; the file before it is kept then. */
+int hold_save(const char *dir, const struct hold *h);
+/* 0, also if there was none. */
+int hold_forget(const char *dir);
+/* 1: *ret; 0: there is none; -EBADMSG: it is not readable; or what reading said. */
+int hold_load(const char *dir, struct hold *ret);

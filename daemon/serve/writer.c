@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * writer.c - write to files without waiting for the disk
+ *
+ * Even a write of 200 bytes into the page cache may wait: for a free page, for the journal, and for
+ * the disk itself if the page was evicted and has to be read first. That is the state of a
+ * machine that thrashes, where the disk is busy with swap for seconds. So one thread does nothing
+ * but write, from a queue of fixed size; the loop never takes longer than it takes to copy a
+ * record and to wake the thread. tests/bench/history.c measures both.
+ *
+ * Invariants: the lock is never held across a system call that touches a file;
+ * nothing is allocated after writer_new(); the thread blocks all signals.
+ *
+ * Leaves out: what is written, and fsync(). What a crash of the machine may cost is the
+ * file system's write-back interval.
+ */
+#include "serve/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* A minute of a disk that hangs at two records a second. */
+#define QUEUE_MAX 128
+/* Far more than pwrite() needs; the sanitizers' interceptors need it. */
+#define STACK_BYTES (256 * 1024)
+#define EXIT_WAIT_S 2
+
+struct record {
+	int fd;
+	off_t offset;
+	size_t n;
+	unsigned char data[WRITER_RECORD_MAX];
+};
+
+struct writer {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_cond_t idle;
+
+	/* All below: protected by lock. */
+	bool stop;
+	bool busy;		/* the thread writes something that is not in the queue any more */
+	unsigned head;		/* next to be written */
+	unsigned queued;
+	struct record queue[QUEUE_MAX];
+	bool replace;		/* path and text are new */
+	char path[PATH_MAX];
+	char text[WRITER_TEXT_MAX];
+	int record_result;
+	int replace_result;
+
+	/* The thread's own. */
+	struct record current;
+	char current_path[PATH_MAX];
+	char current_text[WRITER_TEXT_MAX];
+};
+
+static int write_record(const struct record *r)
+{
+	size_t done = 0;
+
+	while (done < r->n) {
+		ssize_t n = pwrite(r->fd, r->data + done, r->n - done, r->offset + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static int write_all(int fd, const char *text)
+{
+	for (size_t left = strlen(text); left > 0;) {
+		ssize_t n = write(fd, text, left);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		text += n;
+		left -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The new file has a name that node_exporter does not read: it wants *.prom. */
+static int write_file(const char *path, const char *text)
+{
+	char temporary[PATH_MAX + 8];
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	/* Left over from a daemon that was killed, or laid there by somebody else: not ours to follow. */
+	(void)unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, text);
+	/* Whatever the umask is: a collector of another user reads it. */
+	if (r == 0 && fchmod(fd, 0644) < 0)
+		r = -errno;
+	if (r == 0 && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlink(temporary);
+	return r;
+}
+
+/* Take the next job out of the queue; called with the lock held, and drops it while writing. */
+static bool work(struct writer *w)
+{
+	int r;
+
+	if (w->queued > 0) {
+		w->current = w->queue[w->head];
+		w->head = (w->head + 1) % QUEUE_MAX;
+		w->queued--;
+		w->busy = true;
+		pthread_mutex_unlock(&w->lock);
+		r = write_record(&w->current);
+		pthread_mutex_lock(&w->lock);
+		w->record_result = r;
+	} else if (w->replace) {
+		memcpy(w->current_path, w->path, sizeof(w->path));
+		memcpy(w->current_text, w->text, sizeof(w->text));
+		w->replace = false;
+		w->busy = true;
+		pthread_mutex_unlock(&w->lock);
+		r = write_file(w->current_path, w->current_text);
+		pthread_mutex_lock(&w->lock);
+		w->replace_result = r;
+	} else {
+		return false;
+	}
+	w->busy = false;
+	return true;
+}
+
+static void *run(void *arg)
+{
+	struct writer *w = arg;
+
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		if (work(w))
+			continue;
+		pthread_cond_broadcast(&w->idle);
+		if (w->stop)
+			break;
+		pthread_cond_wait(&w->wake, &w->lock);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static int start(struct writer *w)
+{
+	pthread_attr_t attr;
+	sigset_t all, before;
+	int r;
+
+	r = pthread_attr_init(&attr);
+	if (r != 0)
+		return -r;
+	r = pthread_attr_setstacksize(&attr, STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (r == 0)
+		r = pthread_create(&w->thread, &attr, run, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return -r;
+}
+
+int writer_new(struct writer **ret)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->wake, NULL);
+	pthread_cond_init(&w->idle, NULL);
+	r = start(w);
+	if (r < 0) {
+		free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void writer_free(struct writer *w)
+{
+	struct timespec until;
+
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += EXIT_WAIT_S;
+	if (pthread_timedjoin_np(w->thread, NULL, &until) == 0) {
+		free(w);
+		return;
+	}
+	/*
+	 * It still waits for the disk: it keeps its memory until the process ends, and
+	 * writes nothing more, since the files are about to be closed.
+	 */
+	pthread_mutex_lock(&w->lock);
+	w->queued = 0;
+	w->replace = false;
+	pthread_mutex_unlock(&w->lock);
+}
+
+int writer_record(struct writer *w, int fd, const void *data, size_t n, off_t offset)
+{
+	struct record *r;
+	int result = 0;
+
+	if (n > WRITER_RECORD_MAX)
+		return -E2BIG;
+	pthread_mutex_lock(&w->lock);
+	if (w->queued < QUEUE_MAX) {
+		r = &w->queue[(w->head + w->queued) % QUEUE_MAX];
+		r->fd = fd;
+		r->offset = offset;
+		r->n = n;
+		memcpy(r->data, data, n);
+		w->queued++;
+		pthread_cond_signal(&w->wake);
+	} else {
+		result = -ENOBUFS;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return result;
+}
+
+int writer_replace(struct writer *w, const char *path, const char *text)
+{
+	if (strlen(path) >= sizeof(w->path))
+		return -ENAMETOOLONG;
+	if (strlen(text) >= sizeof(w->text))
+		return -E2BIG;
+	pthread_mutex_lock(&w->lock);
+	strcpy(w->path, path);
+	strcpy(w->text, text);
+	w->replace = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
+int writer_record_result(struct writer *w)
+{
+	int r;
+
+	pthread_mutex_lock(&w->lock);
+	r = w->record_result;
+	pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
+int writer_replace_result(struct writer *w)
+{
+	int r;
+
+	pthread_mutex_lock(&w->lock);
+	r = w->replace_result;
+	pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
+void writer_flush(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	while (w->queued > 0 || w->replace || w->busy)
+		pthread_cond_wait(&w->idle, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}

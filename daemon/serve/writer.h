@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * writer.h - write to files without waiting for the disk
+ *
+ * The loop hands over what is to be written and goes on; a thread of its own waits for the
+ * disk. Bounded: what does not fit into the queue is dropped and counted, since a
+ * hole in the history is better than a policy that stands still.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "basic/cleanup.h"
+
+/* Largest record, and largest file, that can be handed over. */
+#define WRITER_RECORD_MAX 192
+#define WRITER_TEXT_MAX	  8192
+
+struct writer;
+
+/* Call with the signals blocked that the loop waits for. */
+int writer_new(struct writer **ret);
+/* Writes out what is queued, but for 2 s at most; a disk that hangs does not hold up the exit. */
+void writer_free(struct writer *w);
+DEFINE_CLEANUP(struct writer *, writer_free)
+
+/*
+ * Write at most WRITER_RECORD_MAX bytes at offset of fd, which must stay open.
+ * -ENOBUFS: the disk is behind and the record is lost.
+ */
+int writer_record(struct writer *w, int fd, const void *data, size_t n, off_t offset);
+
+/*
+ * Replace path by text, so that readers see the old or the new file and never
+ * half of one; mode 0644. Only the latest that is handed over counts. -E2BIG,
+ * -ENAMETOOLONG.
+ */
+int writer_replace(struct writer *w, const char *path, const char *text);
+
+/* The last outcome of each: 0, or negative errno. */
+int writer_record_result(struct writer *w);
+int writer_replace_result(struct writer *w);
+/* Everything queued is written. For tests. */
+void writer_flush(struct writer *w);
