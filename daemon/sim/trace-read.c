@@ -359,7 +359,8 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 			return why;
 		ram = r->o->ram ?: ram;
 	}
-	if (ram && p->d.need > ram + r->t->swap)
+	/* Without a capacity of any kind the peak will make one. */
+	if ((ram || r->has[COL_CAPACITY]) && p->d.need > ram + r->t->swap)
 		return "usage is above the capacity (RAM and swap)";
 	if (p->d.idle > p->d.need)
 		return "idle_kib is above need_kib";
