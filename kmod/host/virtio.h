@@ -44,7 +44,7 @@ struct vballoon {
 	struct uballoon_host host;
 	struct virtio_device *vdev;
 	bool ready;			/* cleared under each queue's lock and actual_lock */
-	bool stopped;			/* has been reset; has nothing of the guest */
+	unsigned int resets;		/* each one ends what the device had of the guest */
 	bool reporting;			/* registered with the kernel's free page reporting */
 	struct queue q[QUEUES];
 
