@@ -19,7 +19,9 @@ sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 import tap                                                            # noqa: E402
 from harness import kernels, micro                                    # noqa: E402
 from harness.guest import BALLOON                                     # noqa: E402,F401
+from harness.paths import VM                                          # noqa: E402
 
+DRIVER = "/sys/bus/virtio/drivers/uballoon"
 MIB = 1 << 20
 PAGES_PER_MIB = 256
 
@@ -34,12 +36,18 @@ def answer(line):
     return {"": command, **{k: _value(v) for k, v in (p.split("=", 1) for p in pairs)}}
 
 
+def meddle(series):
+    """Files of a guest that may load the module meddle."""
+    ko = kernels.build_module(kernels.Kernel(series), os.path.join(VM, "guest", "meddle"), "meddle")
+    return [("lib/modules-test/meddle.ko", ko, 0o644)]
+
+
 class Balloon:
     def __init__(self, t, guest):
         self.t, self.g = t, guest
 
-    def load(self, parameters=""):
-        self.g.sh(f"insmod /lib/modules-test/uballoon.ko {parameters}")
+    def load(self, parameters="", module="uballoon"):
+        self.g.sh(f"insmod /lib/modules-test/{module}.ko {parameters}")
 
     def tool(self, *commands, timeout=60):
         """Answers of ubtool to @commands, which share one open file."""
@@ -67,8 +75,24 @@ class Balloon:
         text = self.g.read("/sys/kernel/debug/uballoon/state")
         return {k: _value(v) for k, v in (line.split(None, 1) for line in text.splitlines())}
 
-    def parameter(self, name, value):
-        self.g.sh(f"echo {value} > /sys/module/uballoon/parameters/{name}")
+    def parameter(self, name, value, module="uballoon"):
+        self.g.sh(f"echo {value} > /sys/module/{module}/parameters/{name}")
+
+    def device(self):
+        """Name of the virtio device that the module drives."""
+        return self.g.sh(f"basename {DRIVER}/virtio*").strip()
+
+    def bind(self, device, to):
+        """Binds @device (@to true) or lets it go."""
+        self.g.sh(f"echo {device} > {DRIVER}/{'bind' if to else 'unbind'}")
+
+    def answering(self, device, yes):
+        """Whether QEMU's device @device looks into its queues at all: it does not while it may not
+        master the bus. The rest of it works on. Give it event_idx=off, or it is not told of what
+        came meanwhile."""
+        command = "007" if yes else "003"
+        self.g.sh(f"printf '\\{command}' | dd of=/sys/bus/virtio/devices/{device}/../config bs=1 seek=4 count=1 "
+                  "conv=notrunc 2>/dev/null")
 
     def balanced(self):
         """The accounts must agree whenever nothing is under way."""

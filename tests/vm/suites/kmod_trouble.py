@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Devices that stall or insist, and guests that sleep: what a friendly host never shows.
+
+The device is QEMU's own throughout. Where it cannot be made to do what other hypervisors
+do, the module guest/meddle lets the driver believe in it.
+"""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, answer, balloon, both, meddle, tap   # noqa: E402
+
+CAP_MUST_TELL = 1 << 3
+# Without event indices the device is told of each request; see Balloon.answering().
+CHATTY = BALLOON + ",event_idx=off"
+CHATTY_INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on,event_idx=off"
+
+
+def stall(t, series):
+    """Nothing waits for a device that does not answer longer than it has said."""
+    with balloon(t, series, balloon=CHATTY) as b:
+        total = b.g.meminfo()["MemTotal"]
+        device = b.device()
+        b.lock("2m", 200)
+        b.lock("4k", 20)
+        b.answering(device, False)
+        with t.subtest("a call ends with its budget, and the module says why"):
+            a = b.ok("lock 2m 20M 300", "state")
+            t.equal(a["last_stop"], "BUDGET", "stop")
+            t.equal((a["size_pages"], a["host_timeout_events"]), (220 * PAGES_PER_MIB, 1), "size, host_timeout_events")
+            t.contains(b.g.dmesg(), "no answer from the host to a lock request", "message")
+        with t.subtest("a signal ends it"):
+            a = b.tool("alarm 200", "lock 4k 4M 10000")[-1]
+            t.equal((a["rc"], a["stop"], a["done_pages"]), ("OK", "INTERRUPTED", 0), "lock")
+            t.check(a["us"] < 2000000, f"took {a['us']} us")
+        with t.subtest("so does a kill"):
+            job = b.spawn("lock 4k 4M 10000")
+            t.wait(lambda: b.state()["lock_calls"] == 5, 5, "the call runs")
+            started = time.monotonic()
+            b.g.sh("killall -9 ubtool")
+            t.equal(job.wait(10)[0], 128 + 9, "status")
+            t.check(time.monotonic() - started < 2, "at once")
+        with t.subtest("what needs no answer goes on"):
+            a = b.ok("unlock 2m 10M", "unlock 4k 10M")
+            t.equal((a["done_pages"], a["stop"]), (10 * PAGES_PER_MIB, "DONE"), "unlock")
+            t.equal(b.actual_mib(), 200, "the balloon as the host sees it, MiB")
+            # Up to 128 MiB of free pages, too, may be with the device: they were being reported.
+            b.g.sh("echo 2 > /proc/sys/kernel/hung_task_timeout_secs")
+            a = b.tool("hog 250M", timeout=100)[0]
+            t.equal((a["rc"], b.g.oom_kills()), ("OK", 0), "a burst, OOM kills")
+            t.check(b.state()["size_pages"] < 200 * PAGES_PER_MIB, "it got what the balloon held")
+        with t.subtest("late answers are booked"):
+            # 20 MiB, and the 8 MiB of the calls that were interrupted.
+            s = b.state()
+            t.equal(s["inflight_pages"], 28 * PAGES_PER_MIB, "inflight_pages")
+            b.answering(device, True)
+            b.parameter("oom_holdoff_ms", 0)
+            t.wait(lambda: b.ok("target 400M", "lock 4k 1M")["done_pages"] == PAGES_PER_MIB, 15, "LOCK again")
+            t.equal(b.balanced()["size_pages"], s["size_pages"] + 29 * PAGES_PER_MIB, "size")
+        with t.subtest("it is unbound while it stalls"):
+            b.answering(device, False)
+            t.equal(b.ok("lock 2m 20M 200", "state")["last_stop"], "BUDGET", "stop")
+            started = time.monotonic()
+            b.bind(device, False)
+            t.check(time.monotonic() - started < 10, "soon")
+            t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal")
+            b.answering(device, True)
+            b.bind(device, True)
+            b.lock("2m", 20)
+            b.balanced()
+
+
+def must_tell(t, series):
+    """A page is not used again before the device has acknowledged that it is taken back."""
+    with balloon(t, series, modules=("uballoon", "meddle"), files=meddle(series), load=False,
+                 balloon=CHATTY_INFLATE_ONLY) as b:
+        b.load("offer=1", module="meddle")
+        b.load("guest_driven=1 floor_mb=64")
+        t.check(b.tool("info")[0]["caps"] & CAP_MUST_TELL, "MUST_TELL_HOST is negotiated")
+        device = b.device()
+        total = b.g.meminfo()["MemTotal"]
+        b.lock("4k", 40)
+        b.lock("2m", 40)
+        before = b.g.meminfo()["MemTotal"]
+        with t.subtest("no acknowledgement, no page"):
+            b.answering(device, False)
+            a = b.tool("unlock 4k 10M 300", "state")
+            t.equal((a[0]["stop"], a[0]["done_pages"]), ("BUDGET", 0), "unlock")
+            t.check(300000 <= a[0]["us"] < 1500000, f"took {a[0]['us']} us")
+            t.equal(b.g.meminfo()["MemTotal"], before, "MemTotal")
+            t.contains(b.g.dmesg(), "no answer from the host to an unlock", "message")
+        with t.subtest("it comes late"):
+            b.answering(device, True)
+            t.equal(b.ok("unlock 4k 2M")["stop"], "DONE", "unlock")
+            s = b.balanced()
+            t.equal(s["size_4k_pages"], 36 * PAGES_PER_MIB, "size_4k_pages")
+            t.equal(b.g.meminfo()["MemTotal"], before + 4 * MIB, "MemTotal")
+        with t.subtest("a burst gets it in time"):
+            b.lock("4k", 260)
+            locked = b.state()["size_pages"]
+            t.equal(b.tool("hog 280M", timeout=100)[0]["rc"], "OK", "hog")
+            t.equal(b.g.oom_kills(), 0, "OOM kills")
+            s = t.wait(lambda: (s := b.state())["inflight_batches"] == 0 and s, 10, "all answered")
+            t.check(s["shrink_events"] > 0, "shrink_events")
+            gone = s["shrink_pages"] + s["oom_pages"]
+            t.equal(gone, locked - s["size_pages"], "given back, by cause")
+            t.equal(s["ceiling_pages"], s["size_pages"], "the ceiling follows")
+            b.balanced()
+        with t.subtest("what does not come in time is given back all the same"):
+            b.ok("pop")
+            b.parameter("oom_holdoff_ms", 0)
+            b.lock("4k", 100)
+            b.answering(device, False)
+            # The OOM killer may well have to act.
+            b.g.run("ubtool hog 400M", 60)
+            s = b.state()
+            given = s["shrink_pages"] + s["oom_pages"] - gone
+            t.check(0 < given < 100 * PAGES_PER_MIB, f"{given} pages given back")
+            t.equal(s["size_pages"], 100 * PAGES_PER_MIB - given, "size")
+            t.check(s["ceiling_pages"] <= s["size_pages"], "the ceiling follows")
+            t.equal(b.g.meminfo()["MemTotal"], total - 100 * MIB, "MemTotal")
+            b.bind(device, False)
+            t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal after the device has gone")
+
+
+def called_off(t, series):
+    """Suspends that fail on the way, as other devices make them."""
+    with balloon(t, series, modules=("uballoon", "meddle"), files=meddle(series)) as b:
+        b.load(module="meddle")
+        total = b.g.meminfo()["MemTotal"]
+
+        def attempt(level):
+            b.parameter("fail_at", level, "meddle")
+            t.check(b.g.run("echo mem > /sys/power/state", 60)[0] != 0, "it is called off")
+
+        b.lock("2m", 40)
+        b.lock("4k", 20)
+        with t.subtest("before any device is asked: nothing happens"):
+            attempt("freezer")
+            s = b.balanced()
+            t.equal((s["size_pages"], s["pop_events"]), (60 * PAGES_PER_MIB, 0), "size, pop_events")
+        for n, level in enumerate(("devices", "platform"), 1):
+            with t.subtest(f"level {level}: empty, and everything works on"):
+                b.lock("2m", 40)
+                job = b.spawn("open r", "poll 60000", "state")
+                t.wait(lambda: "open rc=OK" in job.output, 10, "ubtool is there")
+                attempt(level)
+                a = [answer(line) for line in job.wait(30)[1].splitlines()]
+                t.contains(a[1]["events"], "PRI", "poll")
+                s = b.balanced()
+                t.equal((s["size_pages"], s["ceiling_pages"], s["pop_events"]), (0, 0, n), "afterwards")
+                t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal")
+                t.equal(b.actual_mib(), 0, "the balloon as the host sees it, MiB")
+                b.g.balloon(b.g.memory - (50 + n) * MIB)
+                t.wait(lambda: b.state()["host_target_pages"] == (50 + n) * PAGES_PER_MIB, 10, "host target")
+                stats = s["host_stats_events"]
+                t.wait(lambda: b.state()["host_stats_events"] > stats + 1, 10, "statistics are asked for and given")
+        with t.subtest("while the balloon moves"):
+            job = b.g.spawn("while :; do ubtool target 300M , lock 4k 100M , lock 2m 100M , unlock 2m 80M , unlock 4k 80M; done"
+                            " >/dev/null")
+            for _ in range(8):
+                time.sleep(0.2)
+                attempt("devices")
+            job.kill()
+            job.wait(20)
+            b.ok("pop")
+            s = t.wait(lambda: (s := b.state())["inflight_batches"] == 0 and s, 10, "all answered")
+            t.equal((s["pop_events"], s["size_pages"]), (11, 0), "pop_events, size")
+            b.balanced()
+        with t.subtest("free page reporting goes on"):
+            reported = b.state()["reported_pages"]
+            b.g.sh("ubtool hog 200M")
+            t.wait(lambda: b.state()["reported_pages"] > reported, 15, "reported_pages")
+
+
+both("stalled device", stall, timeout=180)
+both("device that must be told", must_tell, timeout=180)
+both("suspend that is called off", called_off, timeout=180)
+
+if __name__ == "__main__":
+    tap.main()
