@@ -6,10 +6,13 @@ do, the module guest/meddle lets the driver believe in it.
 """
 import os
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, answer, balloon, both, meddle, tap   # noqa: E402
+from harness.control import GuestDied                                 # noqa: E402
+from harness.guest import qemu_path                                   # noqa: E402
 
 CAP_MUST_TELL = 1 << 3
 # Without event indices the device is told of each request; see Balloon.answering().
@@ -174,9 +177,53 @@ def called_off(t, series):
             t.wait(lambda: b.state()["reported_pages"] > reported, 15, "reported_pages")
 
 
+def hibernate(t, series):
+    """To disk, QEMU ends, and a new one wakes the guest: nothing of the old device is left."""
+    disk = tempfile.NamedTemporaryFile(prefix="vmtest-swap-")
+    t.defer(disk.close)
+    disk.truncate(320 * MIB)
+    swap = ["-drive", f"file={qemu_path(disk.name)},if=none,id=swap,format=raw,cache=unsafe"]
+    with balloon(t, series, memory=256 * MIB, append="hibernate=nocompress",
+                 devices=[swap, "virtio-blk-pci,drive=swap"]) as b:
+        load = "insmod /lib/modules-test/virtio_blk.ko && until test -b /dev/vda; do usleep 50000; done"
+        wake = "cat /sys/block/vda/dev > /sys/power/resume"
+        b.g.sh(f"{load} && mkswap /dev/vda >/dev/null && swapon /dev/vda && {wake} && echo shutdown > /sys/power/disk")
+        total = b.g.meminfo()["MemTotal"]
+        b.lock("2m", 60)
+        b.lock("4k", 20)
+        b.spawn("open r", "poll 600000", "state", "> /run/poll")
+        b.g.spawn("sleep 0.2; echo disk > /sys/power/state; echo $? > /run/woken")
+        b.g.boot_again(60)
+        b.g.balloon(b.g.memory - 70 * MIB)
+        b.g.sh(load)
+        b.g.spawn(wake)
+
+        def woken():
+            try:
+                return b.g.spawn("cat /run/woken").wait(3)
+            except GuestDied:
+                return None         # it was asked in the last moments of the first kernel
+        t.equal(t.wait(lambda: (w := woken()) and w[0] == 0 and w, 40, "the guest wakes up"), (0, "0\n"), "status")
+        with t.subtest("the balloon is empty and its reader knows"):
+            t.wait(lambda: len(b.g.read("/run/poll").splitlines()) == 3, 10, "the reader's poll")
+            a = [answer(line) for line in b.g.read("/run/poll").splitlines()]
+            t.contains(a[1]["events"], "PRI", "poll")
+            t.equal((a[2]["size_pages"], a[2]["pop_events"]), (0, 1), "size, pop_events")
+            t.equal((b.actual_mib(), b.g.meminfo()["MemTotal"]), (0, total), "as the host sees it, MemTotal")
+        with t.subtest("the new device works"):
+            t.equal(b.state()["host_target_pages"], 70 * PAGES_PER_MIB, "host target")
+            b.lock("2m", 20)
+            b.lock("4k", 20)
+            t.equal(b.actual_mib(), 40, "the balloon as the host sees it, MiB")
+            b.balanced()
+            t.wait(lambda: b.g.guest_stats()["last-update"], 10, "statistics")
+        b.g.sh("swapoff /dev/vda && rmmod virtio_blk")
+
+
 both("stalled device", stall, timeout=180)
 both("device that must be told", must_tell, timeout=180)
 both("suspend that is called off", called_off, timeout=180)
+both("hibernation", hibernate, timeout=240)
 
 if __name__ == "__main__":
     tap.main()
