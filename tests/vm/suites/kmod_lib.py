@@ -12,13 +12,14 @@ import contextlib
 import os
 import re
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
 from harness import kernels, micro                                    # noqa: E402
-from harness.guest import BALLOON                                     # noqa: E402,F401
+from harness.guest import BALLOON, qemu_path                          # noqa: E402,F401
 from harness.paths import VM                                          # noqa: E402
 
 DRIVER = "/sys/bus/virtio/drivers/uballoon"
@@ -40,6 +41,21 @@ def meddle(series):
     """Files of a guest that may load the module meddle."""
     ko = kernels.build_module(kernels.Kernel(series), os.path.join(VM, "guest", "meddle"), "meddle")
     return [("lib/modules-test/meddle.ko", ko, 0o644)]
+
+
+# What the guest has to do before it can use the disk of swap_disk(), and then.
+SWAP_LOAD = "insmod /lib/modules-test/virtio_blk.ko && until test -b /dev/vda; do usleep 50000; done"
+SWAP_ON = f"{SWAP_LOAD} && mkswap /dev/vda >/dev/null && swapon /dev/vda"
+SWAP_OFF = "swapoff /dev/vda && rmmod virtio_blk"
+
+
+def swap_disk(t, mib):
+    """Devices of a guest with a disk to swap to, as long as the case @t runs."""
+    disk = tempfile.NamedTemporaryFile(prefix="vmtest-swap-")
+    t.defer(disk.close)
+    disk.truncate(mib * MIB)
+    return [["-drive", f"file={qemu_path(disk.name)},if=none,id=swap,format=raw,cache=unsafe"],
+            "virtio-blk-pci,drive=swap"]
 
 
 class Balloon:
@@ -104,6 +120,11 @@ class Balloon:
         self.t.equal(s["locked_2m_pages"] - s["unlocked_2m_pages"], s["size_2m_pages"], "2 MiB: locked - unlocked")
         self.t.check(s["unmanaged_pages"] in (0, size), f"unmanaged_pages {s['unmanaged_pages']}, size {size}")
         return s
+
+    def free(self):
+        """Bytes of free memory, with what lies on the lists of the CPUs."""
+        lists = re.findall(r"^ +count: +(\d+)$", self.g.read("/proc/zoneinfo"), re.M)
+        return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * 4096
 
     def actual_mib(self):
         """The balloon as the host sees it."""

@@ -6,13 +6,12 @@ do, the module guest/meddle lets the driver believe in it.
 """
 import os
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, answer, balloon, both, meddle, tap   # noqa: E402
+from kmod_lib import (BALLOON, MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, answer, balloon, both,   # noqa: E402
+                      meddle, swap_disk, tap)
 from harness.control import GuestDied                                 # noqa: E402
-from harness.guest import qemu_path                                   # noqa: E402
 
 CAP_MUST_TELL = 1 << 3
 # Without event indices the device is told of each request; see Balloon.answering().
@@ -179,15 +178,9 @@ def called_off(t, series):
 
 def hibernate(t, series):
     """To disk, QEMU ends, and a new one wakes the guest: nothing of the old device is left."""
-    disk = tempfile.NamedTemporaryFile(prefix="vmtest-swap-")
-    t.defer(disk.close)
-    disk.truncate(320 * MIB)
-    swap = ["-drive", f"file={qemu_path(disk.name)},if=none,id=swap,format=raw,cache=unsafe"]
-    with balloon(t, series, memory=256 * MIB, append="hibernate=nocompress",
-                 devices=[swap, "virtio-blk-pci,drive=swap"]) as b:
-        load = "insmod /lib/modules-test/virtio_blk.ko && until test -b /dev/vda; do usleep 50000; done"
+    with balloon(t, series, memory=256 * MIB, append="hibernate=nocompress", devices=swap_disk(t, 320)) as b:
         wake = "cat /sys/block/vda/dev > /sys/power/resume"
-        b.g.sh(f"{load} && mkswap /dev/vda >/dev/null && swapon /dev/vda && {wake} && echo shutdown > /sys/power/disk")
+        b.g.sh(f"{SWAP_ON} && {wake} && echo shutdown > /sys/power/disk")
         total = b.g.meminfo()["MemTotal"]
         b.lock("2m", 60)
         b.lock("4k", 20)
@@ -195,7 +188,7 @@ def hibernate(t, series):
         b.g.spawn("sleep 0.2; echo disk > /sys/power/state; echo $? > /run/woken")
         b.g.boot_again(60)
         b.g.balloon(b.g.memory - 70 * MIB)
-        b.g.sh(load)
+        b.g.sh(SWAP_LOAD)
         b.g.spawn(wake)
 
         def woken():
@@ -217,7 +210,7 @@ def hibernate(t, series):
             t.equal(b.actual_mib(), 40, "the balloon as the host sees it, MiB")
             b.balanced()
             t.wait(lambda: b.g.guest_stats()["last-update"], 10, "statistics")
-        b.g.sh("swapoff /dev/vda && rmmod virtio_blk")
+        b.g.sh(SWAP_OFF)
 
 
 both("stalled device", stall, timeout=180)
