@@ -214,6 +214,19 @@ void uballoon_virtio_poll(struct uballoon_host *host)
 	}
 }
 
+void uballoon_virtio_nudge(struct uballoon_host *host)
+{
+	static const enum queue_index pages[] = { Q_INFLATE, Q_DEFLATE, Q_REPORT };
+	struct vballoon *v = to_vballoon(host);
+	unsigned int i;
+
+	/* Even if the device has not asked for it: it may have lost what it was to be told. */
+	for (i = 0; i < ARRAY_SIZE(pages) && READ_ONCE(v->ready); i++) {
+		if (v->q[pages[i]].vq)
+			virtqueue_notify(v->q[pages[i]].vq);
+	}
+}
+
 void uballoon_virtio_interrupt(struct virtqueue *vq)
 {
 	struct vballoon *v = vq->vdev->priv;

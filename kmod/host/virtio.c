@@ -251,6 +251,7 @@ static const struct uballoon_host_ops virtio_ops = {
 	.lock			= uballoon_virtio_lock,
 	.unlock			= uballoon_virtio_unlock,
 	.poll			= uballoon_virtio_poll,
+	.nudge			= uballoon_virtio_nudge,
 	.size_changed		= virtio_size_changed,
 	.show			= virtio_show,
 };

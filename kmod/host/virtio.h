@@ -81,6 +81,7 @@ static inline struct vballoon *to_vballoon(struct uballoon_host *host)
 void uballoon_virtio_lock(struct uballoon_host *host, struct uballoon_batch *b);
 void uballoon_virtio_unlock(struct uballoon_host *host, struct uballoon_batch *b);
 void uballoon_virtio_poll(struct uballoon_host *host);
+void uballoon_virtio_nudge(struct uballoon_host *host);
 void uballoon_virtio_interrupt(struct virtqueue *vq);
 int uballoon_virtio_report(struct page_reporting_dev_info *pr, struct scatterlist *sg,
 			   unsigned int nents);

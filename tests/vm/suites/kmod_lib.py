@@ -104,8 +104,8 @@ class Balloon:
 
     def answering(self, device, yes):
         """Whether QEMU's device @device looks into its queues at all: it does not while it may not
-        master the bus. The rest of it works on. Give it event_idx=off, or it is not told of what
-        came meanwhile."""
+        master the bus. The rest of it works on. It does not remember that it was told of requests
+        meanwhile, and waits to be reminded."""
         command = "007" if yes else "003"
         self.g.sh(f"printf '\\{command}' | dd of=/sys/bus/virtio/devices/{device}/../config bs=1 seek=4 count=1 "
                   "conv=notrunc 2>/dev/null")

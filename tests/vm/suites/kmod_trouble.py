@@ -9,19 +9,19 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (BALLOON, MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, answer, balloon, both,   # noqa: E402
+from kmod_lib import (MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, answer, balloon, both,   # noqa: E402
                       meddle, swap_disk, tap)
 from harness.control import GuestDied                                 # noqa: E402
 
 CAP_MUST_TELL = 1 << 3
-# Without event indices the device is told of each request; see Balloon.answering().
-CHATTY = BALLOON + ",event_idx=off"
-CHATTY_INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on,event_idx=off"
+# Those that the module remembers at most, beside what is on its way in batches.
+OLD_PAGES = 1024 + 9 * 256
+INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
 
 
 def stall(t, series):
     """Nothing waits for a device that does not answer longer than it has said."""
-    with balloon(t, series, balloon=CHATTY) as b:
+    with balloon(t, series, parameters="oom_holdoff_ms=0") as b:
         total = b.g.meminfo()["MemTotal"]
         device = b.device()
         b.lock("2m", 200)
@@ -57,8 +57,9 @@ def stall(t, series):
             s = b.state()
             t.equal(s["inflight_pages"], 28 * PAGES_PER_MIB, "inflight_pages")
             b.answering(device, True)
-            b.parameter("oom_holdoff_ms", 0)
-            t.wait(lambda: b.ok("target 400M", "lock 4k 1M")["done_pages"] == PAGES_PER_MIB, 15, "LOCK again")
+            # The device has lost what it was told; a call that misses its answer reminds it.
+            b.ok("target 400M", "lock 4k 1M 200")
+            t.wait(lambda: not b.state()["inflight_pages"], 10, "all answered")
             t.equal(b.balanced()["size_pages"], s["size_pages"] + 29 * PAGES_PER_MIB, "size")
         with t.subtest("it is unbound while it stalls"):
             b.answering(device, False)
@@ -76,7 +77,7 @@ def stall(t, series):
 def must_tell(t, series):
     """A page is not used again before the device has acknowledged that it is taken back."""
     with balloon(t, series, modules=("uballoon", "meddle"), files=meddle(series), load=False,
-                 balloon=CHATTY_INFLATE_ONLY) as b:
+                 balloon=INFLATE_ONLY) as b:
         b.load("offer=1", module="meddle")
         b.load("guest_driven=1 floor_mb=64")
         t.check(b.tool("info")[0]["caps"] & CAP_MUST_TELL, "MUST_TELL_HOST is negotiated")
@@ -90,14 +91,34 @@ def must_tell(t, series):
             a = b.tool("unlock 4k 10M 300", "state")
             t.equal((a[0]["stop"], a[0]["done_pages"]), ("BUDGET", 0), "unlock")
             t.check(300000 <= a[0]["us"] < 1500000, f"took {a[0]['us']} us")
+            a = b.tool("alarm 200", "unlock 4k 10M 10000")[-1]
+            t.equal((a["stop"], a["done_pages"]), ("INTERRUPTED", 0), "unlock, and a signal")
+            t.check(a["us"] < 1500000, f"took {a['us']} us")
             t.equal(b.g.meminfo()["MemTotal"], before, "MemTotal")
             t.contains(b.g.dmesg(), "no answer from the host to an unlock", "message")
         with t.subtest("it comes late"):
             b.answering(device, True)
-            t.equal(b.ok("unlock 4k 2M")["stop"], "DONE", "unlock")
+            b.ok("unlock 4k 2M 200")
+            t.wait(lambda: not b.state()["inflight_batches"], 10, "all answered")
             s = b.balanced()
-            t.equal(s["size_4k_pages"], 36 * PAGES_PER_MIB, "size_4k_pages")
-            t.equal(b.g.meminfo()["MemTotal"], before + 4 * MIB, "MemTotal")
+            t.equal(s["size_4k_pages"], 34 * PAGES_PER_MIB, "size_4k_pages")
+            t.equal(b.g.meminfo()["MemTotal"], before + 6 * MIB, "MemTotal")
+        with t.subtest("a page that compaction replaced is not used before, either"):
+            b.lock("4k", 220)
+            for _ in range(50):
+                b.ok("lock 4k 1M", "unlock 4k 2M")
+            before = b.free()
+            b.answering(device, False)
+            b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
+            s = b.state()
+            moved = s["migrated_pages"]
+            t.between(moved, 100, OLD_PAGES, "migrated_pages, for which there is room to remember")
+            t.check(b.free() < before - moved * 4096 // 2, "the old ones are not free")
+            b.answering(device, True)
+            # They fill all batches, and it takes a call that misses its answer to remind the device.
+            b.tool("lock 4k 2M 100", "pop")
+            t.wait(lambda: b.state()["size_pages"] == 0, 10, "now they are")
+            b.balanced()
         with t.subtest("a burst gets it in time"):
             b.lock("4k", 260)
             locked = b.state()["size_pages"]
@@ -122,6 +143,8 @@ def must_tell(t, series):
             t.equal(s["size_pages"], 100 * PAGES_PER_MIB - given, "size")
             t.check(s["ceiling_pages"] <= s["size_pages"], "the ceiling follows")
             t.equal(b.g.meminfo()["MemTotal"], total - 100 * MIB, "MemTotal")
+            a = b.tool("alarm 200", "pop")[-1]
+            t.check((a["rc"], a["done_pages"]) == ("OK", 0) and a["us"] < 1500000, f"POP, and a signal: {a}")
             b.bind(device, False)
             t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal after the device has gone")
 
