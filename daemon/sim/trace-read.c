@@ -102,6 +102,11 @@ struct reader {
 
 DEFINE_CLEANUP(struct trace *, trace_free);
 
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 __attribute__((format(printf, 3, 4)))
 static void report(const struct reader *r, bool bad, const char *format, ...)
 {
@@ -333,7 +338,8 @@ static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], 
 		r->first_some_us = v[COL_SOME];
 	*seen = (struct trace_seen) {
 		.available = v[COL_AVAILABLE],
-		.balloon = v[COL_BALLOON],
+		/* What is missing from MemTotal is exact; the daemon's word is as old as its last look. */
+		.balloon = v[COL_TOTAL] < ram ? ram - v[COL_TOTAL] : v[COL_BALLOON],
 		.mem_some_us = v[COL_SOME] - r->first_some_us,
 	};
 	return NULL;
@@ -353,7 +359,8 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 		.committed = v[COL_COMMITTED],
 	};
 	if (r->t->format == TRACE_RECORDING) {
-		ram = v[COL_RAM] ?: v[COL_TOTAL] + v[COL_BALLOON];
+		/* A daemon that went away may have left its balloon. */
+		ram = v[COL_RAM] ?: max_u64(v[COL_TOTAL] + v[COL_BALLOON], r->capacity_max);
 		why = from_recording(r, v, ram, p, seen);
 		if (why)
 			return why;
