@@ -338,6 +338,7 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 	score_finish(&r.score, score_demand(&r.g.demand, s.ram), r.g.balloon);
 	s.oom_kills = r.g.oom_kills;
 	s.rescues = r.g.rescues;
+	s.reliefs = r.g.shrinks;
 	s.mem_some_us = r.g.psi_us[PSI_MEM_SOME_US];
 	s.mem_full_us = r.g.psi_us[PSI_MEM_FULL_US];
 	s.swapin = r.g.swapin_bytes;
