@@ -10,6 +10,7 @@
  * Leaves out: the model (sim/) and what the numbers mean (balloon-trace(5)).
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,9 @@ static const struct ctl_option options[] = {
 	{ 0 },
 };
 _Static_assert(sizeof(options) / sizeof(options[0]) <= CTL_OPTIONS_MAX, "options fit");
+
+/* Less is a typing error, and no kernel of today starts with it. */
+#define RAM_MIN (16ULL << 20)
 
 /* Reports after which a broken file has made its point. */
 #define REPORTS_MAX 20
@@ -153,7 +157,7 @@ static enum ctl_exit parse_request(const struct ctl_args *args, struct request *
 	if (code == CTL_OK && args->option[OPT_LAW])
 		code = choose_law(args->option[OPT_LAW], q);
 	if (code == CTL_OK && args->option[OPT_RAM])
-		code = parse_size("ram", args->option[OPT_RAM], 16ULL << 20, &q->ram);
+		code = parse_size("ram", args->option[OPT_RAM], RAM_MIN, &q->ram);
 	if (code == CTL_OK && args->option[OPT_SWAP])
 		code = parse_size("swap", args->option[OPT_SWAP], 0, &q->swap);
 	if (code != CTL_OK)
@@ -268,6 +272,9 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 		return code;
 	report.trace = t;
 	report.ram = t->ram ?: sim_ram_for(t);
+	if (report.ram < RAM_MIN)
+		return ctl_fail(CTL_FAILED, "%s: not used: %" PRIu64 " KiB of RAM are too small for a guest; --ram sets another size",
+				path, report.ram >> 10);
 	report.swap = t->swap;
 	sim_setup_default(&setup, t, report.ram, report.swap);
 	config_resolve(&q->config, report.ram, &setup.policy);

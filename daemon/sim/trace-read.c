@@ -19,8 +19,16 @@
 #include "sim/trace.h"
 
 #define COLUMNS_MAX 256
-#define KIB 1024
-#define SECOND_US 1000000
+#define LINE_BYTES_MAX (64 * 1024)
+#define KIB 1024ULL
+#define SECOND_US 1000000ULL
+
+/* No machine has more, and sums of a few such amounts stay far from overflow. */
+#define AMOUNT_MAX (1ULL << 50)
+/* Any origin of time, the year 1970 as well as a start of the machine. */
+#define TIME_MAX_US (INT64_MAX / 4)
+/* A time that is further off is a typing error, and would take hours to simulate. */
+#define DURATION_MAX_US (10 * 366 * 86400 * SECOND_US)
 
 enum column {
 	COL_T,
@@ -52,7 +60,7 @@ static const struct {
 	unsigned int needed;	/* formats that cannot do without */
 	unsigned int used;	/* formats that use it */
 	unsigned int may_be_empty; /* formats in which an empty cell means 0 */
-	unsigned int unit;
+	uint64_t unit;
 } columns[_COL_MAX] = {
 	[COL_T] = { "t_s", ~0U, ~0U, 0, SECOND_US },
 	[COL_NEED] = { "need_kib", FOR(TRACE_DEMAND), FOR(TRACE_DEMAND), 0, KIB },
@@ -88,7 +96,6 @@ struct reader {
 	bool has[_COL_MAX];
 	uint64_t capacity_max;
 	uint64_t capacity_min;
-	uint64_t swap_max;
 	uint64_t first_us;
 	uint64_t first_some_us;
 };
@@ -112,7 +119,7 @@ static void report(const struct reader *r, bool bad, const char *format, ...)
 /* Digits with an optional fraction, times unit, rounded down. NULL, or what is wrong with it. */
 static const char *parse_number(const char *s, uint64_t unit, uint64_t *ret)
 {
-	uint64_t whole = 0, part = 0, weight = 1;
+	uint64_t whole = 0, part = 0, weight = 1, max = unit == KIB ? AMOUNT_MAX : TIME_MAX_US;
 
 	if (*s < '0' || *s > '9')
 		return *s == '-' ? "is negative" : *s ? "is not a number" : "is empty";
@@ -135,10 +142,17 @@ static const char *parse_number(const char *s, uint64_t unit, uint64_t *ret)
 		return "has trailing garbage";
 	if (__builtin_mul_overflow(whole, unit, &whole) ||
 	    __builtin_add_overflow(whole, part * unit / weight, &whole) ||
-	    whole > INT64_MAX / 4)
+	    whole > max)
 		return "is too large";
 	*ret = whole;
 	return NULL;
+}
+
+/* Drop blanks before end. */
+static void trim(const char *begin, char *end)
+{
+	for (; end > begin && (end[-1] == ' ' || end[-1] == '\t'); end--)
+		end[-1] = '\0';
 }
 
 /* Split at commas, in place; blanks around a field are dropped. Returns the number of fields. */
@@ -155,8 +169,7 @@ static size_t split(char *line, char *fields[COLUMNS_MAX])
 		if (n == COLUMNS_MAX)
 			return n + 1;
 		fields[n++] = p;
-		for (char *e = end; e > p && (e[-1] == ' ' || e[-1] == '\t'); e--)
-			e[-1] = '\0';
+		trim(p, end);
 		if (!*end)
 			return n;
 		*end = '\0';
@@ -176,6 +189,7 @@ static int read_comment(struct reader *r, char *line)
 		return 0;
 	*value++ = '\0';
 	value += strspn(value, " \t");
+	trim(value, value + strlen(value));
 	key[strcspn(key, " \t")] = '\0';
 	if (strcmp(key, "interpolation") && strcmp(key, "ram_kib") && strcmp(key, "swap_kib"))
 		return 0;
@@ -345,7 +359,8 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 			return why;
 		ram = r->o->ram ?: ram;
 	}
-	if (ram && p->d.need > ram + r->t->swap)
+	/* Without a capacity of any kind the peak will make one. */
+	if ((ram || r->has[COL_CAPACITY]) && p->d.need > ram + r->t->swap)
 		return "usage is above the capacity (RAM and swap)";
 	if (p->d.idle > p->d.need)
 		return "idle_kib is above need_kib";
@@ -383,6 +398,8 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 		return "time does not go forward";
 	if (t->n_points && v[COL_T] < r->first_us)
 		return "time does not go forward";
+	if (t->n_points && v[COL_T] - r->first_us > DURATION_MAX_US)
+		return "time is more than ten years after the first row";
 	if (t->format == TRACE_RECORDING && !r->t->swap_known && v[COL_SWAP_TOTAL] > t->swap)
 		t->swap = v[COL_SWAP_TOTAL];
 	s = from_values(r, v, &p, &seen, &ram);
@@ -407,7 +424,9 @@ static int read_line(struct reader *r, char *line)
 	char why[120];
 	int error = 0;
 
-	line[strcspn(line, "\r\n")] = '\0';
+	/* The mark that spreadsheets put in front of UTF-8. */
+	if (r->line == 1 && !strncmp(line, "\xef\xbb\xbf", 3))
+		line += 3;
 	line += strspn(line, " \t");
 	if (!*line)
 		return 0;
@@ -447,39 +466,58 @@ static int finish(struct reader *r)
 	return 0;
 }
 
+/* 1 and the line without its end, 0 at the end of the file, or a negative errno. */
+static int next_line(struct reader *r, FILE *f, char buf[LINE_BYTES_MAX])
+{
+	size_t n = 0;
+	int c;
+
+	r->line++;
+	while ((c = getc_unlocked(f)) != EOF && c != '\n') {
+		if (!c) {
+			report(r, true, "a zero byte: this is not text");
+			return -EBADMSG;
+		}
+		if (n == LINE_BYTES_MAX - 1) {
+			report(r, true, "a line of more than %d KiB: this is no trace",
+			       LINE_BYTES_MAX / 1024);
+			return -EBADMSG;
+		}
+		buf[n++] = c;
+	}
+	if (c == EOF && ferror(f))
+		return -(errno ?: EIO);
+	if (c == EOF && !n)
+		return 0;
+	if (c == EOF)
+		report(r, false, "the last line has no newline: its last number may be cut");
+	while (n && buf[n - 1] == '\r')
+		n--;
+	buf[n] = '\0';
+	return 1;
+}
+
 int trace_read(FILE *f, const struct trace_options *o, struct trace **ret)
 {
 	_cleanup_(trace_freep) struct trace *t = calloc(1, sizeof(*t));
+	_cleanup_free_ char *line = malloc(LINE_BYTES_MAX);
 	struct reader r = { .o = o, .t = t };
-	_cleanup_free_ char *line = NULL;
-	size_t n_line = 0;
-	ssize_t n;
 	int res;
 
-	if (!t)
+	if (!t || !line)
 		return -ENOMEM;
 	if (o->swap != UINT64_MAX) {
 		t->swap = o->swap;
 		t->swap_known = true;
 	}
-	for (;;) {
-		errno = 0;
-		n = getline(&line, &n_line, f);
-		if (n < 0)
-			break;
-		r.line++;
-		if (strlen(line) != (size_t)n) {
-			report(&r, true, "a zero byte: this is not text");
-			return -EBADMSG;
-		}
-		if (line[n - 1] != '\n')
-			report(&r, false, "the last line has no newline: its last number may be cut");
+	errno = 0;
+	while ((res = next_line(&r, f, line)) > 0) {
 		res = read_line(&r, line);
 		if (res < 0)
-			return res;
+			break;
 	}
-	if (ferror(f))
-		return -(errno ?: EIO);
+	if (res < 0)
+		return res;
 	res = finish(&r);
 	if (res < 0)
 		return res;
