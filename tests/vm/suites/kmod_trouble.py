@@ -21,7 +21,7 @@ INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
 
 def stall(t, series):
     """Nothing waits for a device that does not answer longer than it has said."""
-    with balloon(t, series, parameters="oom_holdoff_ms=0") as b:
+    with balloon(t, series, parameters="oom_holdoff_ms=0 floor_mb=16") as b:
         total = b.g.meminfo()["MemTotal"]
         device = b.device()
         b.lock("2m", 200)
@@ -48,10 +48,13 @@ def stall(t, series):
             t.equal((a["done_pages"], a["stop"]), (10 * PAGES_PER_MIB, "DONE"), "unlock")
             t.equal(b.actual_mib(), 200, "the balloon as the host sees it, MiB")
             # Up to 128 MiB of free pages, too, may be with the device: they were being reported.
-            b.g.sh("echo 2 > /proc/sys/kernel/hung_task_timeout_secs")
             a = b.tool("hog 250M", timeout=100)[0]
             t.equal((a["rc"], b.g.oom_kills()), ("OK", 0), "a burst, OOM kills")
             t.check(b.state()["size_pages"] < 200 * PAGES_PER_MIB, "it got what the balloon held")
+        with t.subtest("whoever reports free pages waits without being a hung task"):
+            waiters = t.wait(lambda: b.g.run("for p in /proc/[0-9]*; do grep -qs uballoon_virtio_report $p/stack && "
+                                             "cat $p/stat; done")[1], 15, "reports that are with the device")
+            t.equal([line.rpartition(")")[2].split()[0] for line in waiters.splitlines()], ["I"], "state")
         with t.subtest("late answers are booked"):
             # 20 MiB, and the 8 MiB of the calls that were interrupted.
             s = b.state()
@@ -193,6 +196,14 @@ def called_off(t, series):
             s = t.wait(lambda: (s := b.state())["inflight_batches"] == 0 and s, 10, "all answered")
             t.equal((s["pop_events"], s["size_pages"]), (11, 0), "pop_events, size")
             b.balanced()
+        with t.subtest("while the device stalls"):
+            b.lock("4k", 20)
+            b.answering(b.device(), False)
+            t.equal(b.ok("target 300M", "lock 4k 10M 100", "state")["last_stop"], "BUDGET", "stop")
+            attempt("devices")
+            t.equal((b.balanced()["size_pages"], b.g.meminfo()["MemTotal"]), (0, total), "size, MemTotal")
+            # The device has been set up anew, and is awake.
+            b.lock("4k", 20)
         with t.subtest("free page reporting goes on"):
             reported = b.state()["reported_pages"]
             b.g.sh("ubtool hog 200M")
