@@ -176,6 +176,8 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	*g = (struct guest) { .c = *c, .demand = *d, .wanted = d->need };
 	watermarks(g);
 	room = sub_sat(room, g->watermark_high);
+	g->balloon = pages(min_u64(c->balloon, room));
+	room -= g->balloon;
 	g->anon = min_u64(active, room);
 	room -= g->anon;
 	g->idle = min_u64(min_u64(d->idle, d->need), room);
@@ -185,7 +187,7 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	g->cold = min_u64(d->cold, room);
 	g->swapped_idle = min_u64(min_u64(d->idle, d->need) - g->idle, c->swap);
 	g->swapped_anon = min_u64(active - g->anon, c->swap - g->swapped_idle);
-	g->free = c->ram - g->anon - g->idle - g->hot - g->cold;
+	g->free = c->ram - g->balloon - g->anon - g->idle - g->hot - g->cold;
 }
 
 uint64_t guest_available(const struct guest *g)
