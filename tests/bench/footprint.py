@@ -141,7 +141,7 @@ def table(result):
 
 
 def write_csv(result, path):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w", newline="") as f:
         rows = csv.writer(f)
         rows.writerow(("condition", "service", "window", *MEASURES))
