@@ -339,7 +339,7 @@ u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const 
 }
 
 /**
- * uballoon_host_silent - note that the host has not answered in time
+ * uballoon_host_silent - note that the host has not answered in time, and remind it
  * @ub:		balloon
  * @what:	what was waited for
  */
@@ -350,6 +350,8 @@ void uballoon_host_silent(struct uballoon *ub, const char *what)
 	spin_unlock(&ub->lock);
 	pr_warn_ratelimited("%s: no answer from the host to %s; its pages stay put until it answers\n",
 			    ub->host->ops->name, what);
+	if (ub->host->ops->nudge)
+		ub->host->ops->nudge(ub->host);
 }
 
 /* ---- host -> guest ---- */

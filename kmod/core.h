@@ -106,6 +106,7 @@ struct uballoon {
 
 	/* State of the device. */
 	bool gone;			/* no new users; the host's device goes away */
+	bool suspended;			/* no new users until it resumes */
 	unsigned int users;		/* inside a call */
 	bool writer;
 	bool moving;			/* a LOCK, UNLOCK or POP runs */
@@ -175,7 +176,8 @@ struct uballoon {
 /* core.c: life. */
 struct uballoon *uballoon_core_new(struct uballoon_host *host);
 void uballoon_core_stop(struct uballoon *ub);
-void uballoon_core_suspend(struct uballoon *ub);
+int uballoon_core_suspend(struct uballoon *ub);
+void uballoon_core_resume(struct uballoon *ub);
 void uballoon_core_drop(struct uballoon *ub);
 void uballoon_core_free(struct uballoon *ub);
 void uballoon_core_get(struct uballoon *ub);

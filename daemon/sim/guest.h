@@ -42,6 +42,7 @@ struct guest_config {
 	uint64_t module_floor;	/* LOCK never takes MemAvailable below this */
 	uint64_t rescue_min;	/* the driver's OOM notifier gives back at least this in one call */
 	uint32_t rescue_divisor; /* ... and at least this part of the balloon; 0 = no such rule */
+	uint32_t shrink_divisor; /* reclaim scans the balloon as it scans the cache, but for this; 0 = no shrinker */
 	uint64_t rescue_hold_off_us; /* LOCK answers NOMEM for that long after it */
 	uint32_t committed_permille; /* Committed_AS as a share of need, where the trace has none */
 };
@@ -74,9 +75,12 @@ struct guest {
 	uint64_t hold_off_until_us;
 	uint64_t reclaim_left;	/* what can still be reclaimed in this step, by whomever ... */
 	uint64_t swap_left;	/* ... and written to swap */
+	uint64_t shrink_left;	/* ... and taken back from the host by the shrinker */
 	uint64_t unmet;		/* wanted in the last step, and not there */
 	uint64_t oom_kills;
 	uint64_t rescues;	/* OOM notifier calls that found a balloon */
+	uint64_t shrinks;	/* shrinker calls that took something from the balloon */
+	uint64_t shrink_due;	/* what the shrinker has been asked for, less than a batch */
 
 	/* The move under way, see guest_move(). */
 	int64_t asked;

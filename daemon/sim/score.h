@@ -32,6 +32,7 @@ struct score {
 
 	uint64_t oom_kills;
 	uint64_t rescues;	/* the module's OOM notifier gave memory back */
+	uint64_t reliefs;	/* the module's shrinker did */
 	uint64_t reversals;	/* of the balloon's direction */
 	uint64_t inflated;
 	uint64_t deflated;

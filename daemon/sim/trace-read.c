@@ -19,8 +19,16 @@
 #include "sim/trace.h"
 
 #define COLUMNS_MAX 256
-#define KIB 1024
-#define SECOND_US 1000000
+#define LINE_BYTES_MAX (64 * 1024)
+#define KIB 1024ULL
+#define SECOND_US 1000000ULL
+
+/* No machine has more, and sums of a few such amounts stay far from overflow. */
+#define AMOUNT_MAX (1ULL << 50)
+/* Any origin of time, the year 1970 as well as a start of the machine. */
+#define TIME_MAX_US (INT64_MAX / 4)
+/* A time that is further off is a typing error, and would take hours to simulate. */
+#define DURATION_MAX_US (10 * 366 * 86400 * SECOND_US)
 
 enum column {
 	COL_T,
@@ -52,7 +60,7 @@ static const struct {
 	unsigned int needed;	/* formats that cannot do without */
 	unsigned int used;	/* formats that use it */
 	unsigned int may_be_empty; /* formats in which an empty cell means 0 */
-	unsigned int unit;
+	uint64_t unit;
 } columns[_COL_MAX] = {
 	[COL_T] = { "t_s", ~0U, ~0U, 0, SECOND_US },
 	[COL_NEED] = { "need_kib", FOR(TRACE_DEMAND), FOR(TRACE_DEMAND), 0, KIB },
@@ -65,14 +73,17 @@ static const struct {
 	[COL_ACTIVE] = { "active_kib", FOR(TRACE_CAPACITY), FOR(TRACE_CAPACITY), 0, KIB },
 	[COL_RAM] = { "ram_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_TOTAL] = { "mem_total_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
-	[COL_AVAILABLE] = { "mem_available_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
+	[COL_AVAILABLE] = { "mem_available_kib", FOR(TRACE_RECORDING),
+			    FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND), 0, KIB },
 	[COL_ACTIVE_FILE] = { "active_file_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
 	[COL_INACTIVE_FILE] = { "inactive_file_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING),
 				0, KIB },
 	[COL_SWAP_TOTAL] = { "swap_total_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_SWAP_FREE] = { "swap_free_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
-	[COL_BALLOON] = { "balloon_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
-	[COL_SOME] = { "mem_some_us", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 1 },
+	[COL_BALLOON] = { "balloon_kib", 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
+			  FOR(TRACE_RECORDING), KIB },
+	[COL_SOME] = { "mem_some_us", 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
+		       FOR(TRACE_RECORDING), 1 },
 	/* Known, and of no use here. */
 	[COL_DISK_READ] = { "disk_read_kib_s", 0, 0, 0, KIB },
 	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, 0, 0, KIB },
@@ -86,14 +97,19 @@ struct reader {
 	size_t n_fields;	/* of the header; 0 = not seen yet */
 	signed char kind[COLUMNS_MAX];	/* enum column of each field, -1 = not used */
 	bool has[_COL_MAX];
+	bool has_seen;		/* rows tell how a real guest fared */
 	uint64_t capacity_max;
 	uint64_t capacity_min;
-	uint64_t swap_max;
 	uint64_t first_us;
 	uint64_t first_some_us;
 };
 
 DEFINE_CLEANUP(struct trace *, trace_free);
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 __attribute__((format(printf, 3, 4)))
 static void report(const struct reader *r, bool bad, const char *format, ...)
@@ -112,7 +128,7 @@ static void report(const struct reader *r, bool bad, const char *format, ...)
 /* Digits with an optional fraction, times unit, rounded down. NULL, or what is wrong with it. */
 static const char *parse_number(const char *s, uint64_t unit, uint64_t *ret)
 {
-	uint64_t whole = 0, part = 0, weight = 1;
+	uint64_t whole = 0, part = 0, weight = 1, max = unit == KIB ? AMOUNT_MAX : TIME_MAX_US;
 
 	if (*s < '0' || *s > '9')
 		return *s == '-' ? "is negative" : *s ? "is not a number" : "is empty";
@@ -135,10 +151,17 @@ static const char *parse_number(const char *s, uint64_t unit, uint64_t *ret)
 		return "has trailing garbage";
 	if (__builtin_mul_overflow(whole, unit, &whole) ||
 	    __builtin_add_overflow(whole, part * unit / weight, &whole) ||
-	    whole > INT64_MAX / 4)
+	    whole > max)
 		return "is too large";
 	*ret = whole;
 	return NULL;
+}
+
+/* Drop blanks before end. */
+static void trim(const char *begin, char *end)
+{
+	for (; end > begin && (end[-1] == ' ' || end[-1] == '\t'); end--)
+		end[-1] = '\0';
 }
 
 /* Split at commas, in place; blanks around a field are dropped. Returns the number of fields. */
@@ -155,8 +178,7 @@ static size_t split(char *line, char *fields[COLUMNS_MAX])
 		if (n == COLUMNS_MAX)
 			return n + 1;
 		fields[n++] = p;
-		for (char *e = end; e > p && (e[-1] == ' ' || e[-1] == '\t'); e--)
-			e[-1] = '\0';
+		trim(p, end);
 		if (!*end)
 			return n;
 		*end = '\0';
@@ -176,6 +198,7 @@ static int read_comment(struct reader *r, char *line)
 		return 0;
 	*value++ = '\0';
 	value += strspn(value, " \t");
+	trim(value, value + strlen(value));
 	key[strcspn(key, " \t")] = '\0';
 	if (strcmp(key, "interpolation") && strcmp(key, "ram_kib") && strcmp(key, "swap_kib"))
 		return 0;
@@ -263,6 +286,7 @@ static int read_header(struct reader *r, char *line)
 		r->kind[i] = -1;
 	}
 	r->n_fields = n;
+	r->has_seen = r->has[COL_AVAILABLE] && r->t->format != TRACE_CAPACITY;
 	return 0;
 }
 
@@ -296,8 +320,8 @@ static int add_point(struct reader *r, const struct trace_point *p, const struct
 }
 
 /* A recorded guest: what it could not have given away is its need; what swap holds is idle. */
-static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], uint64_t ram,
-				  struct trace_point *p, struct trace_seen *seen)
+static const char *from_recording(const uint64_t v[_COL_MAX], uint64_t ram, struct trace_point *p,
+				  struct trace_seen *seen)
 {
 	uint64_t swapped, file = v[COL_ACTIVE_FILE] + v[COL_INACTIVE_FILE];
 
@@ -305,8 +329,6 @@ static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], 
 		return "mem_available_kib is above mem_total_kib";
 	if (v[COL_SWAP_FREE] > v[COL_SWAP_TOTAL])
 		return "swap_free_kib is above swap_total_kib";
-	if (r->t->n_points && v[COL_SOME] < r->first_some_us)
-		return "mem_some_us goes back";
 	swapped = v[COL_SWAP_TOTAL] - v[COL_SWAP_FREE];
 	p->d = (struct guest_demand) {
 		.need = guest_need_seen(ram, v[COL_TOTAL], v[COL_AVAILABLE], file) + swapped,
@@ -315,13 +337,9 @@ static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], 
 		.cold = v[COL_INACTIVE_FILE],
 		.committed = v[COL_COMMITTED],
 	};
-	if (!r->t->n_points)
-		r->first_some_us = v[COL_SOME];
-	*seen = (struct trace_seen) {
-		.available = v[COL_AVAILABLE],
-		.balloon = v[COL_BALLOON],
-		.mem_some_us = v[COL_SOME] - r->first_some_us,
-	};
+	/* What is missing from MemTotal is exact; the daemon's word is as old as its last look. */
+	if (v[COL_TOTAL] < ram)
+		seen->balloon = ram - v[COL_TOTAL];
 	return NULL;
 }
 
@@ -331,6 +349,15 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 	uint64_t ram = r->o->ram ?: r->has[COL_CAPACITY] ? v[COL_CAPACITY] : r->t->ram;
 	const char *why;
 
+	if (r->t->n_points && v[COL_SOME] < r->first_some_us)
+		return "mem_some_us goes back";
+	if (!r->t->n_points)
+		r->first_some_us = v[COL_SOME];
+	*seen = (struct trace_seen) {
+		.available = v[COL_AVAILABLE],
+		.balloon = v[COL_BALLOON],
+		.mem_some_us = v[COL_SOME] - r->first_some_us,
+	};
 	p->d = (struct guest_demand) {
 		.need = v[r->t->format == TRACE_DEMAND ? COL_NEED : COL_ACTIVE],
 		.hot = v[COL_HOT],
@@ -339,13 +366,15 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 		.committed = v[COL_COMMITTED],
 	};
 	if (r->t->format == TRACE_RECORDING) {
-		ram = v[COL_RAM] ?: v[COL_TOTAL] + v[COL_BALLOON];
-		why = from_recording(r, v, ram, p, seen);
+		/* A daemon that went away may have left its balloon. */
+		ram = v[COL_RAM] ?: max_u64(v[COL_TOTAL] + v[COL_BALLOON], r->capacity_max);
+		why = from_recording(v, ram, p, seen);
 		if (why)
 			return why;
 		ram = r->o->ram ?: ram;
 	}
-	if (ram && p->d.need > ram + r->t->swap)
+	/* Without a capacity of any kind the peak will make one. */
+	if ((ram || r->has[COL_CAPACITY]) && p->d.need > ram + r->t->swap)
 		return "usage is above the capacity (RAM and swap)";
 	if (p->d.idle > p->d.need)
 		return "idle_kib is above need_kib";
@@ -383,6 +412,8 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 		return "time does not go forward";
 	if (t->n_points && v[COL_T] < r->first_us)
 		return "time does not go forward";
+	if (t->n_points && v[COL_T] - r->first_us > DURATION_MAX_US)
+		return "time is more than ten years after the first row";
 	if (t->format == TRACE_RECORDING && !r->t->swap_known && v[COL_SWAP_TOTAL] > t->swap)
 		t->swap = v[COL_SWAP_TOTAL];
 	s = from_values(r, v, &p, &seen, &ram);
@@ -397,7 +428,7 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 		r->capacity_max = ram;
 	if (ram < r->capacity_min)
 		r->capacity_min = ram;
-	*ret_error = add_point(r, &p, t->format == TRACE_RECORDING ? &seen : NULL);
+	*ret_error = add_point(r, &p, r->has_seen ? &seen : NULL);
 	return NULL;
 }
 
@@ -407,7 +438,9 @@ static int read_line(struct reader *r, char *line)
 	char why[120];
 	int error = 0;
 
-	line[strcspn(line, "\r\n")] = '\0';
+	/* The mark that spreadsheets put in front of UTF-8. */
+	if (r->line == 1 && !strncmp(line, "\xef\xbb\xbf", 3))
+		line += 3;
 	line += strspn(line, " \t");
 	if (!*line)
 		return 0;
@@ -447,39 +480,58 @@ static int finish(struct reader *r)
 	return 0;
 }
 
+/* 1 and the line without its end, 0 at the end of the file, or a negative errno. */
+static int next_line(struct reader *r, FILE *f, char buf[LINE_BYTES_MAX])
+{
+	size_t n = 0;
+	int c;
+
+	r->line++;
+	while ((c = getc_unlocked(f)) != EOF && c != '\n') {
+		if (!c) {
+			report(r, true, "a zero byte: this is not text");
+			return -EBADMSG;
+		}
+		if (n == LINE_BYTES_MAX - 1) {
+			report(r, true, "a line of more than %d KiB: this is no trace",
+			       LINE_BYTES_MAX / 1024);
+			return -EBADMSG;
+		}
+		buf[n++] = c;
+	}
+	if (c == EOF && ferror(f))
+		return -(errno ?: EIO);
+	if (c == EOF && !n)
+		return 0;
+	if (c == EOF)
+		report(r, false, "the last line has no newline: its last number may be cut");
+	while (n && buf[n - 1] == '\r')
+		n--;
+	buf[n] = '\0';
+	return 1;
+}
+
 int trace_read(FILE *f, const struct trace_options *o, struct trace **ret)
 {
 	_cleanup_(trace_freep) struct trace *t = calloc(1, sizeof(*t));
+	_cleanup_free_ char *line = malloc(LINE_BYTES_MAX);
 	struct reader r = { .o = o, .t = t };
-	_cleanup_free_ char *line = NULL;
-	size_t n_line = 0;
-	ssize_t n;
 	int res;
 
-	if (!t)
+	if (!t || !line)
 		return -ENOMEM;
 	if (o->swap != UINT64_MAX) {
 		t->swap = o->swap;
 		t->swap_known = true;
 	}
-	for (;;) {
-		errno = 0;
-		n = getline(&line, &n_line, f);
-		if (n < 0)
-			break;
-		r.line++;
-		if (strlen(line) != (size_t)n) {
-			report(&r, true, "a zero byte: this is not text");
-			return -EBADMSG;
-		}
-		if (line[n - 1] != '\n')
-			report(&r, false, "the last line has no newline: its last number may be cut");
+	errno = 0;
+	while ((res = next_line(&r, f, line)) > 0) {
 		res = read_line(&r, line);
 		if (res < 0)
-			return res;
+			break;
 	}
-	if (ferror(f))
-		return -(errno ?: EIO);
+	if (res < 0)
+		return res;
 	res = finish(&r);
 	if (res < 0)
 		return res;

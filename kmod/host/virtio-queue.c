@@ -214,6 +214,19 @@ void uballoon_virtio_poll(struct uballoon_host *host)
 	}
 }
 
+void uballoon_virtio_nudge(struct uballoon_host *host)
+{
+	static const enum queue_index pages[] = { Q_INFLATE, Q_DEFLATE, Q_REPORT };
+	struct vballoon *v = to_vballoon(host);
+	unsigned int i;
+
+	/* Even if the device has not asked for it: it may have lost what it was to be told. */
+	for (i = 0; i < ARRAY_SIZE(pages) && READ_ONCE(v->ready); i++) {
+		if (v->q[pages[i]].vq)
+			virtqueue_notify(v->q[pages[i]].vq);
+	}
+}
+
 void uballoon_virtio_interrupt(struct virtqueue *vq)
 {
 	struct vballoon *v = vq->vdev->priv;
@@ -227,7 +240,8 @@ void uballoon_virtio_interrupt(struct virtqueue *vq)
 
 /* ---- the guest's own free pages ---- */
 
-static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n, bool *ret_added)
+static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n,
+		      unsigned int *ret_resets, bool *ret_added)
 {
 	struct queue *q = &v->q[Q_REPORT];
 	bool notify = false;
@@ -236,6 +250,7 @@ static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n
 
 	spin_lock_irqsave(&q->lock, flags);
 	v->report_done = false;
+	*ret_resets = v->resets;
 	r = v->ready ? virtqueue_add_inbuf(q->vq, sg, n, &v->pr, GFP_NOWAIT | __GFP_NOWARN) : -EIO;
 	if (!r) {
 		q->requests++;
@@ -251,20 +266,25 @@ static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n
 
 static int report_some(struct vballoon *v, struct scatterlist *sg, unsigned int n)
 {
+	unsigned int resets;
 	bool added;
 	int r;
 
 	/* No room in the ring: balloon pages are under way and will leave it. */
 	for (;;) {
-		r = try_report(v, sg, n, &added);
+		r = try_report(v, sg, n, &resets, &added);
 		if (r)
 			return r;
 		if (added)
 			break;
 		wait_event_timeout(v->report_wait, !READ_ONCE(v->ready), 1);
 	}
-	/* The pages must not be used before; only a reset device makes up for an answer. */
-	wait_event(v->report_wait, READ_ONCE(v->report_done) || READ_ONCE(v->stopped));
+	/*
+	 * The pages must not be used before; only a reset device makes up for an answer.
+	 * Idle, because a host that takes its time is no hung task of the guest.
+	 */
+	wait_event_idle(v->report_wait,
+			READ_ONCE(v->report_done) || READ_ONCE(v->resets) != resets);
 	return READ_ONCE(v->report_done) ? 0 : -EIO;
 }
 

@@ -62,7 +62,9 @@ def properties(t):
 def problem(t):
     bus = Bus(t)
     Daemon(t, bus, QUICK, mode="auto")
-    t.contains(bus.get("Problem"), "modprobe uballoon", "Problem")
+    # What follows depends on this machine: its hypervisor, and who holds its balloon.
+    t.check(re.match("no balloon device; only watching until it appears: .*(balloonctl|modprobe|driver)",
+                     bus.get("Problem")), f"Problem: {bus.get('Problem')!r}")
     p = expect(t, ctl(bus), 0, "Problem  no balloon device")
     t.check(p.stdout.splitlines()[1].lstrip().startswith("Problem"), "the problem comes second")
     t.equal(json.loads(ctl(bus, "status", "--json").stdout)["problem"], bus.get("Problem"), "JSON")
@@ -125,7 +127,7 @@ def status_json(t):
 def status_human(t):
     bus = Bus(t)
     Daemon(t, bus)
-    p = expect(t, ctl(bus), 0, "mode observe", "law adaptive", "Reason", "no balloon device",
+    p = expect(t, ctl(bus), 0, "mode observe", "law adaptive", "Reason", "Host  none: ",
                "the guest keeps at least", "available")
     t.check("\033" not in p.stdout, "an escape sequence although it is no terminal")
     widths = {len(line) for line in p.stdout.splitlines()}

@@ -4,7 +4,7 @@ import os
 import re
 
 ROOT = os.environ["SOURCE_ROOT"]
-PAGES = ["balloonctl.1", "uballoon.4", "balloond.conf.5", "balloond.8"]
+PAGES = ["balloonctl.1", "uballoon.4", "balloon-trace.5", "balloond.conf.5", "balloond.8"]
 
 
 def source(page):

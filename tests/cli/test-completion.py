@@ -52,7 +52,7 @@ def bash(program, *words):
 @tap.case("bash: verbs and options of balloonctl")
 def bash_balloonctl(t):
     t.equal(bash("balloonctl", ""), set(verbs()), "verbs")
-    t.equal(bash("balloonctl", "re"), {"release", "reload"}, "verbs that begin with re")
+    t.equal(bash("balloonctl", "re"), {"record", "release", "reload"}, "verbs that begin with re")
     t.equal(bash("balloonctl", "--"), COMMON, "common options")
     t.equal(bash("balloonctl", "help", ""), set(verbs()), "verbs after help")
     for verb in verbs():
@@ -75,6 +75,12 @@ def bash_arguments(t):
     t.contains(bash("balloonctl", "check-config", "/etc/pass"), "/etc/passwd", "files")
     t.contains(bash("balloonctl", "history", "--svg", "/etc/pass"), "/etc/passwd", "files")
     t.equal(bash("balloonctl", "hold", "--for", ""), set(), "a time")
+    p = subprocess.run([BALLOONCTL, "simulate", "--law", "frob", "x"], stdin=subprocess.DEVNULL,
+                       stderr=subprocess.PIPE, text=True, timeout=30)
+    t.equal(bash("balloonctl", "simulate", "--law", ""),
+            set(re.search(r"laws: (.*)", p.stderr).group(1).split()), "laws")
+    t.contains(bash("balloonctl", "simulate", "--compare", "/etc/pass"), "/etc/passwd", "files")
+    t.contains(bash("balloonctl", "record", "/etc/pass"), "/etc/passwd", "files")
 
 
 @tap.case("bash: balloond")

@@ -236,8 +236,9 @@ static void incident_3_pressure_that_stays_gets_everything(void **state)
 	(void)state;
 	init(&f, 6 * GIB);
 	for (int i = 0; i < 12; i++) {
-		/* There seems to be enough, yet tasks keep stalling. */
+		/* There seems to be enough, yet tasks keep stalling for what was evicted. */
 		f.s.mem[MEM_FREE] = 70 * MIB;
+		f.s.vm[VM_ACTIVATE_FILE] += 1000;
 		press(&f.s, SEC, 90, 20, 3000);
 		tick(&f, SEC);
 		/* A program that starts does so for some seconds; it is not one. */
@@ -258,11 +259,14 @@ static void incident_3_a_shortfall_that_repeats_is_answered_twice_as_large(void 
 	(void)state;
 	init(&f, 6 * GIB);
 	/* Nothing stalls, but the headroom is used up as soon as it is there. */
-	f.c.headroom_min = f.c.headroom_max = 256 * MIB;
+	f.c.headroom_min = f.c.headroom_max = 64 * MIB;
 	f.s.mem[MEM_AVAILABLE] = 120 * MIB;
+	for (int i = 0; i < 10; i++)
+		tick(&f, SEC);
+	f.c.headroom_min = f.c.headroom_max = 256 * MIB;
 	tick(&f, SEC);
 	first = f.d.step;
-	assert_true(first < 0);
+	assert_true(first == -136 * (int64_t)MIB);
 	for (int i = 0; i < 3; i++) {
 		f.s.balloon.size += f.d.step;
 		f.s.mem[MEM_AVAILABLE] = 120 * MIB;
@@ -354,7 +358,46 @@ static void incident_4_holds_for_the_host_and_the_operator_too(void **state)
 	}
 }
 
+/* From a deflate of the law until it inflates again, seconds; how much it could have had. */
+static uint64_t seconds_until_it_turns(uint64_t need, uint64_t *ret_gain)
+{
+	struct fixture f;
+	uint64_t start;
+
+	init(&f, 6 * GIB);
+	/* Long enough there to have been worth it. */
+	for (int i = 0; i < 60; i++)
+		tick(&f, SEC);
+	f.s.mem[MEM_AVAILABLE] = 60 * MIB;
+	f.s.mem[MEM_FREE] = 100 * MIB;
+	tick(&f, SEC);
+	assert_int_equal(f.d.reason, REASON_HEADROOM);
+	set_balloon(&f.s, 4 * GIB);
+	/* Memory is free again at once, all but what is needed. */
+	f.s.mem[MEM_AVAILABLE] = f.s.mem[MEM_FREE] = 4 * GIB - need;
+	start = f.now_us;
+	do {
+		tick(&f, SEC);
+		*ret_gain = f.d.goal - f.s.balloon.size;
+		assert_true(f.now_us - start < 7200 * SEC);
+	} while (f.d.step <= 0);
+	return (f.now_us - start) / SEC;
+}
+
 static void incident_4_no_inflation_after_an_ordinary_deflate_either(void **state)
+{
+	uint64_t large, small, s;
+
+	(void)state;
+	/* All of RAM for 30 s is what turning round costs; waiting ends when it has cost as much. */
+	s = seconds_until_it_turns(512 * MIB, &large);
+	assert_in_range(s, 30 * 8 * GIB / large, 30 * 8 * GIB / large + 40);
+	s = seconds_until_it_turns(2 * GIB, &small);
+	assert_true(small < large / 2);
+	assert_in_range(s, 30 * 8 * GIB / small, 30 * 8 * GIB / small + 40);
+}
+
+static void incident_4_a_load_that_comes_back_is_not_chased(void **state)
 {
 	struct fixture f;
 
@@ -364,11 +407,12 @@ static void incident_4_no_inflation_after_an_ordinary_deflate_either(void **stat
 	f.s.mem[MEM_FREE] = 100 * MIB;
 	tick(&f, SEC);
 	assert_true(f.d.step < 0);
-	obey(&f);
-	calm(&f);
-	for (int i = 0; i < 598; i++) {
+	set_balloon(&f.s, 4 * GIB);
+	/* Half a minute of it, half a minute not: for hours. */
+	for (int i = 0; i < 7200; i++) {
+		f.s.mem[MEM_AVAILABLE] = f.s.mem[MEM_FREE] = i / 30 % 2 ? 3 * GIB : 1000 * MIB;
 		tick(&f, SEC);
-		assert_true(f.d.step <= 0);
+		assert_int_equal(f.d.step, 0);
 	}
 }
 
@@ -552,8 +596,43 @@ static void incident_7_the_balloons_own_stalls(void **state)
 	for (int i = 0; i < 5; i++)
 		tick(&f, SEC);
 	press(&f.s, SEC, 300, 290, 1000);
+	f.s.vm[VM_RESTORE_FILE] += 1000;
 	tick(&f, SEC);
 	assert_int_equal(f.d.reason, REASON_EMERGENCY);
+}
+
+/* A file is read once, faster than kswapd makes room: tasks stall and reclaim for minutes. */
+static void incident_7_a_fast_reader_of_cold_files(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 6 * GIB + 750 * MIB);
+	for (int i = 0; i < 600; i++) {
+		bool swings = i % 20 < 10;
+
+		/* What reclaim has isolated is missing from MemAvailable for a moment. */
+		f.s.mem[MEM_AVAILABLE] = swings ? 250 * MIB : 240 * MIB;
+		f.s.mem[MEM_FREE] = 60 * MIB;
+		f.s.vm[VM_PGSCAN_KSWAPD] += 200000;
+		f.s.vm[VM_REFAULT_FILE] += 3000;
+		press(&f.s, SEC, 160, 120, 20000);
+		f.s.trigger = i % 2 ? TRIGGER_EMERGENCY : TRIGGER_EARLY;
+		/* The module's shrinker offers a little to it. */
+		if (i % 50 == 40) {
+			f.s.balloon.size -= 2 * MIB;
+			f.s.balloon.relief_events++;
+		}
+		tick(&f, SEC);
+		assert_int_equal(f.d.step, 0);
+	}
+	/* The same while it is wanted back is a shortage. */
+	for (int i = 0; i < 8; i++) {
+		f.s.vm[VM_ACTIVATE_FILE] += 3000;
+		press(&f.s, SEC, 160, 120, 20000);
+		tick(&f, SEC);
+	}
+	assert_true(f.d.urgent && f.d.step < 0);
 }
 
 static void incident_7_zram_stalls_with_90_percent_free(void **state)
@@ -714,6 +793,7 @@ int main(void)
 		cmocka_unit_test(incident_4_cleared_by_a_shrink_that_holds),
 		cmocka_unit_test(incident_4_holds_for_the_host_and_the_operator_too),
 		cmocka_unit_test(incident_4_no_inflation_after_an_ordinary_deflate_either),
+		cmocka_unit_test(incident_4_a_load_that_comes_back_is_not_chased),
 		cmocka_unit_test(incident_5_no_progress_for_5_s),
 		cmocka_unit_test(incident_5_slower_than_15_mb_a_second),
 		cmocka_unit_test(incident_5_an_emergency_keeps_asking),
@@ -722,6 +802,7 @@ int main(void)
 		cmocka_unit_test(incident_6_stale_samples_change_nothing),
 		cmocka_unit_test(incident_7_psi_stuck_at_99_percent),
 		cmocka_unit_test(incident_7_the_balloons_own_stalls),
+		cmocka_unit_test(incident_7_a_fast_reader_of_cold_files),
 		cmocka_unit_test(incident_7_zram_stalls_with_90_percent_free),
 		cmocka_unit_test(incident_7_loadshift_is_one_emergency_at_most),
 		cmocka_unit_test(incident_8_a_hole_of_93_s_under_thrash),

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -107,6 +108,26 @@ static void test_demand_all_columns(void **state)
 	trace_free(t);
 }
 
+/* A demand that is known, and how a real guest fared with it. */
+static void test_demand_seen(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with("t_s,need_kib,mem_available_kib,balloon_kib,mem_some_us\n"
+				   "0,10,500,20,1000\n1,20,490,30,1234\n", refuse, &r, &t), 0);
+	assert_int_equal(r.bad + r.notes, 0);
+	assert_non_null(t->seen);
+	assert_int_equal(t->seen[1].available, 490 * KIB);
+	assert_int_equal(t->seen[1].balloon, 30 * KIB);
+	assert_int_equal(t->seen[1].mem_some_us, 234);
+	trace_free(t);
+	assert_int_equal(read_with("t_s,need_kib,balloon_kib\n0,10,1\n1,20,2\n", refuse, &r, &t), 0);
+	assert_null(t->seen);
+	trace_free(t);
+}
+
 static void test_capacity(void **state)
 {
 	struct remarks r;
@@ -121,6 +142,13 @@ static void test_capacity(void **state)
 	assert_int_equal(t->between, TRACE_LINEAR);
 	assert_int_equal(t->ram, 1000 * KIB);
 	assert_int_equal(t->points[1].d.need, 1000 * KIB);
+	trace_free(t);
+
+	/* No capacity is a capacity, too. */
+	assert_int_equal(read_with("t_s,capacity_kib,active_kib\n0,1000,10\n1,0,10\n2,1000,1\n", skip,
+				   &r, &t), 0);
+	assert_string_equal(r.first_bad, "usage is above the capacity (RAM and swap)");
+	assert_int_equal(t->n_points, 2);
 	trace_free(t);
 
 	/* The capacity may change; the guest is as large as its largest. */
@@ -219,6 +247,43 @@ static void test_bad_files(void **state)
 		assert_null(t);
 		assert_int_equal(r.bad, 1);
 	}
+}
+
+static void test_extremes(void **state)
+{
+	static const char header[] = "\xef\xbb\xbft_s,need_kib\r\n0,1\r\n1,2\r\n";
+	char *text = malloc(sizeof(header) + 70000);
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	/* A spreadsheet's file, with a line that never ends. */
+	assert_non_null(text);
+	strcpy(text, header);
+	memset(text + sizeof(header) - 1, '#', 70000);
+	text[sizeof(header) - 1 + 70000] = '\0';
+	assert_int_equal(read_with(text, skip, &r, &t), -EBADMSG);
+	assert_int_equal(r.first_bad_line, 4);
+	assert_string_equal(r.first_bad, "a line of more than 64 KiB: this is no trace");
+	text[sizeof(header) + 60000] = '\0';
+	assert_int_equal(read_with(text, refuse, &r, &t), 0);
+	assert_int_equal(t->n_points, 2);
+	trace_free(t);
+	free(text);
+
+	/* A typing error in a time must not cost a day; nor may an origin in 1970. */
+	assert_int_equal(read_with("t_s,need_kib\n1700000000,1\n17000000010,2\n1700000020,3\n", skip,
+				   &r, &t), 0);
+	assert_string_equal(r.first_bad, "time is more than ten years after the first row");
+	assert_int_equal(trace_duration(t), 20 * SEC);
+	trace_free(t);
+
+	/* 1 PiB is the most. */
+	assert_int_equal(read_with("t_s,need_kib\n0,1099511627776\n1,1099511627777\n2,0\n", skip, &r,
+				   &t), 0);
+	assert_string_equal(r.first_bad, "need_kib is too large");
+	assert_true(t->points[0].d.need == 1ULL << 50);
+	trace_free(t);
 }
 
 static void test_not_text(void **state)
@@ -372,9 +437,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_demand),
 		cmocka_unit_test(test_demand_all_columns),
+		cmocka_unit_test(test_demand_seen),
 		cmocka_unit_test(test_capacity),
 		cmocka_unit_test(test_bad_rows),
 		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_not_text),
 		cmocka_unit_test(test_remarks),
 		cmocka_unit_test(test_options),
