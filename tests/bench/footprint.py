@@ -92,24 +92,24 @@ def window(g, seconds):
     return out
 
 
-def settle(g, timeout=240):
-    """Until balloond has inflated and rests; its status."""
+def settle(g, timeout=180):
+    """Waits until balloond rests: a balloon, and no more ticks than its idle interval has. Its status."""
     end = time.monotonic() + timeout
-    last, since = None, time.monotonic()
+    s = json.loads(g.sh("balloonctl status --json"))
     while time.monotonic() < end:
-        size = json.loads(g.sh("balloonctl status --json"))["size"]
-        if size != last:
-            last, since = size, time.monotonic()
-        elif size > 0 and time.monotonic() - since > 12:
-            return size
-        time.sleep(2)
-    raise RuntimeError(f"balloond did not come to rest within {timeout} s (balloon {last} bytes)")
+        ticks, size = s["ticks"], s["size"]
+        time.sleep(15)
+        s = json.loads(g.sh("balloonctl status --json"))
+        if s["size"] == size > 0 and s["ticks"] - ticks <= 4:
+            break
+    return s
 
 
 def measure(g, windows, seconds, report=lambda text: None):
     """{condition: {service: {measure: [value of each window]}}} in the running guest @g."""
     g.sh("systemctl start earlyoom systemd-oomd balloond", 60)
-    report(f"at rest with a balloon of {settle(g) // MIB} MiB")
+    s = settle(g)
+    report(f"begins with a balloon of {s['size'] // MIB} MiB: {s['reason_text']}")
     out = {}
     for condition in ("idle", "loaded"):
         load = g.spawn(LOAD.format(windows * (seconds + 5) + 30), windows * (seconds + 5) + 60) \
@@ -120,6 +120,8 @@ def measure(g, windows, seconds, report=lambda text: None):
         out[condition] = {s: {m: [w[s][m] for w in seen] for m in MEASURES} for s in SERVICES}
         if load:
             load.kill()
+        s = json.loads(g.sh("balloonctl status --json"))
+        report(f"{condition}: ended with a balloon of {s['size'] // MIB} MiB: {s['reason_text']}")
     return out
 
 
@@ -139,7 +141,7 @@ def table(result):
 
 
 def write_csv(result, path):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w", newline="") as f:
         rows = csv.writer(f)
         rows.writerow(("condition", "service", "window", *MEASURES))

@@ -142,6 +142,32 @@ def leftovers(g, *names):
                 "|| true").split()
 
 
+def change_of_mind(t, g, deb):
+    """Disabled, removed, installed again: what does not depend on the kernel."""
+    with t.subtest("disabled stays disabled, the preset enables it"):
+        g.sh("systemctl disable --now balloond 2>&1", 60)
+        installed(t, g, deb)
+        t.equal(state(g), ("disabled", "inactive"), "state")
+        g.sh("systemctl preset balloond 2>&1")
+        t.equal(state(g), ("enabled", "inactive"), "state after systemctl preset")
+        g.sh("systemctl start balloond", 60)
+        g.sh("balloonctl release")
+        until(t, g, "it inflates", lambda s: s["size"] > 64 * MIB)
+    with t.subtest("removed: the memory is back, configuration and history stay"):
+        g.sh("dpkg -r balloond 2>&1", 120)
+        t.equal(g.memory - g.balloon_actual(), 0, "balloon")
+        t.equal(g.run("test -e /usr/sbin/balloond -o -e /lib/systemd/system/balloond.service")[0], 1, "programs")
+        g.sh("test -s /etc/balloond.conf -a -s /var/lib/balloond/history")
+        t.equal(g.sh("systemctl --failed --no-legend --plain"), "", "failed units")
+    with t.subtest("installed again, it goes on"):
+        installed(t, g, deb)
+        t.equal(state(g), ("enabled", "active"), "state")
+        t.check(g.read("/etc/balloond.conf").endswith(EDIT), "the edited configuration")
+        until(t, g, "ready", lambda s: s["host"] == "virtio")
+        t.check(sum("started" in line for line in g.sh("balloonctl history --csv -").splitlines()) >= 4,
+                "the history of the earlier ones")
+
+
 def life(t, series):
     if not _image:
         make_image(t)
@@ -164,34 +190,18 @@ def life(t, series):
             g.sh("balloonctl hold --for 1h of the package test")
             g.sh(f"cat >> /etc/balloond.conf << 'EOF'\n{EDIT}EOF")
             pid = g.property("balloond", "MainPID")
+            until(t, g, "held", lambda s: s["reason"] == "held")
+            size = g.balloon_actual()
             installed(t, g, second)
             t.contains(g.sh("balloonctl --version"), version_of(second), "version")
             t.equal(state(g), ("enabled", "active"), "state")
             t.check(g.property("balloond", "MainPID") != pid, "the new one runs")
             t.check(g.read("/etc/balloond.conf").endswith(EDIT), "the edited configuration is still there")
-            until(t, g, "held", lambda s: s["held"] == "of the package test")
-        with t.subtest("disabled stays disabled, the preset enables it"):
-            g.sh("systemctl disable --now balloond 2>&1", 60)
-            installed(t, g, second)
-            t.equal(state(g), ("disabled", "inactive"), "state")
-            g.sh("systemctl preset balloond 2>&1")
-            t.equal(state(g), ("enabled", "inactive"), "state after systemctl preset")
-            g.sh("systemctl start balloond", 60)
-            g.sh("balloonctl release")
-            until(t, g, "it inflates", lambda s: s["size"] > 64 * MIB)
-        with t.subtest("removed: the memory is back, configuration and history stay"):
-            g.sh("dpkg -r balloond 2>&1", 120)
-            t.equal(g.memory - g.balloon_actual(), 0, "balloon")
-            t.equal(g.run("test -e /usr/sbin/balloond -o -e /lib/systemd/system/balloond.service")[0], 1, "programs")
-            g.sh("test -s /etc/balloond.conf -a -s /var/lib/balloond/history")
-            t.equal(g.sh("systemctl --failed --no-legend --plain"), "", "failed units")
-        with t.subtest("installed again, it goes on"):
-            installed(t, g, second)
-            t.equal(state(g), ("enabled", "active"), "state")
-            t.check(g.read("/etc/balloond.conf").endswith(EDIT), "the edited configuration")
-            until(t, g, "ready", lambda s: s["host"] == "virtio")
-            t.check(sum("started" in line for line in g.sh("balloonctl history --csv -").splitlines()) >= 4,
-                    "the history of the earlier ones")
+            until(t, g, "held", lambda s: s["held"] == "of the package test" and s["host"] == "virtio")
+            # What had been given back meanwhile would not be taken again while held.
+            t.equal(g.balloon_actual(), size, "what the balloon leaves to the guest")
+        if series == kernels.SERIES[-1]:
+            change_of_mind(t, g, second)
         with t.subtest("purged: nothing is left but the user, who owns nothing"):
             g.sh("dpkg -P balloond 2>&1", 120)
             t.equal(leftovers(g, "balloond"), [], "files")
@@ -201,7 +211,7 @@ def life(t, series):
             g.sh("echo update_initramfs=no > /etc/initramfs-tools/update-initramfs.conf; rmmod uballoon; "
                  "dpkg -P uballoon-dkms 2>&1", 180)
             t.equal(leftovers(g, "uballoon"), [], "files")
-            t.equal(g.sh("dkms status"), "", "dkms status")
+            t.equal(g.sh("dkms status 2> /dev/null"), "", "dkms status")
             g.sh("udevadm control --reload; udevadm trigger --settle --subsystem-match=virtio")
             t.equal(g.run("grep -c ^virtio_balloon /proc/modules")[1].strip(), "1", "virtio_balloon")
             g.sh("rmmod virtio_balloon")
