@@ -144,9 +144,9 @@ class Wanders:
 
 
 def months():
-    yield month("office hours", 8 * GIB, "linear", 1, office)
-    yield month("office hours, in steps", 8 * GIB, "steps", 1, office)
-    yield month("nightly job", 4 * GIB, "steps", 2, nightly)
+    yield month("office hours", 32 * GIB, "linear", 1, office)
+    yield month("office hours, in steps", 32 * GIB, "steps", 1, office)
+    yield month("nightly job", 8 * GIB, "steps", 2, nightly)
     yield month("bursts, rare", 16 * GIB, "steps", 3, Bursty(0.1, 0.15))
     yield month("bursts, often", 16 * GIB, "linear", 4, Bursty(0.5, 0.10))
     yield month("wandering", 32 * GIB, "steps", 5, Wanders())
