@@ -136,7 +136,8 @@ def statistics(t, series):
         with t.subtest("under memory pressure"):
             b.g.sh(SWAP_ON)
             b.lock("4k", 60)
-            job = b.spawn(*["hog 430M"] * 20)
+            job = b.spawn(*["hog 430M"] * 50)
+            t.wait(lambda: b.g.vmstat()["pswpout"], 60, "the guest swaps")
             seen = {b.g.guest_stats()["last-update"]}
             t.wait(lambda: seen.add(b.g.guest_stats()["last-update"]) or len(seen) > 4, 40, "refreshed all the time")
             t.check(job.running(), "the guest is busy all the while")
