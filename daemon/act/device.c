@@ -129,6 +129,9 @@ static int device_set_target(struct transport *t, uint64_t ceiling, uint64_t flo
 		target.ceiling_pages = d->ram_pages;
 	if (target.floor_pages > target.ceiling_pages)
 		target.floor_pages = target.ceiling_pages;
+	/* When only large pages are left, the last step down may be one of them: see device_move(). */
+	if (d->capabilities & UBALLOON_CAP_2M)
+		target.floor_pages -= target.floor_pages % UBALLOON_PAGES_PER_2M;
 	return device_call(d, UBALLOON_IOC_SET_TARGET, &target);
 }
 
@@ -209,6 +212,18 @@ static int device_move(struct transport *t, int64_t step, bool may_reclaim, uint
 		}
 	} else if (pages > done && try_small_after(result.stop)) {
 		result.stop = UBALLOON_STOP_BUDGET;
+	}
+
+	/* Only large pages are left, and one of them is more than what is missing: it is given whole. */
+	used = monotonic_us() - start;
+	if (!inflate && pages > done && result.stop == UBALLOON_STOP_NOMEM && used < budget_us &&
+	    d->capabilities & UBALLOON_CAP_2M) {
+		r = move_order(d, inflate, UBALLOON_ORDER_2M, UBALLOON_PAGES_PER_2M, may_reclaim,
+			       budget_us - used, &move);
+		if (r >= 0 && move.done_pages > 0) {
+			done += move.done_pages;
+			result.stop = UBALLOON_STOP_DONE;
+		}
 	}
 
 	result.moved = (int64_t)(done * PAGE_BYTES) * (inflate ? 1 : -1);

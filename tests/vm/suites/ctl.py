@@ -82,6 +82,11 @@ def memory(t, g):
         keeps = status(g)["ram"] - 96 * MIB
         g.sh(f"balloonctl set-target --memory --wait=90s {keeps // 1024}K", timeout=100)
         t.between(status(g)["size"], 96 * MIB - PAGE, 96 * MIB + PAGE, "size")
+    with t.subtest("both ways by less than a large page"):
+        for mib in (101, 99, 98, 97):
+            g.sh(f"balloonctl set-target --wait=90s {mib}M", timeout=100)
+            t.wait(lambda: status(g)["size"] == mib * MIB, 20, f"{mib} MiB")
+        t.equal(status(g)["problem"], "", "problem")
     with t.subtest("back to nothing"):
         g.sh("balloonctl set-target --wait=90s 0", timeout=100)
         t.check(status(g)["size"] < PAGE, "size")
