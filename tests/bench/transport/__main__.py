@@ -2,7 +2,8 @@
 """The transport benchmark: the stock virtio_balloon and uballoon in turn, on the
 same QEMU, the same device options, in one run.
 
-    python3 tests/bench/transport [--quick] [--rounds N] [--kernel SERIES] [--csv FILE]
+    python3 tests/bench/transport [--quick] [--rounds N] [--kernel SERIES] [--state STATE]
+                                   [--csv FILE]
 
 3 of 4 GiB (--quick: 512 MiB of 1 GiB), both kernels, init_on_alloc=0 and =1;
 medians of all rounds and their ratios. A table (Markdown) on standard output,
@@ -36,6 +37,8 @@ def arguments():
     p.add_argument("--rounds", type=int, metavar="N", help="boots of each driver, kernel and setting (default 3)")
     p.add_argument("--kernel", action="append", metavar="SERIES", choices=runs.kernels.SERIES,
                    help="only this one (may be repeated): " + ", ".join(runs.kernels.SERIES))
+    p.add_argument("--state", action="append", metavar="STATE", choices=runs.STATES,
+                   help="only this one (may be repeated): " + ", ".join(runs.STATES))
     p.add_argument("--csv", metavar="FILE", default=os.path.join(TOP, "build", "bench", "transport.csv"),
                    help="every figure (default build/bench/transport.csv)")
     a = p.parse_args()
@@ -83,6 +86,7 @@ def main():
     plan = runs.quick_plan() if a.quick else runs.full_plan()
     plan.rounds = a.rounds or plan.rounds
     plan.series = a.kernel or plan.series
+    plan.states = a.state or plan.states
     os.makedirs(os.path.dirname(os.path.abspath(a.csv)), exist_ok=True)
     progress = Progress(len(list(plan.boots())))
     # What the harness says of its guests is progress, too.

@@ -25,7 +25,7 @@ sys.path[:0] = [os.path.join(HERE, "..", "..", "vm")]
 
 from harness import kernels, micro                                    # noqa: E402
 
-from .drivers import DRIVERS, MIB, MoveFailed, move                   # noqa: E402
+from .drivers import DRIVERS, MIB, CpuClock, MoveFailed, move         # noqa: E402
 
 # Free memory beside the fragments; the guest needs some to live on.
 SPARE_MIB = 64
@@ -52,16 +52,21 @@ class Plan:
                         yield r, series, init, driver
 
 
+STATES = ("fresh", "touched", "scattered", "fragmented")
+
+
 def full_plan():
-    return Plan(4096, 3072, ("fresh", "touched", "scattered", "fragmented"))
+    return Plan(4096, 3072, STATES)
 
 
 def quick_plan():
     return Plan(1024, 512, ("fresh", "fragmented"), init_on_alloc=(0,), rounds=1, repeats=1)
 
 
-def fragment_program():
-    return kernels.build_static(os.path.join(HERE, "fragment.c"), "fragment")
+def programs():
+    """What the guest needs for this, as micro.guest() takes it."""
+    return [(f"bin/{name}", kernels.build_static(os.path.join(HERE, f"{name}.c"), name), 0o755)
+            for name in ("fragment", "cpuclock")]
 
 
 def free_mib(g):
@@ -75,27 +80,30 @@ class Boot:
 
     def __init__(self, plan, series, init_on_alloc, driver, record):
         self.plan, self.driver, self.record = plan, driver, record
+        # Clearing pages hides what having no neighbours costs.
+        self.states = [s for s in plan.states if s != "scattered" or not init_on_alloc]
         self.g = micro.guest(series, name=f"bench-{driver.name}", memory=plan.ram_mib * MIB,
-                             files=(("bin/fragment", fragment_program(), 0o755),),
-                             append=f"init_on_alloc={init_on_alloc}")
+                             files=programs(), append=f"init_on_alloc={init_on_alloc}")
 
     def run(self):
         try:
             self.g.start()
             driver = self.driver(self.g)
+            self.clock = CpuClock(self.g)
             # Code that runs for the first time is loaded into caches, and translated under emulation.
             for mib in (WARM_UP_MIB, 0):
-                move(driver, mib)
-            if "fresh" in self.plan.states:
+                move(driver, self.clock, mib)
+            if "fresh" in self.states:
                 for _ in range(self.plan.repeats):
                     self._there_and_back(driver, "fresh", self.plan.balloon_mib)
-            if "touched" in self.plan.states:
+            if "touched" in self.states:
                 self._touch()
                 self._there_and_back(driver, "touched", self.plan.balloon_mib)
                 seconds, huge = self._touch()
                 self.record("touched", "retouch_s", seconds)
                 self.record("touched", "retouch_huge_mib", huge)
-            self._holes(driver, [s for s in ("scattered", "fragmented") if s in self.plan.states])
+            self._holes(driver, [s for s in ("scattered", "fragmented") if s in self.states])
+            self.clock.stop()
             self.g.finish(("uballoon", "virtio_balloon"))
         finally:
             self.g.kill()
@@ -103,7 +111,7 @@ class Boot:
     def _there_and_back(self, driver, state, mib, only_4k=False):
         free = free_mib(self.g)
         for way, to_mib in (("inflate", mib), ("deflate", 0)):
-            for metric, value in move(driver, to_mib, only_4k).items():
+            for metric, value in move(driver, self.clock, to_mib, only_4k).items():
                 self.record(state, f"{way}_{metric}", value)
         lost = free - free_mib(self.g)
         if lost > LOST_MIB:
