@@ -149,6 +149,7 @@ static void tick(struct loop *l)
 	sense(l, &l->sample);
 	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
 	device_act(l, &l->decision);
+	device_swap_in(l, &l->decision);
 
 	note(l, before, &l->decision);
 	l->ticks++;
@@ -309,6 +310,7 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	l->config = *config;
 	l->mode = options->mode >= 0 ? (enum policy_mode)options->mode : config->policy.mode;
 	l->law = config->policy.law;
+	l->swapper.advise = swap_advise;
 	l->decision.reason = REASON_STARTING;
 	r = keep_init(l);
 	if (r < 0)
