@@ -183,6 +183,7 @@ static int on_psi(sd_event_source *source, int fd, uint32_t revents, void *userd
 {
 	struct loop *l = userdata;
 	unsigned i = source == l->psi_sources[0] ? 0 : 1;
+	enum sample_trigger which;
 
 	(void)fd;
 	if (revents & EPOLLERR) {
@@ -194,9 +195,14 @@ static int on_psi(sd_event_source *source, int fd, uint32_t revents, void *userd
 	}
 	if (l->stopping)
 		return 0;
-	/* An emergency is not made smaller by an early warning in the same turn. */
-	if (l->trigger != TRIGGER_EMERGENCY)
-		l->trigger = i == 0 ? TRIGGER_EARLY : TRIGGER_EMERGENCY;
+	which = i == 0 ? TRIGGER_EARLY : TRIGGER_EMERGENCY;
+	/*
+	 * An emergency is not made smaller by an early warning in the same turn. The tick that is
+	 * due must not be put off by more of the same.
+	 */
+	if (l->trigger >= which)
+		return 0;
+	l->trigger = which;
 	loop_tick_soon(l);
 	return 0;
 }
