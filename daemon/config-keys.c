@@ -131,6 +131,13 @@ static const struct config_key keys[] = {
 	BOOL("committed.without_swap", POLICY(committed_without_swap),
 	     "Run without swap, where Committed_AS has nothing to overflow to"),
 
+	BOOL("committed.self_shrink", self_shrink,
+	     "Bring back what was swapped out; needs CAP_SYS_NICE and CAP_SYS_PTRACE"),
+	COUNT("committed.shrink_inertia", shrink_inertia, 0, 1000,
+	      "... after so many intervals in which swap use has not grown"),
+	COUNT("committed.shrink_hysteresis", shrink_hysteresis, 1, 1000,
+	      "... 1/n of it an interval, and not more than 32 MiB"),
+
 	SIZE("tail.worthwhile", worthwhile, MIB, TIB, SIZE_WORTHWHILE, "auto", 0,
 	     "Smallest gain that is worth inflating for"),
 	SIZE("tail.dead_band", dead_band, MIB, TIB, SIZE_DEAD_BAND, "auto", 0,

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 #include "act/mover.h"
+#include "act/swap.h"
 #include "basic/problem.h"
 #include "loop.h"
 #include "serve/bus.h"
@@ -47,6 +48,7 @@ struct loop {
 	uint64_t reopen_delay_us;
 	uint64_t attached_us;
 	struct mover mover;
+	struct swapper swapper;
 	uint64_t lease_renewed_us;
 
 	bool stopping;
@@ -105,6 +107,8 @@ void device_maintain(struct loop *l);
 void device_sense(struct loop *l, struct sample_balloon *b);
 /* Begin to carry out the decision. */
 void device_act(struct loop *l, const struct policy_decision *d);
+/* Bring back from swap what the decision allows. */
+void device_swap_in(struct loop *l, const struct policy_decision *d);
 /* Tell the module the lease of the configuration. */
 void device_lease_changed(struct loop *l);
 /* Leave: give back or keep, then end the event loop. The second call ends it at once. */

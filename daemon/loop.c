@@ -149,6 +149,7 @@ static void tick(struct loop *l)
 	sense(l, &l->sample);
 	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
 	device_act(l, &l->decision);
+	device_swap_in(l, &l->decision);
 
 	note(l, before, &l->decision);
 	l->ticks++;
@@ -182,6 +183,7 @@ static int on_psi(sd_event_source *source, int fd, uint32_t revents, void *userd
 {
 	struct loop *l = userdata;
 	unsigned i = source == l->psi_sources[0] ? 0 : 1;
+	enum sample_trigger which;
 
 	(void)fd;
 	if (revents & EPOLLERR) {
@@ -193,9 +195,14 @@ static int on_psi(sd_event_source *source, int fd, uint32_t revents, void *userd
 	}
 	if (l->stopping)
 		return 0;
-	/* An emergency is not made smaller by an early warning in the same turn. */
-	if (l->trigger != TRIGGER_EMERGENCY)
-		l->trigger = i == 0 ? TRIGGER_EARLY : TRIGGER_EMERGENCY;
+	which = i == 0 ? TRIGGER_EARLY : TRIGGER_EMERGENCY;
+	/*
+	 * An emergency is not made smaller by an early warning in the same turn. The tick that is
+	 * due must not be put off by more of the same.
+	 */
+	if (l->trigger >= which)
+		return 0;
+	l->trigger = which;
 	loop_tick_soon(l);
 	return 0;
 }
@@ -332,6 +339,7 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	l->config = *config;
 	l->mode = options->mode >= 0 ? (enum policy_mode)options->mode : config->policy.mode;
 	l->law = config->policy.law;
+	l->swapper.advise = swap_advise;
 	l->decision.reason = REASON_STARTING;
 	r = keep_init(l);
 	if (r < 0)

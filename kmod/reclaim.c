@@ -7,10 +7,10 @@
  * decides has neither renewed it nor taken it off.
  *
  * The shrinker is meant as the last resort of reclaim: it offers little, and
- * nothing at all while there is page cache to take, to drop_caches, to a memory cgroup's own reclaim, or while
- * LOCK runs (the balloon would be chasing itself). Where another driver moves
- * the pages it offers nothing, either: reclaim would wait for that driver, which
- * may be waiting for reclaim.
+ * nothing at all while there is page cache to take, to drop_caches, to a memory
+ * cgroup's own reclaim, or while LOCK runs (the balloon would be chasing itself).
+ * Where another driver moves the pages it offers nothing, either: reclaim would
+ * wait for that driver, which may be waiting for reclaim.
  *
  * Left out: what is done; that is core.c's matter.
  */

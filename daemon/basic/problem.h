@@ -17,6 +17,7 @@ enum problem {
 	PROBLEM_MEMLOCK,	/* the daemon itself may be paged out */
 	PROBLEM_HOLD,		/* the operator's hold does not survive a restart */
 	PROBLEM_HISTORY,	/* the history is not written */
+	PROBLEM_SWAP,		/* what was swapped out is not brought back */
 	PROBLEM_METRICS,	/* the metrics file is not written */
 	PROBLEM_BUS,		/* nobody can ask */
 	_PROBLEM_MAX,

@@ -50,6 +50,7 @@ static unsigned int evidence_of(enum policy_reason reason)
 	case REASON_STARTING:
 	case REASON_NO_DATA:
 	case REASON_NO_DEVICE:
+	case REASON_NO_SWAP:
 	case REASON_HELD:
 	case REASON_MANUAL:
 	case REASON_STUCK:

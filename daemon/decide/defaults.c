@@ -28,6 +28,9 @@ void policy_config_default(struct policy_config *c)
 		.committed_interval_us = 5 * SEC,
 		.committed_down = 8,
 		.committed_up = 1,
+		/* As the frontswap driver had them. */
+		.shrink_inertia = 3,
+		.shrink_hysteresis = 20,
 
 		.dwell_us = 3 * SEC,
 		.settle_us = 60 * SEC,

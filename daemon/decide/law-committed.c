@@ -7,9 +7,55 @@
  * 1/up of what is missing. Committed_AS ignores the page cache, so whatever
  * does not fit ends in swap: without any it does not run unless told to.
  *
- * Leaves out: bringing swapped pages back (the frontswap half).
+ * Self-shrink, if it is on: when swap use has not grown for some intervals, a
+ * share of what was swapped out comes back each interval, as long as there is room for it beyond
+ * the headroom; the goal leaves that room. Each swapped page is asked for once: a
+ * slot stays in use until its page is written to, so that swap use does not say what came back.
+ *
+ * Leaves out: whose pages come back (act/swap.c).
  */
 #include "decide/law.h"
+
+#define MIB (1ULL << 20)
+
+/* More than this is growth: a guest with idle pages in swap touches and evicts some all the time. */
+#define SWAP_GROWTH (1 * MIB)
+/* At most so much at once: reading it must not hold up the next look. */
+#define SWAP_IN_MAX (32 * MIB)
+#define SWAP_IN_MIN (1 * MIB)
+
+/* Once an interval. Bytes to bring back now. */
+static uint64_t shrink(const struct policy_config *c, struct policy_state *st,
+		       const struct view *v, const struct sample *s)
+{
+	uint64_t used, amount, room;
+
+	if (!c->self_shrink || !sample_has_mem(s, MEM_SWAP_TOTAL) ||
+	    !sample_has_mem(s, MEM_SWAP_FREE)) {
+		st->swap_known = false;
+		st->swap_left = 0;
+		return 0;
+	}
+	used = sub_sat(s->mem[MEM_SWAP_TOTAL], s->mem[MEM_SWAP_FREE]);
+	if (!st->swap_known || used > add_sat(st->swap_used, SWAP_GROWTH)) {
+		st->swap_left = used;
+		st->swap_quiet = 0;
+	} else {
+		st->swap_quiet = min_u64(st->swap_quiet + 1ULL, UINT32_MAX);
+		st->swap_left = min_u64(st->swap_left, used);
+	}
+	st->swap_known = true;
+	st->swap_used = used;
+	if (st->swap_quiet < c->shrink_inertia)
+		return 0;
+	amount = used / (c->shrink_hysteresis ? c->shrink_hysteresis : 1);
+	amount = min_u64(clamp_u64(amount, SWAP_IN_MIN, SWAP_IN_MAX), st->swap_left);
+	room = sub_sat(v->available, law_adaptive_headroom(st, v));
+	if (amount > room)
+		return 0;
+	st->swap_left -= amount;
+	return amount;
+}
 
 void law_committed(const struct policy_config *c, struct policy_state *st, const struct view *v,
 		   const struct sample *s, struct law_goal *ret)
@@ -23,16 +69,22 @@ void law_committed(const struct policy_config *c, struct policy_state *st, const
 		.at_once = UINT64_MAX,
 	};
 	if (!sample_has_mem(s, MEM_COMMITTED_AS) ||
-	    (!c->committed_without_swap &&
-	     (!sample_has_mem(s, MEM_SWAP_TOTAL) || !s->mem[MEM_SWAP_TOTAL]))) {
+	    (!c->committed_without_swap && !sample_has_mem(s, MEM_SWAP_TOTAL))) {
 		ret->reason = REASON_NO_DATA;
+		return;
+	}
+	if (!c->committed_without_swap && !s->mem[MEM_SWAP_TOTAL]) {
+		ret->reason = REASON_NO_SWAP;
 		return;
 	}
 	if (st->committed_us && v->now_us - st->committed_us < c->committed_interval_us) {
 		ret->goal = st->committed_goal;
 		return;
 	}
-	need = min_u64(add_sat(s->mem[MEM_COMMITTED_AS], c->reserve), v->ram);
+	ret->swap_in = shrink(c, st, v, s);
+	/* Room for what may come back. */
+	need = min_u64(add_sat(add_sat(s->mem[MEM_COMMITTED_AS], c->reserve), st->swap_left),
+		       v->ram);
 	next = v->usable > need
 		       ? v->usable -
 				 (v->usable - need) / (c->committed_down ? c->committed_down : 1)

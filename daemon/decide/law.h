@@ -19,6 +19,7 @@ struct law_goal {
 	uint64_t at_once; /* largest inflate in one move */
 	uint64_t inflate_rate; /* bytes a second, 0 = unlimited; on top of the configured one */
 	uint64_t deflate_rate;
+	uint64_t swap_in; /* bring back from swap, bytes */
 };
 
 /*

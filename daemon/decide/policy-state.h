@@ -108,6 +108,10 @@ struct policy_state {
 	/* Law committed. */
 	uint64_t committed_us; /* last time that the goal was computed */
 	uint64_t committed_goal;
+	bool swap_known; /* the following are */
+	uint64_t swap_used; /* at the last interval */
+	uint64_t swap_left; /* of it, not brought back yet */
+	uint32_t swap_quiet; /* intervals in a row without growth */
 
 	/* Law host. */
 	struct ratelimit rate;

@@ -285,7 +285,8 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	st->target_valid = false;
 
 	if (g->goal == v->size) {
-		if (g->reason == REASON_NO_DATA || g->reason == r->b.hi_reason)
+		if (g->reason == REASON_NO_DATA || g->reason == REASON_NO_SWAP ||
+		    g->reason == r->b.hi_reason)
 			return g->reason;
 		return v->settling ? REASON_SETTLING : REASON_STEADY;
 	}
@@ -562,6 +563,10 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 			d.reason = REASON_NO_DEVICE;
 	}
 	st->need_seen = usable ? v.need : 0;
+	/* Reading back takes memory: only a guest that is well has it to spare. */
+	if (c->mode == MODE_AUTO && !c->hold && s->balloon.valid && r.level == PRESSURE_NONE &&
+	    !move_is_urgent(st))
+		d.swap_in = g.swap_in;
 	view_remember(st, s);
 	st->last_us = s->time_us;
 	*ret = d;

@@ -59,6 +59,7 @@ enum policy_reason {
 	REASON_NO_DATA, /* a needed number is missing or stale */
 	REASON_NO_DEVICE, /* nothing to move */
 	REASON_HELD, /* the operator said to stand still */
+	REASON_NO_SWAP, /* law committed does not run without swap */
 	_REASON_MAX,
 };
 
@@ -91,6 +92,9 @@ struct policy_config {
 	uint32_t committed_down; /* give up 1/n of the surplus at a time */
 	uint32_t committed_up; /* take back 1/n of what is missing at a time */
 	bool committed_without_swap; /* run although Committed_AS has no swap to overflow to */
+	bool self_shrink; /* bring back what was swapped out */
+	uint32_t shrink_inertia; /* ... after so many intervals without more of it */
+	uint32_t shrink_hysteresis; /* ... 1/n of it an interval */
 
 	/* the tail */
 	uint64_t worthwhile; /* smallest gain worth a move, bytes; 0 = from RAM */
@@ -127,6 +131,7 @@ struct policy_decision {
 	uint64_t target; /* what the tail makes of it: where the steps lead */
 	int64_t step; /* to move now, > 0 inflates; |step| is bounded by the rate */
 	bool may_reclaim; /* inflate: allocation may evict cache */
+	uint64_t swap_in; /* bytes to bring back from swap meanwhile, at most; 0 = none */
 	bool urgent; /* deflate as fast as the transport can */
 	enum policy_reason reason;
 	uint64_t next_us; /* look again after this, at the latest */

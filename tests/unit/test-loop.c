@@ -5,15 +5,18 @@
  * the loop reads the world, once a tick, so that no threads are needed: it
  * breaks things and sends signals.
  *
- * Not tested here: PSI triggers and udev, which only a real kernel has.
+ * Not tested here: PSI and udev themselves, which only a real kernel has. A trigger is a socket
+ * with urgent data: the other kind of file that polls EPOLLPRI.
  */
 #include "sample-maker.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fake-transport.h"
@@ -37,6 +40,10 @@ struct fixture {
 	bool unreadable;		/* /proc says nothing */
 	bool stalls;			/* tasks stall for half of the time and reclaim */
 	unsigned stalled;		/* ticks so far */
+	bool armed;			/* there are triggers */
+	int pull[2], end[2];		/* ... and this fires one: early, emergency */
+	bool pressed;			/* hardly anything is available */
+	uint64_t pulled_us;
 	void (*script)(struct fixture *f);
 	unsigned step;			/* for the script */
 };
@@ -49,6 +56,12 @@ static int world_read(void *ctx, struct sample *ret)
 	f->tick++;
 	if (f->tick > TICKS_MAX)
 		fail_msg("the script did not come to its end, but to step %u", f->step);
+	/* One event a pull. */
+	for (int i = 0; f->armed && i < 2; i++) {
+		char c;
+
+		(void)recv(f->end[i], &c, 1, MSG_OOB | MSG_DONTWAIT);
+	}
 	f->script(f);
 
 	*ret = healthy(loop_now());
@@ -62,6 +75,8 @@ static int world_read(void *ctx, struct sample *ret)
 	ret->psi[PSI_MEM_SOME_US] += f->stalled * 50000;
 	ret->psi[PSI_MEM_FULL_US] += f->stalled * 50000;
 	ret->vm[VM_ALLOCSTALL] += f->stalled * 1000;
+	if (f->pressed)
+		ret->mem[MEM_AVAILABLE] = ret->mem[MEM_FREE] = 20 * MIB;
 	if (f->unreadable) {
 		memset(ret, 0, sizeof(*ret));
 		return -ENODATA;
@@ -98,10 +113,41 @@ static const char *world_why_none(void *ctx)
 	return "modprobe uballoon";
 }
 
+/* Two ends of a connection. */
+static void connection(int ret[2])
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(listening, (struct sockaddr *)&a, n), 0);
+	assert_int_equal(listen(listening, 1), 0);
+	assert_int_equal(getsockname(listening, (struct sockaddr *)&a, &n), 0);
+	ret[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(ret[0], (struct sockaddr *)&a, n), 0);
+	ret[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(ret[1] >= 0);
+	close(listening);
+}
+
 static int world_arm(void *ctx, enum sample_trigger which, const struct config_trigger *t)
 {
-	(void)ctx, (void)which, (void)t;
-	return -ENOENT;
+	struct fixture *f = ctx;
+	int ends[2];
+
+	(void)t;
+	if (!f->armed)
+		return -ENOENT;
+	connection(ends);
+	f->pull[which == TRIGGER_EMERGENCY] = ends[0];
+	f->end[which == TRIGGER_EMERGENCY] = ends[1];
+	return ends[1];
+}
+
+static void pull(struct fixture *f, enum sample_trigger which)
+{
+	assert_int_equal(send(f->pull[which == TRIGGER_EMERGENCY], "!", 1, MSG_OOB), 1);
+	f->pulled_us = loop_now();
 }
 
 static int world_announce_fd(void *ctx)
@@ -725,6 +771,54 @@ static void reload_is_all_or_nothing(void **state)
 	unlink(path);
 }
 
+/* --- triggers --- */
+
+static void pull_twice(struct fixture *f)
+{
+	const struct policy_decision *d = &f->loop->decision;
+
+	switch (f->step) {
+	case 0:
+		if (f->device.size < 2 * GIB)
+			return;
+		/* From now on only a trigger can be the reason for a tick. */
+		f->loop->policy.idle_interval_us = 20 * SEC;
+		f->loop->policy.hold = true;
+		pull(f, TRIGGER_EARLY);
+		break;
+	case 1:
+		assert_true(d->next_us == 20 * SEC && loop_now() - f->pulled_us < 5 * SEC);
+		assert_int_equal(f->loop->trigger, TRIGGER_EARLY);
+		break;
+	case 2:
+		/* Looked at closely, and nothing else says that memory is short. */
+		assert_true(d->next_us == SEC / 10 && d->step == 0 && f->device.size >= 2 * GIB);
+		if (loop_now() - f->pulled_us < SEC)
+			return;
+		f->pressed = true;
+		pull(f, TRIGGER_EMERGENCY);
+		break;
+	case 3:
+		if (f->device.size > 0)
+			return;
+		assert_int_equal(f->loop->emergencies, 1);
+		raise(SIGTERM);
+		break;
+	}
+	f->step++;
+}
+
+static void a_trigger_wakes_the_loop_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	f->armed = true;
+	run(f, pull_twice);
+	assert_int_equal(f->step, 4);
+	close(f->pull[0]);
+	close(f->pull[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -748,6 +842,7 @@ int main(void)
 		T(missing_data_moves_nothing),
 		T(observe_touches_nothing),
 		T(held_balloon_only_gives_back),
+		T(a_trigger_wakes_the_loop_at_once),
 		T(reload_is_all_or_nothing),
 #undef T
 	};

@@ -81,6 +81,9 @@ static void walk_init(struct walk *w)
 	w->s.balloon.host_target_valid = chance(40);
 	w->s.balloon.host_target = rnd(w->s.ram);
 	w->s.psi_armed = chance(80);
+	if (chance(20))
+		w->s.mem[MEM_SWAP_TOTAL] = w->s.mem[MEM_SWAP_FREE] = 0;
+	w->c.self_shrink = chance(50);
 	w->need = w->s.ram / 16 + rnd(w->s.ram / 4);
 }
 
@@ -115,8 +118,10 @@ static void walk_world(struct walk *w)
 		s->vm[VM_ACTIVATE_FILE] += rnd(10000);
 	if (chance(5))
 		s->vm[VM_RESTORE_FILE] += rnd(100000);
-	if (chance(5))
+	if (chance(5)) {
 		s->vm[VM_PSWPOUT] += rnd(10000);
+		s->mem[MEM_SWAP_FREE] = rnd(s->mem[MEM_SWAP_TOTAL] + 1);
+	}
 	s->trigger = chance(3) ? 1 + rnd(2) : TRIGGER_NONE;
 	if (chance(2))
 		s->mem_have &= ~(1U << rnd(_MEM_FIELD_MAX));
@@ -155,7 +160,7 @@ static bool same(const struct policy_decision *a, const struct policy_decision *
 {
 	return a->goal == b->goal && a->target == b->target && a->step == b->step &&
 	       a->may_reclaim == b->may_reclaim && a->urgent == b->urgent &&
-	       a->reason == b->reason && a->next_us == b->next_us &&
+	       a->reason == b->reason && a->next_us == b->next_us && a->swap_in == b->swap_in &&
 	       memcmp(&a->n, &b->n, sizeof(a->n)) == 0;
 }
 
@@ -201,6 +206,10 @@ static void check(struct walk *w, const struct policy_decision *d)
 		if (w->c.inflate_rate)
 			assert_true((uint64_t)d->step <= 2 * w->c.inflate_rate);
 	}
+	/* Room for it, and nobody is waiting for memory. */
+	if (d->swap_in)
+		assert_true(w->c.self_shrink && !d->urgent &&
+			    w->s.mem[MEM_AVAILABLE] >= d->n.headroom + d->swap_in);
 	if (d->step < 0 && d->reason == REASON_HEADROOM)
 		w->down_us = w->now_us;
 	if (d->step < 0 && d->urgent)
@@ -210,7 +219,7 @@ static void check(struct walk *w, const struct policy_decision *d)
 
 static void test_walks(void **state)
 {
-	uint64_t up = 0, down = 0, urgent = 0, reasons = 0;
+	uint64_t up = 0, down = 0, urgent = 0, reasons = 0, swap_in = 0;
 
 	(void)state;
 	rng = 88172645463325252ULL;
@@ -239,11 +248,12 @@ static void test_walks(void **state)
 			up += d.step > 0;
 			down += d.step < 0;
 			urgent += d.urgent;
+			swap_in += d.swap_in > 0;
 			reasons |= 1ULL << d.reason;
 		}
 	}
 	/* The walks have been everywhere, but for the operator's hold. */
-	assert_true(up > WALKS && down > WALKS && urgent > WALKS / 2);
+	assert_true(up > WALKS && down > WALKS && urgent > WALKS / 2 && swap_in > WALKS / 10);
 	assert_true(reasons == (((1ULL << _REASON_MAX) - 1) & ~(1ULL << REASON_HELD)));
 }
 

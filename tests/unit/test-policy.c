@@ -450,7 +450,7 @@ static const struct row rows[] = {
 	{ "no undercutting", MODE_AUTO, NULL, host_rules, fully_stalled, REASON_HOST, 0, 0, false, 0 },
 	{ "silent host, guest bound", MODE_AUTO, NULL, host_silent_guest_bound, NULL, REASON_HOST, 0, 0, false, 0 },
 	{ "committed down by an eighth", MODE_AUTO, committed, commit_2g, NULL, REASON_COMMITTED, M(764), 1, false, 0 },
-	{ "committed without swap", MODE_AUTO, committed, commit_no_swap, NULL, REASON_NO_DATA, 0, 0, false, 0 },
+	{ "committed without swap", MODE_AUTO, committed, commit_no_swap, NULL, REASON_NO_SWAP, 0, 0, false, 0 },
 	{ "committed up at once", MODE_AUTO, committed, commit_7g, NULL, REASON_COMMITTED, M(-3072 - 32), -1, false, 0 },
 };
 /* clang-format on */

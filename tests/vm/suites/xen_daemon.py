@@ -181,7 +181,7 @@ def committed(t):
         d = Daemon(t, xen, 'law = "committed"; committed: { interval = "1s"; down = 2; };')
         with t.subtest("without swap it does nothing and says why"):
             s = d.until("a decision", lambda s: s["ticks"] > 3)
-            t.equal((s["size"], s["reason"]), (0, "no-data"), "size and reason")
+            t.equal((s["size"], s["reason"]), (0, "no-swap"), "size and reason")
         d.g.sh("echo 128M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0")
         d.until("with swap it inflates", lambda s: s["size"] >= 100 * MIB, 60)
         s = d.until("rest", lambda s: s["size"] == s["target"], 60)
