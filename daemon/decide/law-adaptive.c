@@ -7,7 +7,8 @@
  *   cache     page cache that seems cold is pushed out by small probes, while
  *             nothing stalls and nothing comes back
  *   shortage  MemAvailable below half of the headroom, or the working set is
- *             being read again: give back up to the full headroom
+ *             being read again: give back up to the full headroom, and as much
+ *             again as the need has just risen
  *
  * The need is the largest of the last hold-off time, so that a load that comes
  * and goes is not chased. The headroom is learned: twice the largest growth of
@@ -174,6 +175,16 @@ uint64_t law_adaptive_headroom(const struct policy_state *st, const struct view 
 	return clamp_u64(add_sat(st->burst, st->burst), v->headroom_min, v->headroom_max);
 }
 
+uint64_t law_adaptive_growth(const struct policy_state *st, const struct view *v)
+{
+	uint64_t least = v->need;
+
+	for (uint32_t i = 0; i < st->growth_n; i++)
+		if (v->now_us - st->growth_time_us[i] <= GROWTH_WINDOW_US)
+			least = min_u64(least, st->growth_need[i]);
+	return v->need - least;
+}
+
 static bool cache_zone_open(const struct policy_config *c, const struct view *v)
 {
 	/* Waiting for a disk is what programs do. It counts where evicted pages are read again. */
@@ -217,7 +228,10 @@ void law_adaptive(const struct policy_config *c, struct policy_state *st, const 
 		.at_once = UINT64_MAX,
 	};
 	if (!v->settling && add_sat(v->available, pending) < headroom / 2) {
-		fall_short(st, v, headroom - v->available, REASON_HEADROOM, ret);
+		/* The next seconds will be as the last ones were. */
+		fall_short(st, v,
+			   add_sat(headroom - v->available, law_adaptive_growth(st, v)),
+			   REASON_HEADROOM, ret);
 		return;
 	}
 	if (pending)

@@ -30,6 +30,8 @@ void law_adaptive_learn(const struct policy_config *c, struct policy_state *st,
 			const struct view *v, bool trust);
 /* MemAvailable that the guest should keep, from what was learned. */
 uint64_t law_adaptive_headroom(const struct policy_state *st, const struct view *v);
+/* By how much the need has risen within the last seconds. */
+uint64_t law_adaptive_growth(const struct policy_state *st, const struct view *v);
 
 void law_adaptive(const struct policy_config *c, struct policy_state *st, const struct view *v,
 		  struct law_goal *ret);

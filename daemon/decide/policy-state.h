@@ -77,6 +77,12 @@ struct policy_state {
 	struct policy_backoff hold; /* after a deflate of the law */
 	struct policy_backoff alarm; /* after pressure, emergency, relief: holds orders, too */
 	uint64_t fast_until_us; /* look every 100 ms */
+	uint64_t need_seen; /* at the last sample; 0 = it had no data */
+	uint64_t size_seen; /* of the balloon, at the last sample */
+	bool came_down; /* it became smaller last, and not by order */
+	uint32_t turns_milli; /* times that it went up again lately, in thousandths */
+	uint64_t turns_us; /* when that was last decayed */
+	uint64_t foregone; /* what has not been taken since x time, bytes x milliseconds */
 	uint64_t pressure_us; /* last time that stalls were confirmed; 0 = never */
 	uint32_t critical_seen; /* samples in a row below the critical level */
 	bool relief_seen_valid;

@@ -21,16 +21,20 @@
 #include <string.h>
 
 #include "decide/backoff.h"
+#include "decide/bounds.h"
 #include "decide/law.h"
 #include "decide/move.h"
 #include "decide/policy.h"
 #include "decide/pressure.h"
+#include "decide/turn.h"
 
 #define SEC 1000000ULL
 
 #define FAST_INTERVAL_US (SEC / 10)
 /* How long to look closer after a trigger or a shortage. */
 #define FAST_WINDOW_US (3 * SEC)
+/* ... and after a sample that shows a burst. */
+#define BURST_WINDOW_US SEC
 /* A second shortage within this means that the first answer was too small ... */
 #define PRESSURE_EPISODE_US (30 * SEC)
 /* ... but the rates look back up to two seconds. */
@@ -42,62 +46,22 @@
 /* How long after it an inflate that reclaims is still seen in rates and triggers. */
 #define OWN_RECLAIM_US (SEC * 5 / 2)
 
-/*
- * The hold-off after a law's deflate doubles once. On month-long traces more doublings save a
- * reversal every two hours and cost 4 % of the gain.
- */
+/* The fixed part of the hold-off after a shortage doubles once, where shortages repeat. */
 #define HOLD_OFF_GROWTH 2
+
+/*
+ * What the module gives back at once when nothing else is left is at least this share of the
+ * balloon; what it gives to ordinary reclaim is less.
+ */
+#define RESCUE_DIVISOR 8
 
 /* Rates are applied to at most so long, or a pause would become a jump. */
 #define RATE_DT_MAX_US (2 * SEC)
-
-struct bounds {
-	uint64_t lo; /* relief goes no lower */
-	uint64_t hi;
-	enum policy_reason hi_reason;
-};
 
 void policy_init(struct policy_state *st)
 {
 	memset(st, 0, sizeof(*st));
 	ratelimit_init(&st->rate);
-}
-
-/* --- bounds --- */
-
-static void bounds_make(const struct policy_config *c, const struct sample *s, const struct view *v,
-			struct bounds *ret)
-{
-	const struct sample_balloon *b = &s->balloon;
-	struct bounds r = {.hi = v->ram - v->floor, .hi_reason = REASON_FLOOR};
-
-	if (c->limit < r.hi) {
-		r.hi = c->limit;
-		r.hi_reason = REASON_LIMIT;
-	}
-	if (b->valid) {
-		/* What the module would not add is no reason to give something back. */
-		if (max_u64(b->limit, v->size) < r.hi) {
-			r.hi = max_u64(b->limit, v->size);
-			r.hi_reason = REASON_LIMIT;
-		}
-		if (b->floor && v->size + sub_sat(v->available, b->floor) < r.hi) {
-			r.hi = v->size + sub_sat(v->available, b->floor);
-			r.hi_reason = REASON_FLOOR;
-		}
-		if (!b->may_exceed_host) {
-			uint64_t most = b->host_target_valid ? b->host_target : v->size;
-
-			if (most < r.hi) {
-				r.hi = most;
-				r.hi_reason = REASON_HOST;
-			}
-		}
-		if (b->host_target_valid && !b->may_undercut_host)
-			r.lo = min_u64(b->host_target, v->size);
-	}
-	r.hi = max_u64(r.hi, r.lo);
-	*ret = r;
 }
 
 /* --- gates and rates --- */
@@ -122,7 +86,7 @@ static enum policy_reason gate(const struct policy_config *c, const struct polic
 
 	if (distance < (up ? max_u64(v->worthwhile, v->dead_band) : v->dead_band))
 		return REASON_DEAD_BAND;
-	if (up && v->now_us < st->hold.until_us)
+	if (up && (v->now_us < st->hold.until_us || turn_wait(c, st, v, distance)))
 		return REASON_HOLD_OFF;
 	if (up && st->settling)
 		return REASON_SETTLING;
@@ -168,6 +132,7 @@ struct round {
 	enum pressure level;
 	uint64_t headroom;
 	bool relieved; /* the module gave memory back since the last sample */
+	bool rescued; /* ... so much that it was the last resort: out of memory, or the lease */
 };
 
 static enum policy_reason give_back(const struct round *r, uint64_t target,
@@ -175,7 +140,7 @@ static enum policy_reason give_back(const struct round *r, uint64_t target,
 {
 	const struct policy_config *c = r->c;
 
-	if (reason == REASON_EMERGENCY)
+	if (reason == REASON_EMERGENCY || r->rescued)
 		backoff_trip(&r->st->alarm, r->v->now_us, c->emergency_hold_off_us,
 			     c->emergency_hold_off_max_us);
 	else
@@ -193,7 +158,7 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 {
 	struct policy_state *st = r->st;
 	const struct view *v = r->v;
-	bool low = v->available < r->headroom / 2, again, answered;
+	bool low = v->available < pressure_low_level(v), again, answered;
 
 	/* The module's relief is a witness: with little left it is an emergency. */
 	if (v->size > r->b.lo && (r->level == PRESSURE_CRITICAL || (r->relieved && low)))
@@ -302,7 +267,8 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	enum policy_reason why;
 
 	/* A move under way goes on as long as the law still wants to go that way. */
-	if (st->target_valid && st->target_sign > 0 && g->goal > v->size &&
+	turn_forgo(st, v, sub_sat(g->goal, v->size));
+	if (st->target_valid && st->target_sign > 0 && g->goal > v->size && !st->came_down &&
 	    bar(st, r->s, v, r->level) == _REASON_MAX) {
 		st->target = min_u64(st->target, g->goal);
 		/* If something else takes memory meanwhile, half of what is left is less. */
@@ -311,6 +277,9 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	}
 	if (st->target_valid && st->target_sign < 0 && g->goal < v->size) {
 		st->target = min_u64(st->target, g->goal);
+		/* The hold-off counts from the end of it. */
+		st->hold.until_us =
+			max_u64(st->hold.until_us, add_sat(v->now_us, st->hold.length_us));
 		return st->target_reason;
 	}
 	st->target_valid = false;
@@ -343,6 +312,7 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 		return REASON_DEAD_BAND;
 	backoff_inflated(&st->hold, v->now_us);
 	backoff_inflated(&st->alarm, v->now_us);
+	st->came_down = false;
 	if (g->reason == REASON_CACHE)
 		st->next_probe_us = add_sat(v->now_us, r->c->probe_interval_us);
 	move_to(st, v, v->size + amount, g->reason, g);
@@ -376,8 +346,9 @@ static void goal_make(const struct round *r, struct law_goal *ret)
 		else if (cap - v->size < (g.order ? MOVE_PAGE : MOVE_GRAIN))
 			g.reason = r->b.hi_reason;
 		g.goal = cap;
-	} else if (v->size > cap) {
-		g.order = true;
+	} else if (v->size > cap && !g.order && gate(r->c, r->st, v, &g) != _REASON_MAX) {
+		/* The law would wait with what the bound demands. */
+		g = (struct law_goal){.goal = cap, .order = true, .reason = r->b.hi_reason};
 	}
 	g.goal = max_u64(g.goal, r->b.lo);
 	*ret = g;
@@ -418,18 +389,23 @@ static uint64_t look_again(const struct round *r, enum policy_reason reason)
 		next = r->c->interval_us;
 	else if (reason == REASON_DWELL || reason == REASON_CACHE || reason == REASON_FREE)
 		next = r->c->interval_us;
+	else if (v->size && add_sat(st->burst, st->burst) > v->available)
+		/* Bursts have been larger than what is kept for them. */
+		next = r->c->interval_us;
 	else if (v->now_us < st->hold.until_us)
 		next = min_u64(next, max_u64(st->hold.until_us - v->now_us, r->c->interval_us));
 	return next;
 }
 
 static void numbers(const struct policy_state *st, const struct policy_config *c,
-		    const struct view *v, struct policy_numbers *ret)
+		    const struct view *v, uint64_t goal, struct policy_numbers *ret)
 {
 	uint64_t until_us = st->alarm.until_us;
 
 	if (c->mode == MODE_AUTO || c->mode == MODE_OBSERVE)
-		until_us = max_u64(until_us, st->hold.until_us);
+		until_us = max_u64(max_u64(until_us, st->hold.until_us),
+				   add_sat(v->now_us,
+					   turn_wait(c, st, v, sub_sat(goal, v->size))));
 	*ret = (struct policy_numbers){
 		.ram = v->ram,
 		.usable = v->usable,
@@ -463,6 +439,7 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		ratelimit_feedback(&st->rate, s->balloon.asked,
 				   failed ? s->balloon.moved : s->balloon.asked);
 	}
+	turn_note(st, v);
 	move_progress(c, st, s, v);
 	move_arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);
@@ -483,6 +460,18 @@ static bool watch_stalls(const struct policy_config *c, struct policy_state *st,
 	return v->now_us - st->stall_since_us >= STALLS_LAST_US;
 }
 
+/*
+ * The need grows so fast that a quarter of what is left is gone within a second; it may have begun
+ * to at any time since the last sample.
+ */
+static bool bursting(const struct policy_state *st, const struct view *v)
+{
+	uint64_t growth = st->need_seen ? sub_sat(v->need, st->need_seen) : 0;
+
+	return v->dt_us && scale(growth, SEC, clamp_u64(v->dt_us, FAST_INTERVAL_US, SEC)) >
+				   v->available / 4;
+}
+
 static enum policy_reason decide(struct round *r, struct view *v, struct law_goal *g)
 {
 	const struct policy_config *c = r->c;
@@ -494,21 +483,26 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	move_settle(c, st, v, r->headroom);
 	v->settling = move_masks(st);
 	v->own_reclaim = v->now_us < st->own_until_us;
+	v->growing = law_adaptive_growth(st, v) > v->available / 4;
 	v->stalls_last = watch_stalls(c, st, v, s->trigger);
 	st->critical_seen = v->available < pressure_critical_level(v) ? st->critical_seen + 1 : 0;
 	r->level = pressure_judge(c, v, s->trigger, r->headroom, st->critical_seen);
 	r->relieved = s->balloon.valid && st->relief_seen_valid &&
 		      s->balloon.relief_events > st->relief_seen;
 	/* Ordinary reclaim nibbles at the balloon, too; that is no event. */
-	if (r->relieved && v->available >= r->headroom / 2 &&
+	if (r->relieved && v->available >= pressure_low_level(v) &&
 	    sub_sat(st->relief_size, v->size) < v->dead_band)
 		r->relieved = false;
+	r->rescued = r->relieved &&
+		     sub_sat(st->relief_size, v->size) >= st->relief_size / RESCUE_DIVISOR;
 	st->relief_seen_valid = s->balloon.valid;
 	st->relief_seen = s->balloon.relief_events;
 	st->relief_size = v->size;
 
 	law_adaptive_learn(c, st, v, !v->settling || r->level >= PRESSURE_SHORT);
 	r->headroom = law_adaptive_headroom(st, v);
+	if (v->size && bursting(st, v))
+		st->fast_until_us = max_u64(st->fast_until_us, add_sat(v->now_us, BURST_WINDOW_US));
 	if (r->level == PRESSURE_WATCH && s->trigger && v->size > r->b.lo)
 		st->fast_until_us = add_sat(v->now_us, FAST_WINDOW_US);
 	/* Rates and growth need two samples. */
@@ -535,7 +529,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 
 	d.goal = d.target = v.size;
 	if (st->last_us && s->time_us <= st->last_us) {
-		numbers(st, c, &v, &d.n);
+		numbers(st, c, &v, d.goal, &d.n);
 		*ret = d;
 		return;
 	}
@@ -557,7 +551,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	d.next_us = look_again(&r, d.reason);
 	if (d.step > 0 && d.may_reclaim)
 		st->own_until_us = add_sat(v.now_us, d.next_us + OWN_RECLAIM_US);
-	numbers(st, c, &v, &d.n);
+	numbers(st, c, &v, d.goal, &d.n);
 	if (c->mode == MODE_OBSERVE || !s->balloon.valid) {
 		/* What is not carried out leaves nothing to wait for. */
 		d.step = 0;
@@ -567,6 +561,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		if (c->mode != MODE_OBSERVE)
 			d.reason = REASON_NO_DEVICE;
 	}
+	st->need_seen = usable ? v.need : 0;
 	view_remember(st, s);
 	st->last_us = s->time_us;
 	*ret = d;

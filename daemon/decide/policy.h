@@ -97,7 +97,7 @@ struct policy_config {
 	uint64_t dead_band; /* bytes; 0 = from RAM */
 	uint64_t dwell_us; /* least time between two changes of target */
 	uint64_t settle_us; /* longest wait for three healthy samples after an inflate */
-	uint64_t hold_off_us; /* no inflation after a deflate; also how long a need is remembered */
+	uint64_t hold_off_us; /* no inflation after a deflate, for a gain of all of RAM */
 	uint64_t emergency_hold_off_us; /* no inflation after an emergency; doubles each time ... */
 	uint64_t emergency_hold_off_max_us; /* ... up to this */
 	uint64_t inflate_rate; /* bytes a second, 0 = unlimited */

@@ -14,8 +14,9 @@
  */
 #include "decide/pressure.h"
 
-/* Share of the least headroom below which A is critical. */
+/* Shares of the least headroom below which A is critical, and low. */
 #define CRITICAL_DIVISOR 4
+#define LOW_DIVISOR 2
 /*
  * Swapping that confirms a stall: 1 MiB/s. A guest with idle pages in swap touches some of
  * them now and then.
@@ -31,14 +32,23 @@ uint64_t pressure_critical_level(const struct view *v)
 	return v->headroom_min / CRITICAL_DIVISOR;
 }
 
+uint64_t pressure_low_level(const struct view *v)
+{
+	return v->headroom_min / LOW_DIVISOR;
+}
+
 enum pressure pressure_judge(const struct policy_config *c, const struct view *v,
 			     enum sample_trigger trigger, uint64_t headroom, uint32_t critical_seen)
 {
 	bool critical = v->available < pressure_critical_level(v);
-	bool low = v->available < headroom / 2;
+	bool low = v->available < pressure_low_level(v);
 	bool working = v->paying > 0 || v->swapping >= SWAPPING_PAGES_PER_S;
 	bool some = v->has_psi && v->mem_some >= c->pressure_permille;
 	bool full = v->has_psi && v->mem_full >= c->critical_permille;
+	bool enough = v->available >= v->headroom_min || (!low && !v->growing);
+	/* What was evicted comes back: at once the working set, after a while whatever it is. */
+	bool wanted = v->swapping >= SWAPPING_PAGES_PER_S || v->restores >= RESTORING_PAGES_PER_S ||
+		      (v->stalls_last && v->refaults >= RESTORING_PAGES_PER_S);
 
 	/* The kernel has measured what the trigger says, whatever the window here shows. */
 	some |= trigger != TRIGGER_NONE;
@@ -48,12 +58,12 @@ enum pressure pressure_judge(const struct policy_config *c, const struct view *v
 		return some || full ? PRESSURE_WATCH : PRESSURE_NONE;
 
 	/*
-	 * A program that grows into clean cache stalls for a sixth of the time and reclaims for
-	 * itself (measured: 900 MiB into the cache of a 2 GiB guest), and nothing is wrong, unless
-	 * it goes on and on.
+	 * Reclaim of clean cache that nobody wants back is no shortage, however much it stalls: not
+	 * while a program grows into it (measured: a sixth of the time, 900 MiB into the cache of a
+	 * 2 GiB guest), and not while a fast reader pushes its own pages out, which would fill
+	 * whatever is given back just so.
 	 */
-	if (v->has_vm && !v->stalls_last && v->available >= headroom &&
-	    v->swapping < SWAPPING_PAGES_PER_S && v->restores < RESTORING_PAGES_PER_S)
+	if (v->has_vm && enough && !wanted)
 		return some || full ? PRESSURE_WATCH : PRESSURE_NONE;
 	/*
 	 * An inflate that reclaims stalls, too, and is all that stalls in an idle guest: "full". It
@@ -66,8 +76,11 @@ enum pressure pressure_judge(const struct policy_config *c, const struct view *v
 	if (critical && some && working)
 		return PRESSURE_CRITICAL;
 	if (critical && !v->settling) {
-		if (some || working)
+		if (some || (working && !v->has_psi))
 			return PRESSURE_CRITICAL;
+		/* A burst has eaten everything, and hurt nobody yet. */
+		if (working)
+			return PRESSURE_SHORT;
 		if (!v->has_psi && !v->has_vm && critical_seen >= CRITICAL_ALONE_SAMPLES)
 			return PRESSURE_CRITICAL;
 	}

@@ -26,5 +26,11 @@ enum pressure pressure_judge(const struct policy_config *c, const struct view *v
 			     enum sample_trigger trigger, uint64_t headroom,
 			     uint32_t critical_seen);
 
+/*
+ * MemAvailable below this confirms that stalls are a shortage. From what every guest needs, not
+ * from the headroom learned: a guest with large bursts is not short because it keeps much.
+ */
+uint64_t pressure_low_level(const struct view *v);
+
 /* MemAvailable below this is critical if anything else confirms it. */
 uint64_t pressure_critical_level(const struct view *v);

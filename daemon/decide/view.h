@@ -19,6 +19,7 @@ struct view {
 	bool settling; /* A and refaults are distorted by a large inflate; set by policy.c */
 
 	bool stalls_last; /* stalls have gone on for seconds; set by policy.c */
+	bool growing; /* the need has just risen by a quarter of what is left; set by policy.c */
 	bool own_reclaim; /* the balloon itself has just been reclaiming; set by policy.c */
 
 	uint64_t ram;

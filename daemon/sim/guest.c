@@ -48,6 +48,13 @@
 /* Once there, the next call follows soon. */
 #define OOM_AGAIN_US 10000
 
+/* The shrinker gives back in batches of one large page. */
+#define SHRINK_BATCH (2 * MIB)
+/* ... once MemAvailable is down to this part of the module's floor (kmod/reclaim.c). */
+#define SHRINK_FLOOR_SHARE 8
+/* What passes over all priorities, 12 to 0, add up to: half, a quarter, ... of the divisor's share. */
+#define SHRINK_ALL_PRIORITIES 2
+
 /* One direct reclaim is asked for 32 pages (SWAP_CLUSTER_MAX). */
 #define DIRECT_RECLAIM_BYTES (32 * PAGE)
 
@@ -117,6 +124,8 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 		.module_floor = 0,
 		.rescue_min = 64 * MIB,
 		.rescue_divisor = 8,
+		/* kmod/reclaim.c: do_shrink_slab() takes 4 / seeks of the share, seeks are 32. */
+		.shrink_divisor = 8,
 		.rescue_hold_off_us = 10 * SECOND_US,
 		.committed_permille = 1500,
 	};
@@ -167,6 +176,8 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	*g = (struct guest) { .c = *c, .demand = *d, .wanted = d->need };
 	watermarks(g);
 	room = sub_sat(room, g->watermark_high);
+	g->balloon = pages(min_u64(c->balloon, room));
+	room -= g->balloon;
 	g->anon = min_u64(active, room);
 	room -= g->anon;
 	g->idle = min_u64(min_u64(d->idle, d->need), room);
@@ -176,7 +187,7 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	g->cold = min_u64(d->cold, room);
 	g->swapped_idle = min_u64(min_u64(d->idle, d->need) - g->idle, c->swap);
 	g->swapped_anon = min_u64(active - g->anon, c->swap - g->swapped_idle);
-	g->free = c->ram - g->anon - g->idle - g->hot - g->cold;
+	g->free = c->ram - g->balloon - g->anon - g->idle - g->hot - g->cold;
 }
 
 uint64_t guest_available(const struct guest *g)
@@ -247,7 +258,7 @@ static void swap_out(uint64_t *resident, uint64_t *swapped, uint64_t bytes)
  * Make up to `want` bytes free: cold cache, then hot cache and anonymous memory
  * by their weights. Takes less where there is no more, or no time left in this step.
  */
-static struct reclaimed reclaim(struct guest *g, uint64_t want)
+static struct reclaimed reclaim_lists(struct guest *g, uint64_t want)
 {
 	uint64_t file, anon, weight, n;
 	struct reclaimed r = {};
@@ -282,6 +293,49 @@ static struct reclaimed reclaim(struct guest *g, uint64_t want)
 	r.total += file + anon;
 out:
 	g->free += r.total;
+	return r;
+}
+
+/* Part of the balloon goes with what reclaim scans: in whole batches, the rest is owed. */
+static void shrink_balloon(struct guest *g, uint64_t due)
+{
+	uint64_t n;
+
+	g->shrink_due = min_u64(g->shrink_due + due, g->balloon);
+	n = min_u64(g->shrink_due, g->shrink_left) / SHRINK_BATCH * SHRINK_BATCH;
+	if (!n)
+		return;
+	g->shrink_due -= n;
+	g->shrink_left -= n;
+	g->balloon -= n;
+	g->free += n;
+	g->shrinks++;
+	if (guest_moving(g) && !g->balloon && g->asked < 0)
+		g->stop = UBALLOON_STOP_TARGET;
+}
+
+/*
+ * Reclaim as kswapd and tasks do it. Once there is little left, the balloon's
+ * shrinker takes part: whatever share of the lists is scanned, a fixed part of that
+ * share of the balloon is asked for as well, and if the lists have nothing, the
+ * passes go on up to the highest priority. LOCK's own reclaim leaves the balloon
+ * alone.
+ */
+static struct reclaimed reclaim(struct guest *g, uint64_t want)
+{
+	uint64_t lists = g->cold + g->hot + (swap_free(g) ? g->idle + g->anon : 0);
+	bool scarce = guest_available(g) <= g->c.module_floor / SHRINK_FLOOR_SHARE;
+	struct reclaimed r = reclaim_lists(g, want);
+	uint64_t due;
+
+	if (!g->c.shrink_divisor || !scarce)
+		return r;
+	due = g->balloon / g->c.shrink_divisor;
+	if (r.total >= want && r.total < lists)
+		due = scale(due, r.total, lists);
+	else
+		due = min_u64(due * SHRINK_ALL_PRIORITIES, want);
+	shrink_balloon(g, due);
 	return r;
 }
 
@@ -354,7 +408,7 @@ static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 		return;
 	}
 	if (n > room && g->may_reclaim) {
-		struct reclaimed r = reclaim(g, n - room);
+		struct reclaimed r = reclaim_lists(g, n - room);
 
 		slow_us = scale(cost_us(r.cold, g->c.reclaim_rate), BALLOON_SHARE_PERMILLE, 1000) +
 			  r.slow_us;
@@ -535,6 +589,7 @@ void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
 
 	g->reclaim_left = flow(g->c.reclaim_rate, dt_us);
 	g->swap_left = flow(g->c.swap_rate, dt_us);
+	g->shrink_left = max_u64(flow(g->c.unlock_rate, dt_us), SHRINK_BATCH);
 	shrink_to(g, d);
 	if (guest_moving(g) && g->asked < 0)
 		deflate(g, dt_us);
@@ -596,7 +651,7 @@ void guest_sample(const struct guest *g, struct sample *ret)
 			.limit = g->c.ram - g->c.module_floor,
 			.floor = g->c.module_floor,
 			.holdoff_us = sub_sat(g->hold_off_until_us, g->now_us),
-			.relief_events = g->rescues,
+			.relief_events = g->rescues + g->shrinks,
 			.asked = g->asked,
 			.moved = g->moved,
 			.took_us = g->took_us,

@@ -409,8 +409,8 @@ static const struct row rows[] = {
 	{ "working set is read again", MODE_AUTO, NULL, size_4g_cached, restores, REASON_WORKING_SET, ANY, -1, false, SEC },
 	{ "restores without a stall", MODE_AUTO, NULL, size_4g_cached, restores_alone, REASON_STEADY, 0, 0, false, 0 },
 	{ "no probe while swapping", MODE_AUTO, NULL, cache_everywhere, swap_out, REASON_STEADY, 0, 0, false, 0 },
-	/* A fell by 924 MiB at once: the headroom learned is the largest, 1 GiB. */
-	{ "below headroom", MODE_AUTO, NULL, size_6g, low_available, REASON_HEADROOM, M(-924), -1, false, SEC },
+	/* A fell by 924 MiB at once: the headroom learned is the largest, 1 GiB, and as much may follow. */
+	{ "below headroom", MODE_AUTO, NULL, size_6g, low_available, REASON_HEADROOM, M(-2 * 924), -1, false, SEC / 10 },
 	{ "headroom is not for manual", MODE_MANUAL, target_5g, size_4g, low_available, REASON_MANUAL, M(1024), 1, false, 0 },
 	{ "stall confirmed by scans", MODE_AUTO, NULL, size_6g, stalled_and_scanning, REASON_PRESSURE, M(-3072), -1, true, SEC / 10 },
 	{ "stall and little left", MODE_AUTO, NULL, size_6g, stalled_scanning_low, REASON_PRESSURE, M(-6144), -1, true, SEC / 10 },
@@ -424,7 +424,8 @@ static const struct row rows[] = {
 	{ "early trigger", MODE_AUTO, NULL, size_6g, trigger_early, REASON_PRESSURE, M(-3072), -1, true, SEC / 10 },
 	{ "early trigger alone", MODE_AUTO, NULL, full_balloon, trigger_early_alone, REASON_STEADY, 0, 0, false, SEC / 10 },
 	{ "emergency trigger", MODE_AUTO, NULL, size_6g, trigger_emergency, REASON_EMERGENCY, M(-6144), -1, true, SEC / 10 },
-	{ "nearly out", MODE_AUTO, NULL, size_6g, nearly_out, REASON_EMERGENCY, M(-6144), -1, true, SEC / 10 },
+	/* Everything back, but nobody has stalled: no emergency, which would be held against the guest. */
+	{ "nearly out", MODE_AUTO, NULL, size_6g, nearly_out, REASON_PRESSURE, M(-6144), -1, true, SEC / 10 },
 	{ "module gave memory back", MODE_AUTO, NULL, size_4g, relief, REASON_RELIEF, 0, 0, false, 0 },
 	{ "module gave back and little left", MODE_AUTO, NULL, size_4g, relief_and_low, REASON_EMERGENCY, M(-3584), -1, true, SEC / 10 },
 	{ "reclaim nibbles", MODE_AUTO, NULL, size_4g, relief_nibble, REASON_FREE, ANY, 1, false, 0 },
@@ -523,6 +524,7 @@ static void test_lean_guest_is_known(void **state)
 
 	(void)state;
 	policy_init(&st);
+	c.hold_off_us = 0;
 	/* A = 1 GiB, all of it cache; the module leaves it at that. */
 	set_balloon(&s, 6 * GIB);
 	s.balloon.floor = 1 * GIB;
@@ -713,16 +715,17 @@ static void test_observe_is_steady(void **state)
 	struct sample s;
 
 	(void)state;
-	for (int k = 0; k < 2; k++) {
+	for (int k = 0; k < 4; k++) {
 		s = healthy(100 * SEC);
-		no_device(&s);
-		if (k)
+		if (k & 2)
+			no_device(&s);
+		if (k & 1)
 			cache_everywhere(&s);
 		policy_init(&st);
 		decide_at(&c, &st, &s, 100 * SEC);
 		for (int i = 1; i < 20; i++) {
 			d = decide_at(&c, &st, &s, (100 + i) * SEC);
-			assert_int_equal(d.reason, k ? REASON_CACHE : REASON_FREE);
+			assert_int_equal(d.reason, k & 1 ? REASON_CACHE : REASON_FREE);
 			assert_int_equal(d.step, 0);
 			assert_true(d.target > 0);
 		}
@@ -768,17 +771,20 @@ static void test_looks_again_when_it_matters(void **state)
 	d = decide_at(&c, &st, &s, 102 * SEC);
 	assert_true(d.next_us == c.interval_us);
 	s.psi_armed = true;
+	/* A burst: what is left may be gone within the next second. */
 	s.mem[MEM_AVAILABLE] = 200 * MIB;
 	d = decide_at(&c, &st, &s, 103 * SEC);
+	assert_true(d.next_us == SEC / 10);
+	d = decide_at(&c, &st, &s, 105 * SEC);
 	assert_true(d.next_us == c.interval_us);
 	s.trigger = TRIGGER_EARLY;
 	s.mem[MEM_FREE] = 70 * MIB;
-	d = decide_at(&c, &st, &s, 104 * SEC);
-	assert_true(d.next_us == SEC / 10);
-	s.trigger = TRIGGER_NONE;
 	d = decide_at(&c, &st, &s, 106 * SEC);
 	assert_true(d.next_us == SEC / 10);
+	s.trigger = TRIGGER_NONE;
 	d = decide_at(&c, &st, &s, 108 * SEC);
+	assert_true(d.next_us == SEC / 10);
+	d = decide_at(&c, &st, &s, 110 * SEC);
 	assert_true(d.next_us > SEC / 10);
 }
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * bounds.h - what a balloon may be at all
+ *
+ * Internal to decide/. Bytes; lo <= hi.
+ */
+#pragma once
+
+#include "decide/view.h"
+
+struct bounds {
+	uint64_t lo; /* relief goes no lower */
+	uint64_t hi;
+	enum policy_reason hi_reason;
+};
+
+void bounds_make(const struct policy_config *c, const struct sample *s, const struct view *v,
+		 struct bounds *ret);
