@@ -107,6 +107,9 @@ struct guest {
  */
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap);
 
+/* Sets the watermarks and the reserve of a guest whose RAM is known. */
+void guest_watermarks(struct guest *g);
+
 /* What a guest of this RAM keeps for itself: MemAvailable is that much below MemFree. */
 uint64_t guest_reserve(uint64_t ram);
 
