@@ -375,7 +375,7 @@ static enum ctl_exit nothing_to_do(const struct change *c, bool undo)
 
 	if (c->quiet)
 		return CTL_OK;
-	if (c->m.host == MACHINE_XEN) {
+	if (c->m.host == MACHINE_XEN && c->m.ready) {
 		printf("nothing to do: on Xen, uballoon works through the kernel's own driver\n");
 		return CTL_OK;
 	}

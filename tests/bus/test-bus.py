@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from xml.etree import ElementTree
 
 import lab
 import tap
@@ -132,6 +133,18 @@ def introspection(t):
         members = {name: sig for name, (k, sig, _) in got.items() if k == kind}
         with t.subtest(plural):
             t.equal(listed, {n: s if s != "-" else "" for n, s in members.items()}, kind)
+    with t.subtest("what methods take and return, and that there are no signals, in the XML that all bindings read"):
+        p = bus.busctl("call", lab.NAME, lab.PATH, "org.freedesktop.DBus.Introspectable", "Introspect")
+        tree = ElementTree.fromstring(json.loads(p.stdout)["data"][0])
+        manager, = (i for i in tree.iter("interface") if i.get("name") == lab.MANAGER)
+        sides = {m.get("name"): tuple("".join(a.get("type") for a in m.iter("arg") if a.get("direction") == side)
+                                      for side in ("in", "out")) for m in manager.iter("method")}
+        said = {}
+        for head, body in top_level(section("balloond.8", "Methods")):
+            m = re.search(r"^Returns\n\.Pq (\S+)$", "\n".join(body), re.M)
+            said[head[0]] = (head[1] if len(head) > 1 else "", m.group(1) if m else "")
+        t.equal(sides, said, "arguments and results")
+        t.equal([s.get("name") for s in manager.iter("signal")], [], "signals of its own")
     with t.subtest("signals of change"):
         flags = {n: f for n, (k, _, f) in got.items() if k == "property"}
         for head, body in top_level(section("balloond.8", "Properties")):

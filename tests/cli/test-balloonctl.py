@@ -70,6 +70,10 @@ TABLE = [
     ("hold", 2, r"hold needs an argument: balloonctl hold REASON"),
     ("hold --for 5 x", 2, r"--for: '5': needs a unit"),
     ("release x", 2, r"'x' is one argument too many"),
+    # What it does is for a guest; here it must not even try.
+    ("adopt --help", 0, r"--undo"),
+    ("adopt x", 2, r"'x' is one argument too many"),
+    ("adopt --undo --if-configured", 2, r"exclude each other"),
     ("explain --last x", 2, r"--last: 'x' is not a number"),
     ("explain --since 5", 2, r"--since: '5': needs a unit"),
     ("history --since yesterday", 2, r"--since: 'yesterday'"),
