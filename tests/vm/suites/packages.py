@@ -218,7 +218,8 @@ def life(t, series):
                  "dpkg -P uballoon-dkms 2>&1", 180)
             t.equal(leftovers(g, "uballoon"), [], "files")
             t.equal(g.sh("dkms status 2> /dev/null"), "", "dkms status")
-            g.sh("udevadm control --reload; udevadm trigger --settle --subsystem-match=virtio")
+            # As udev asks for a device's driver, which the blacklist can refuse.
+            g.sh("modprobe --use-blacklist $(grep -h '^virtio:d00000005' /sys/bus/virtio/devices/*/modalias)")
             t.equal(g.run("grep -c ^virtio_balloon /proc/modules")[1].strip(), "1", "virtio_balloon")
             g.sh("rmmod virtio_balloon")
 
