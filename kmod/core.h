@@ -238,6 +238,7 @@ bool uballoon_batch_none(struct uballoon *ub);
 void uballoon_reap(struct uballoon *ub);
 void uballoon_reapers_inc(struct uballoon *ub);
 void uballoon_reapers_dec(struct uballoon *ub);
+bool uballoon_has_reapers(struct uballoon *ub);
 u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
 		  const void *arg, ktime_t until, unsigned int mode);
 void uballoon_host_silent(struct uballoon *ub, const char *what);

@@ -8,8 +8,9 @@
  * to it. Nothing is remembered: who has the device is read from sysfs each time,
  * so that --undo works after a reboot, and twice does no harm.
  *
- * Both drivers empty their balloon before they let go, so what the host was
- * given is the guest's again in between, and the new driver begins at nothing.
+ * The drivers for virtio empty their balloon before they let go, so what the host
+ * was given is the guest's again in between, and the new driver begins at nothing.
+ * VMware's must be empty before it is asked to go.
  *
  * Root's work, done here and not in the daemon, which has no rights to it. The
  * service runs it with --if-configured before the daemon starts.
@@ -180,6 +181,40 @@ static uint64_t stock_size(void)
 	return inflated > deflated ? (inflated - deflated) * 4096 : 0;
 }
 
+/*
+ * vmw_balloon ends its session with the host before it frees its pages, and without a
+ * session it knows of no 2 MiB pages: if it has some, unloading it never ends where the
+ * host answers that last call with success. So it must hold nothing, and not be about to.
+ */
+static enum ctl_exit vmw_must_be_empty(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/sys/kernel/debug/vmmemctl", "re");
+	bool target_known = false, size_known = false;
+	uint64_t pages, target = 0, size = 0;
+	char line[128], text[UNITS_MAX];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		/* A command's counter of calls further down has the name "target", too. */
+		if (!target_known && sscanf(line, "target : %" SCNu64, &pages) == 1) {
+			target = pages;
+			target_known = true;
+		} else if (!size_known && sscanf(line, "current : %" SCNu64, &pages) == 1) {
+			size = pages;
+			size_known = true;
+		}
+	}
+	if (!target_known || !size_known)
+		return ctl_fail(CTL_FAILED, "what vmw_balloon holds cannot be read from "
+				"/sys/kernel/debug/vmmemctl; nothing has changed. Mount debugfs, and be root");
+	if (target > 0 || size > 0)
+		return ctl_fail(CTL_FAILED, "vmw_balloon holds %s, or is asked for it, and cannot be unloaded "
+				"safely before it is empty; nothing has changed. Let the host ask for "
+				"nothing meanwhile (reserve all of the machine's memory there), or reboot "
+				"with vmw_balloon in modprobe.d's blacklist",
+				units_format_size(text, sizeof(text), (size > target ? size : target) * 4096));
+	return CTL_OK;
+}
+
 /* After the old driver has let go, and the new one does not take it. */
 static enum ctl_exit lead_back(const struct change *c, const char *why, int r)
 {
@@ -246,6 +281,7 @@ static enum ctl_exit change_virtio(const struct change *c)
 
 static enum ctl_exit change_module(const struct change *c)
 {
+	enum ctl_exit code;
 	int r;
 
 	if (built_in(c->from))
@@ -254,18 +290,24 @@ static enum ctl_exit change_module(const struct change *c)
 	if (!c->dry_run && run_modprobe("-qn", c->to) < 0)
 		return ctl_fail(CTL_FAILED, "the module %s is not there; nothing has changed. Is it "
 				"installed for this kernel? modprobe -v %s says more", c->to, c->to);
+	if (strcmp(c->from, OURS) != 0 && !c->dry_run) {
+		code = vmw_must_be_empty();
+		if (code != CTL_OK)
+			return code;
+	}
 	/* Both at once undo each other's work: START by one takes the pages of the other. */
 	if (strcmp(c->to, OURS) == 0 && c->m.loaded) {
 		step(c, "unload %s, which was loaded beside %s", OURS, c->from);
 		if (!c->dry_run && unload(OURS) < 0)
-			return ctl_fail(CTL_FAILED, "%s is in use; nothing has changed. Stop balloond "
-					"first: systemctl stop balloond", OURS);
+			return ctl_fail(CTL_FAILED, "%s cannot be unloaded; nothing has changed. If "
+					"balloond uses it: systemctl stop balloond", OURS);
 	}
-	step(c, "unload %s, which gives its balloon back to the guest first", c->from);
+	step(c, "unload %s%s", c->from,
+	     strcmp(c->from, OURS) == 0 ? ", which gives its balloon back to the guest first" : "");
 	if (!c->dry_run && unload(c->from) < 0)
-		return ctl_fail(CTL_FAILED, "%s is in use; nothing has changed.%s", c->from,
+		return ctl_fail(CTL_FAILED, "%s cannot be unloaded; nothing has changed.%s", c->from,
 				strcmp(c->from, OURS) == 0
-					? " Stop balloond first: systemctl stop balloond" : "");
+					? " If balloond uses it: systemctl stop balloond" : "");
 	step(c, "load %s", c->to);
 	if (c->dry_run)
 		return CTL_OK;

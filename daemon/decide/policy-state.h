@@ -80,9 +80,8 @@ struct policy_state {
 	uint64_t need_seen; /* at the last sample; 0 = it had no data */
 	uint64_t size_seen; /* of the balloon, at the last sample */
 	bool came_down; /* it became smaller last, and not by order */
-	uint64_t low_size; /* then */
-	uint64_t gained; /* beyond that, since it became larger again, bytes x milliseconds */
-	uint32_t returns; /* times in a row that it had to come down before that was worth it */
+	uint32_t turns_milli; /* times that it went up again lately, in thousandths */
+	uint64_t turns_us; /* when that was last decayed */
 	uint64_t foregone; /* what has not been taken since x time, bytes x milliseconds */
 	uint64_t pressure_us; /* last time that stalls were confirmed; 0 = never */
 	uint32_t critical_seen; /* samples in a row below the critical level */

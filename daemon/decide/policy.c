@@ -439,7 +439,7 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		ratelimit_feedback(&st->rate, s->balloon.asked,
 				   failed ? s->balloon.moved : s->balloon.asked);
 	}
-	turn_note(c, st, v);
+	turn_note(st, v);
 	move_progress(c, st, s, v);
 	move_arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);

@@ -10,16 +10,21 @@
  * than twice the cost of knowing the future). As nobody can have more than RAM,
  * that is never less than the hold-off.
  *
- * When the load comes back meanwhile, the wait was right and begins anew. When
- * the balloon goes up and has to come down before it gained the price, the
- * price doubles for the next time; a gain beyond it halves it again.
+ * When the load comes back meanwhile, the wait was right and begins anew. The
+ * price doubles with every turn beyond some in the last hours, so that a load
+ * that comes and goes all day is followed less and less, to once or twice an hour.
  *
  * Leaves out: emergencies, whose hold-off is fixed (backoff.c), and orders.
  */
 #include "decide/turn.h"
 
-/* The price doubles so often. */
-#define RETURNS_MAX 3
+/* Turns are forgotten to 1/e in so long ... */
+#define TURNS_TAU_US (4 * 3600000000ULL)
+#define TURNS_STEP_US 60000000ULL
+/* ... so many of them cost the plain price, each beyond twice that of the one before ... */
+#define TURNS_FREE 6
+/* ... up to here. */
+#define DOUBLINGS_MAX 5
 /* What a sample shows is taken to have been so for this long before it at most. */
 #define DT_MAX_US 60000000ULL
 
@@ -29,17 +34,31 @@ static uint64_t area(const struct view *v, uint64_t bytes)
 	return scale(bytes, min_u64(v->dt_us, DT_MAX_US) / 1000, 1);
 }
 
-static uint64_t price(const struct policy_config *c, const struct view *v)
+static uint64_t price(const struct policy_config *c, const struct policy_state *st,
+		      const struct view *v)
 {
-	return scale(v->ram, min_u64(c->hold_off_us / 1000, UINT32_MAX), 1);
+	uint64_t plain = scale(v->ram, min_u64(c->hold_off_us / 1000, UINT32_MAX), 1);
+
+	return scale(plain, 1ULL << min_u64(sub_sat(st->turns_milli / 1000, TURNS_FREE),
+					    DOUBLINGS_MAX), 1);
 }
 
-void turn_note(const struct policy_config *c, struct policy_state *st, const struct view *v)
+static void forget(struct policy_state *st, uint64_t now_us)
+{
+	uint64_t dt_us = sub_sat(now_us, st->turns_us);
+
+	if (dt_us < TURNS_STEP_US)
+		return;
+	st->turns_milli -= scale(st->turns_milli, min_u64(dt_us, TURNS_TAU_US) / 1000,
+				 TURNS_TAU_US / 1000);
+	st->turns_us = now_us;
+}
+
+void turn_note(struct policy_state *st, const struct view *v)
 {
 	bool asked = st->target_valid && st->target_sign < 0;
 
-	if (!st->came_down)
-		st->gained = add_sat(st->gained, area(v, sub_sat(v->size, st->low_size)));
+	forget(st, v->now_us);
 	if (v->size > st->size_seen) {
 		st->came_down = false;
 	} else if (v->size < st->size_seen) {
@@ -47,14 +66,10 @@ void turn_note(const struct policy_config *c, struct policy_state *st, const str
 		if (!asked && st->size_seen - v->size <= v->dead_band)
 			return;
 		if (!st->target_valid || !st->target_order) {
-			if (!st->came_down && st->gained < price(c, v))
-				st->returns = min_u64(st->returns + 1, RETURNS_MAX);
-			else if (!st->came_down && st->returns)
-				st->returns--;
+			if (!st->came_down)
+				st->turns_milli = min_u64(st->turns_milli + 1000, 1000000);
 			st->came_down = true;
 			st->foregone = 0;
-			st->low_size = v->size;
-			st->gained = 0;
 		}
 	}
 	st->size_seen = v->size;
@@ -71,7 +86,7 @@ void turn_forgo(struct policy_state *st, const struct view *v, uint64_t bytes)
 uint64_t turn_wait(const struct policy_config *c, const struct policy_state *st,
 		   const struct view *v, uint64_t bytes)
 {
-	uint64_t cost = scale(price(c, v), 1ULL << st->returns, 1);
+	uint64_t cost = price(c, st, v);
 
 	if (!st->came_down || st->foregone >= cost || !bytes)
 		return 0;

@@ -9,7 +9,7 @@
 #include "decide/view.h"
 
 /* Once a decision, before the move under way is forgotten: see which way the balloon went. */
-void turn_note(const struct policy_config *c, struct policy_state *st, const struct view *v);
+void turn_note(struct policy_state *st, const struct view *v);
 
 /* So many bytes could be taken now, and are not yet. */
 void turn_forgo(struct policy_state *st, const struct view *v, uint64_t bytes);

@@ -32,6 +32,7 @@ struct guest_demand {
 struct guest_config {
 	uint64_t ram;
 	uint64_t swap;
+	uint64_t balloon;	/* what it holds at the beginning */
 	uint64_t lock_rate;	/* balloon: hand over */
 	uint64_t unlock_rate;	/* balloon: take back */
 	uint64_t touch_rate;	/* how fast the workload can touch new memory */
@@ -106,6 +107,9 @@ struct guest {
  */
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap);
 
+/* Sets the watermarks and the reserve of a guest whose RAM is known. */
+void guest_watermarks(struct guest *g);
+
 /* What a guest of this RAM keeps for itself: MemAvailable is that much below MemFree. */
 uint64_t guest_reserve(uint64_t ram);
 
@@ -115,7 +119,7 @@ uint64_t guest_reserve(uint64_t ram);
  */
 uint64_t guest_need_seen(uint64_t ram, uint64_t usable, uint64_t available, uint64_t file);
 
-/* A guest that has been running with this demand for a while, balloon empty. */
+/* A guest that has been running with this demand and balloon for a while. */
 void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d);
 
 /* Start a move, in whole pages of 4 KiB; > 0 inflates. What was under way ends where it is. */

@@ -84,6 +84,8 @@ void sim_setup_default(struct sim_setup *s, const struct trace *t, uint64_t ram,
 		.emergency_us = 100000,
 	};
 	guest_config_default(&s->guest, ram, swap);
+	if (t->seen)
+		s->guest.balloon = t->seen[0].balloon;
 	/* uballoon.ko leaves as much available as the guest must keep (floor_mb, uballoon(4)). */
 	s->guest.module_floor = s->floor;
 	policy_config_default(&s->policy);
@@ -219,6 +221,7 @@ static void timeline_add(struct timeline *t, const struct guest *g, const struct
 	b->demand_sum += ((double)st->demand0 + st->demand1) / 2 * st->dt_us;
 	b->usable_sum += (g->c.ram - ((double)st->balloon0 + st->balloon1) / 2) * st->dt_us;
 	b->demand_max = max_u64(b->demand_max, max_u64(st->demand0, st->demand1));
+	b->usable_max = max_u64(b->usable_max, g->c.ram - min_u64(st->balloon0, st->balloon1));
 	b->mem_some_us += some_us;
 	b->mem_full_us += st->full_us;
 }

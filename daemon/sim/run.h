@@ -22,6 +22,7 @@ struct timeline_bucket {
 	double demand_sum;		/* bytes x microseconds */
 	double usable_sum;		/* RAM - balloon */
 	uint64_t demand_max;
+	uint64_t usable_max;
 	uint64_t mem_some_us;
 	uint64_t mem_full_us;
 };

@@ -84,22 +84,13 @@ static int add_report(struct vballoon *v, struct queue *q, struct uballoon_batch
 	return 0;
 }
 
-/*
- * Takes answers out of the ring and puts into it what waits for room. Any
- * context; does nothing once the device is not ready.
- */
-static void pump(struct vballoon *v, struct queue *q)
+/* Called with the queue's lock held. */
+static void take_answers(struct vballoon *v, struct queue *q)
 {
-	bool reports = q == &v->q[Q_REPORT];
 	struct uballoon_batch *b;
-	bool notify = false;
-	unsigned long flags;
 	unsigned int len;
 	void *token;
 
-	spin_lock_irqsave(&q->lock, flags);
-	if (!v->ready)
-		goto out;
 	while ((token = virtqueue_get_buf(q->vq, &len))) {
 		if (token == &v->pr) {
 			v->report_done = true;
@@ -111,19 +102,61 @@ static void pump(struct vballoon *v, struct queue *q)
 		if (!vbatch(b)->pending && all_queued(b))
 			uballoon_batch_done(v->host.core, b);
 	}
+}
+
+/* Called with the queue's lock held. Returns whether there is something for the device. */
+static bool fill_ring(struct vballoon *v, struct queue *q)
+{
+	bool reports = q == &v->q[Q_REPORT], added = false;
+	struct uballoon_batch *b;
+
 	while ((b = list_first_entry_or_null(&q->batches, struct uballoon_batch, node))) {
 		if (reports ? add_report(v, q, b) : add_pfns(q, b))
 			break;
 		vbatch(b)->pending++;
 		q->requests++;
-		notify = true;
+		added = true;
 		if (all_queued(b))
 			list_del_init(&b->node);
 	}
+	return added;
+}
+
+/*
+ * Asks for the next interrupt. False: there are answers now. As long as somebody
+ * looks by himself it may be late: one for each request would cost more than the
+ * request. Called with the queue's lock held.
+ */
+static bool expect_answers(struct vballoon *v, struct queue *q)
+{
+	if (virtqueue_is_broken(q->vq))
+		return true;
+	if (uballoon_has_reapers(v->host.core))
+		return virtqueue_enable_cb_delayed(q->vq);
+	return virtqueue_enable_cb(q->vq);
+}
+
+/*
+ * Takes answers out of the ring and puts into it what waits for room. Any
+ * context; does nothing once the device is not ready.
+ */
+static void pump(struct vballoon *v, struct queue *q)
+{
+	bool notify = false;
+	unsigned long flags;
+
+	spin_lock_irqsave(&q->lock, flags);
+	if (!v->ready)
+		goto out;
+	do {
+		virtqueue_disable_cb(q->vq);
+		take_answers(v, q);
+		notify |= fill_ring(v, q);
+	} while (!expect_answers(v, q));
 	if (notify)
 		notify = virtqueue_kick_prepare(q->vq);
 	/* Free page reporting may wait for room in the ring. */
-	if (reports)
+	if (q == &v->q[Q_REPORT])
 		wake_up_all(&v->report_wait);
 out:
 	spin_unlock_irqrestore(&q->lock, flags);

@@ -231,7 +231,7 @@ def options(t):
         root = xml.etree.ElementTree.parse(svg).getroot()
         t.equal(root.tag, "{http://www.w3.org/2000/svg}svg", "root")
         texts = {e.text for e in root.iter("{http://www.w3.org/2000/svg}text")}
-        t.check({"balloon", "demand", "guest memory", "RAM", "some", "full"} <= texts, f"legend in {texts}")
+        t.check({"balloon", "demand", "guest memory, peak", "RAM", "some", "full"} <= texts, f"legend in {texts}")
         expect(t, ctl("simulate", "--svg", svg, path, path), 2, "one trace")
         expect(t, ctl("simulate", "--svg", os.path.join(d, "no", "x"), path), 1, "No such file")
     with t.subtest("--csv"):

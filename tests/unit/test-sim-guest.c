@@ -258,6 +258,24 @@ static void test_swap_takes_idle_first(void **state)
 	assert_true(g.unmet == 0);
 }
 
+static void test_begins_with_a_balloon(void **state)
+{
+	struct guest_demand d = { .need = 512 * MIB, .cold = GUEST_COLD_FILLS };
+	struct guest_config c;
+	struct guest g;
+
+	(void)state;
+	guest_config_default(&c, 2 * GIB, 0);
+	c.balloon = GIB;
+	guest_init(&g, &c, &d);
+	check_invariants(&g);
+	assert_true(g.balloon == GIB && g.anon == d.need && g.cold > 256 * MIB);
+	/* More than there is room for. */
+	c.balloon = 4 * GIB;
+	guest_init(&g, &c, &d);
+	check_invariants(&g);
+}
+
 /* Reclaim that finds page cache leaves the balloon alone; reclaim that finds nothing does not. */
 static void test_shrinker(void **state)
 {
@@ -339,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_hot_cache_comes_back),
 		cmocka_unit_test(test_cold_stream_refaults_alone),
 		cmocka_unit_test(test_swap_takes_idle_first),
+		cmocka_unit_test(test_begins_with_a_balloon),
 		cmocka_unit_test(test_shrinker),
 		cmocka_unit_test(test_oom),
 	};

@@ -255,6 +255,15 @@ def reload(t, b):
         g.sh("systemctl reload balloond", 60)
         b.until(t, "the new limit", lambda s: s["limit"] <= 300 * MIB and s["size"] <= 300 * MIB)
         t.equal(b.status()["config_error"], "", "error")
+    with t.subtest("law and interval change without a restart"):
+        pid, ticks = b.pid(), b.status()["ticks"]
+        b.configure(QUICK + 'limit = "300M";\nlaw = "committed";\ninterval = "100ms";\nidle_interval = "100ms";\n')
+        g.sh("systemctl reload balloond", 60)
+        s = b.until(t, "the new law, ten ticks in a second or so",
+                    lambda s: s["law"] == "committed" and s["ticks"] >= ticks + 30, 20)
+        t.equal((b.pid(), g.property("balloond", "NRestarts")), (pid, "0"), "pid, restarts")
+        b.configure(QUICK + 'limit = "300M";\n')
+        g.sh("systemctl reload balloond", 60)
     with t.subtest("a bad file is refused with file, line and reason; the old one stays"):
         b.configure(QUICK + 'limit = "300M";\nfloor = 12;\n')
         t.check(g.run("systemctl reload balloond 2>&1", 60)[0] != 0, "systemctl reload fails")
@@ -262,6 +271,7 @@ def reload(t, b):
         t.contains(s["config_error"], f"{CONFIG}:3: floor: ", "error")
         t.check(s["limit"] <= 300 * MIB, "the limit stays")
         t.equal(g.property("balloond", "ActiveState"), "active", "state")
+        t.contains(g.journal("balloond", 20), f"{CONFIG}:3: floor: ", "journal")
     with t.subtest("a repaired file clears the error"):
         b.configure(QUICK)
         g.sh("systemctl reload balloond", 60)

@@ -80,8 +80,7 @@ def moving_target(t, series):
                     time.sleep(0.1)
                 t.wait(lambda: b.actual_mib() == 120, 20, "the last target")
             said = told(t, b, change)
-            follow.kill()
-            follow.wait()
+            b.stop(follow)
             # On a loaded machine the guest may be some changes behind: memory moves towards one of the last.
             goals = [200 * PAGES_PER_MIB] * 4
             up = down = turned = 0

@@ -110,6 +110,12 @@ class Balloon:
         self.g.sh(f"printf '\\{command}' | dd of=/sys/bus/virtio/devices/{device}/../config bs=1 seek=4 count=1 "
                   "conv=notrunc 2>/dev/null")
 
+    def stop(self, job):
+        """Kills a job that moves memory; what it has under way is through when this returns."""
+        job.kill()
+        job.wait()
+        self.t.wait(lambda: not (s := self.state())["flags"] & 2 and not s["inflight_batches"], 10, "the last call ends")
+
     def balanced(self):
         """The accounts must agree whenever nothing is under way."""
         s = self.state()

@@ -19,9 +19,10 @@ import time
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
-import tap                              # noqa: E402
-from harness import debian, kernels     # noqa: E402
-from harness.guest import BALLOON       # noqa: E402
+import tap                                         # noqa: E402
+from harness import debian, kernels, libraries     # noqa: E402
+from harness.guest import BALLOON                  # noqa: E402
+from vmware.machine import vmware                  # noqa: E402
 
 MIB = 1 << 20
 CONFIG = "/etc/balloond.conf"
@@ -244,7 +245,79 @@ def whole(t, series):
             t.diag(f"{part.__name__}: {time.monotonic() - started:.1f} s")
 
 
+# -- VMware: one module for the other ------------------------------------------
+
+def on_vmware(t, series):
+    """Without a service: the monitor is the hypervisor, and it sees every call of both drivers."""
+    programs = [("/sbin/modprobe", "/bin/kmod"), ("/sbin/depmod", "/bin/kmod"),
+                ("/bin/balloonctl", os.path.join(debian.build_dir(), "daemon", "ctl", "balloonctl"))]
+    with vmware(t, series, ("uballoon", "vmw_balloon"), files=libraries.files(programs),
+                unload=("vmw_vmci",)) as (g, monitor):
+        folder = "/lib/modules/$(uname -r)"
+        g.sh(f"mkdir -p {folder} && cp /lib/modules-test/vmw_*.ko /lib/modules-test/uballoon.ko {folder} && "
+             f"touch {folder}/modules.order {folder}/modules.builtin && /sbin/depmod", 60)
+
+        def loaded():
+            return set(g.sh("awk '{ print $1 }' /proc/modules").split()) & {"uballoon", "vmw_balloon"}
+
+        def locked(pages, what):
+            monitor.wait_for(lambda hv: hv.locked >= pages if pages else not hv.locked, 30, what)
+
+        def ask(pages, what):
+            with monitor.script() as hv:
+                hv.target = pages
+            locked(pages, what)
+
+        g.sh("/sbin/modprobe vmw_balloon", 60)
+        with t.subtest("VMware: a balloon that vmw_balloon could not free on unloading: nothing changes"):
+            ask(8192, "vmw_balloon inflates")
+            expect(t, g, "balloonctl adopt", 1, "vmw_balloon holds 32 MiB", "nothing has changed")
+            t.equal(loaded(), {"vmw_balloon"}, "modules")
+            ask(0, "vmw_balloon deflates")
+            # The driver hears of the target a little later than the monitor sees the last page.
+            t.wait(lambda: "would" in g.run("balloonctl adopt --dry-run")[1] and
+                   g.sh("awk '/^(target|current) *:/ && !/failed/ { n += $3 } END { print n + 0 }' /sys/kernel/debug/vmmemctl")
+                   .strip() == "0", 20, "vmw_balloon is idle")
+        with t.subtest("VMware: --dry-run does nothing"):
+            expect(t, g, "balloonctl adopt --dry-run", 0, "would unload vmw_balloon", "would load uballoon")
+            t.equal(loaded(), {"vmw_balloon"}, "modules")
+        with t.subtest("VMware: a module that is not there: nothing changes"):
+            expect(t, g, f"mv {folder}/uballoon.ko /; /sbin/depmod; balloonctl adopt; r=$?; mv /uballoon.ko {folder}; /sbin/depmod; "
+                   "exit $r", 1, "is not there; nothing has changed")
+            t.equal(loaded(), {"vmw_balloon"}, "modules")
+        with t.subtest("VMware: a failure half-way: vmw_balloon has it again"):
+            expect(t, g, "mkdir -p /etc/modprobe.d && echo 'install uballoon /bin/false' > /etc/modprobe.d/t.conf; "
+                   "balloonctl adopt; r=$?; rm /etc/modprobe.d/t.conf; exit $r", 1, "unload vmw_balloon",
+                   "the driver before has it again")
+            t.equal(loaded(), {"vmw_balloon"}, "modules")
+        with t.subtest("VMware: adopt, and what it says of the next boot"):
+            expect(t, g, "balloonctl adopt", 0, "uballoon has the balloon now", "At the next boot vmw_balloon comes first")
+            t.equal(loaded(), {"uballoon"}, "modules")
+            expect(t, g, "balloonctl adopt", 0, "nothing to do")
+        with t.subtest("VMware: --undo, not while somebody moves the balloon"):
+            # As a daemon would have it.
+            job = g.spawn("exec sleep 60 <> /dev/uballoon")
+            t.wait(lambda: g.run("ls -l /proc/[0-9]*/fd | grep -q uballoon")[0] == 0, 10, "the device is open")
+            expect(t, g, "balloonctl adopt --undo", 1, "cannot be unloaded; nothing has changed", "systemctl stop balloond")
+            t.equal(loaded(), {"uballoon"}, "modules")
+            job.kill()
+            job.wait()
+            expect(t, g, "balloonctl adopt --undo", 0, "vmw_balloon has the balloon now")
+            t.equal(loaded(), {"vmw_balloon"}, "modules")
+            ask(8192, "vmw_balloon inflates")
+            ask(0, "vmw_balloon deflates")
+        with t.subtest("VMware: both at once, as a boot may leave them: uballoon alone"):
+            g.sh("/sbin/modprobe uballoon", 60)
+            t.equal(loaded(), {"uballoon", "vmw_balloon"}, "modules")
+            expect(t, g, "balloonctl adopt", 0, "unload uballoon, which was loaded beside vmw_balloon")
+            t.equal(loaded(), {"uballoon"}, "modules")
+            # One driver's end is the other's, too: that much is wrong with two of them.
+            with monitor.script() as hv:
+                hv.violations = [v for v in hv.violations if v.kind != "not-started"]
+
+
 for kernel in kernels.SERIES:
+    tap.add(f"{kernel}: VMware", on_vmware, kernel, timeout=400)
     tap.add(f"{kernel}: who has the device", whole, kernel, timeout=600)
 
 if __name__ == "__main__":

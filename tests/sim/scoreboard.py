@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How good the law adaptive is, with default settings, in a closed loop.
+
+Replays made-up demands (demands.py) through `balloonctl simulate --json` and
+holds the scores against the bounds that the project promises. The model of the
+guest and the scores are described in balloon-trace(5).
+
+Left out: recordings of real machines, which are for development, and whether
+the model is right, which a test in a real guest measures.
+"""
+import json
+import os
+import subprocess
+import tempfile
+
+import demands
+import tap
+
+GIB = 1 << 30
+# guest.c: the balloon's rate of giving back. A step cannot be met faster.
+UNLOCK_RATE = 4 * GIB
+RIVALS = ("selfballoon", "mom", "proxmox", "senpai", "vm0")
+
+
+def simulate(demand, *options):
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as f:
+        f.write(demand.csv())
+        f.flush()
+        done = subprocess.run([os.environ["BALLOONCTL"], "simulate", "--json", *options, f.name],
+                              capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise tap.Failure(f"{demand.name}: {done.stderr}")
+    run = json.loads(done.stdout)[0]
+    return {law["law"]: law for law in run["laws"]}
+
+
+def says(name, s):
+    tap.diag(f"{name}: {s['law']} {100 * s['share_of_bound']:.1f} % of the bound, "
+             f"short {100 * s['short_share']:.4f} % and {s['relief_max_s']:.2f} s at most, "
+             f"{s['reversals_per_hour']:.2f} reversals an hour, {s['emergencies']} emergencies")
+
+
+def adaptive(t, demand):
+    s = simulate(demand)["adaptive"]
+    says(demand.name, s)
+    t.equal(s["oom_kills"], 0, "OOM kills")
+    t.equal(s["rescues"], 0, "calls of the OOM notifier")
+    return s
+
+
+@tap.case("a step of half of RAM is relieved within two seconds")
+def step(t):
+    for d in demands.step():
+        with t.subtest(d.name):
+            s = adaptive(t, d)
+            # Where giving back alone takes as long, within a second of it.
+            limit = max(2, d.ram * 1024 / 2 / UNLOCK_RATE + 1)
+            t.check(0 < s["relief_max_s"] <= limit, f"relief after {s['relief_max_s']} s")
+            t.check(s["emergencies"] <= 1, f"{s['emergencies']} emergencies")
+
+
+@tap.case("ramps are followed without a shortage")
+def ramps(t):
+    s = adaptive(t, demands.ramps())
+    t.equal(s["short_s"], 0, "seconds short")
+    t.equal(s["emergencies"], 0, "emergencies")
+    t.check(s["reversals"] <= 12, f"{s['reversals']} reversals for 6 ramps up and down")
+    t.check(s["share_of_bound"] >= 0.80, "share of the bound")
+
+
+@tap.case("saw-teeth are not chased")
+def saw_teeth(t):
+    for period, most in ((180, 2), (600, 8)):
+        with t.subtest(f"every {period} s"):
+            s = adaptive(t, demands.saw_teeth(period))
+            t.equal(s["short_s"], 0, "seconds short")
+            t.check(s["reversals_per_hour"] < most, f"{s['reversals_per_hour']} reversals an hour")
+
+
+@tap.case("bursts after hours of idleness")
+def bursts(t):
+    s = adaptive(t, demands.bursts_after_idleness())
+    t.check(s["short_share"] < 0.001, f"short for {s['short_s']} s")
+    t.check(s["relief_max_s"] <= 2.5, f"relief after {s['relief_max_s']} s")
+    t.check(s["reversals"] <= 8, f"{s['reversals']} reversals for 4 bursts")
+    t.check(s["share_of_bound"] >= 0.85, "share of the bound")
+
+
+@tap.case("a slow leak to the very end")
+def leak(t):
+    s = adaptive(t, demands.leak())
+    t.equal(s["short_s"], 0, "seconds short")
+    t.equal(s["emergencies"], 0, "emergencies")
+    t.check(s["reversals"] <= 1, f"{s['reversals']} reversals")
+
+
+@tap.case("loadshift is no emergency, or one")
+def loadshift(t):
+    s = adaptive(t, demands.loadshift())
+    t.check(s["emergencies"] <= 1, f"{s['emergencies']} emergencies")
+
+
+@tap.case("cache that is used stays")
+def hot_cache(t):
+    s = adaptive(t, demands.hot_cache())
+    t.check(s["short_share"] < 0.001, f"short for {s['short_s']} s")
+    t.check(s["reversals_per_hour"] < 2, f"{s['reversals_per_hour']} reversals an hour")
+
+
+def better(a, b):
+    """At least as good in both, and better in one. A millionth of the time is no difference."""
+    gain = a["share_of_bound"] - b["share_of_bound"]
+    time = b["short_share"] - a["short_share"]
+    return gain >= 0 and time >= -1e-6 and (gain > 0 or time > 1e-6)
+
+
+@tap.case("ten days of machines as they are, against the laws of others", timeout=120)
+def months(t):
+    total = {law: {"share_of_bound": 0, "short_share": 0} for law in ("adaptive", *RIVALS)}
+    for d in demands.months():
+        with t.subtest(d.name):
+            laws = simulate(d, "--compare")
+            s = laws["adaptive"]
+            says(d.name, s)
+            for law, sums in total.items():
+                for key in sums:
+                    sums[key] += laws[law][key]
+            t.equal(s["oom_kills"], 0, "OOM kills")
+            t.check(s["share_of_bound"] >= 0.85, f"{s['share_of_bound']} of the bound")
+            t.check(s["short_share"] < 0.001, f"short for {s['short_s']} s")
+            t.check(s["reversals_per_hour"] < 2, f"{s['reversals_per_hour']} reversals an hour")
+            above = [law for law in RIVALS if laws[law]["share_of_bound"] > s["share_of_bound"]
+                     and laws[law]["short_share"] < s["short_share"]]
+            t.equal(above, [], "laws that are better on both")
+    for law, sums in total.items():
+        tap.diag(f"all: {law} {100 * sums['share_of_bound'] / 6:.2f} % of the bound, "
+                 f"short {100 * sums['short_share'] / 6:.5f} %")
+    mine = total["adaptive"]
+    for law in RIVALS:
+        # Who takes more pays for it in time short.
+        t.check(better(mine, total[law]) or total[law]["short_share"] > 1.5 * mine["short_share"],
+                f"{law} takes more, and hurts less")
+
+
+if __name__ == "__main__":
+    tap.main()
