@@ -187,7 +187,7 @@ static void fill(struct drawing *d, const struct history_data *h, uint64_t to_us
 
 static int draw(FILE *f, const struct history_data *h, const struct drawing *d, uint64_t to_us)
 {
-	char title[96], until[48];
+	char subtitle[96], until[48];
 	time_t t = (time_t)(to_us / SEC);
 	struct tm tm;
 	const struct svg_series memory[] = {
@@ -212,18 +212,18 @@ static int draw(FILE *f, const struct history_data *h, const struct drawing *d, 
 		{ "Working set read again, pages per second", SVG_NUMBER, 0, 70, refaults, 1 },
 	};
 	struct svg_chart chart = {
-		.title = title,
-		.subtitle = until,
+		.title = "What balloond saw and did",
+		.subtitle = subtitle,
 		.x = d->column[X],
 		.n = d->n,
 		.panels = panels,
 		.n_panels = 3,
 	};
 
-	snprintf(title, sizeof(title), "balloond: %zu records", h->n);
 	snprintf(until, sizeof(until), "until now");
 	if (localtime_r(&t, &tm))
 		strftime(until, sizeof(until), "until %Y-%m-%d %H:%M:%S %z", &tm);
+	snprintf(subtitle, sizeof(subtitle), "%zu records %s", h->n, until);
 	return svg_write(f, &chart);
 }
 

@@ -181,6 +181,8 @@ static void draw_line(const struct frame *fr, const struct svg_series *s, const 
 			open = false;
 			continue;
 		}
+		if (open && s->kind == SVG_DASHED)
+			fprintf(fr->f, "H%.1f", x_of(fr, fr->c->x[i]));
 		fprintf(fr->f, "%c%.1f %.1f", open ? 'L' : 'M', x_of(fr, fr->c->x[i]),
 			y_of(fr, s->y[i]));
 		open = true;

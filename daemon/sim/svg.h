@@ -24,7 +24,7 @@
 
 enum svg_kind {
 	SVG_LINE,		/* y */
-	SVG_DASHED,
+	SVG_DASHED,		/* y, which holds until the next point: an order, a bound */
 	SVG_AREA,		/* between low and y; low NULL = the axis */
 };
 

@@ -217,7 +217,7 @@ def read_files(g, w):
 
 def watch_screen(g):
     """What `balloonctl watch` shows on a terminal now, without its colours."""
-    out = g.sh("TERM=xterm script -qec 'stty rows 24 columns 96; "
+    out = g.sh("TERM=xterm script -qec 'stty rows 24 columns 110; "
                "timeout --preserve-status --foreground -s INT 2 balloonctl watch' /dev/null", 60)
     frame = out.split("\033[?1049l")[0].split("\033[H")[-1]
     return re.sub(r"\033\[[?0-9;]*[A-Za-z]|\r", "", frame).rstrip() + "\n"
