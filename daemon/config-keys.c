@@ -131,7 +131,7 @@ static const struct config_key keys[] = {
 	BOOL("committed.without_swap", POLICY(committed_without_swap),
 	     "Run without swap, where Committed_AS has nothing to overflow to"),
 
-	BOOL("committed.self_shrink", self_shrink,
+	BOOL("committed.self_shrink", POLICY(self_shrink),
 	     "Bring back what was swapped out; needs CAP_SYS_NICE and CAP_SYS_PTRACE"),
 	COUNT("committed.shrink_inertia", shrink_inertia, 0, 1000,
 	      "... after so many intervals in which swap use has not grown"),
