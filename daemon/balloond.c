@@ -22,6 +22,7 @@
 #include "act/discover.h"
 #include "basic/cleanup.h"
 #include "basic/log.h"
+#include "basic/machine.h"
 #include "config.h"
 #include "loop.h"
 #include "sense/psi.h"
@@ -37,6 +38,7 @@ enum {
 struct world {
 	struct sense *sense;
 	struct discover *discover;
+	char why[MACHINE_WHY_MAX];
 };
 
 static void help(void)
@@ -81,6 +83,21 @@ static int world_open(void *ctx, bool read_only, struct transport **ret)
 	if (r < 0)
 		return r;
 	return device_open(node, read_only, ret);
+}
+
+static int world_adopt(void *ctx, int fd, struct transport **ret)
+{
+	(void)ctx;
+	return device_adopt(fd, ret);
+}
+
+static const char *world_why_none(void *ctx)
+{
+	struct world *w = ctx;
+	struct machine m;
+
+	machine_look("/sys", &m);
+	return machine_why(&m, w->why, sizeof(w->why));
 }
 
 static int world_arm(void *ctx, enum sample_trigger which, const struct config_trigger *t)
@@ -138,6 +155,8 @@ static int run(const struct loop_options *options, const struct config *config)
 		.read = world_read,
 		.news = world_news,
 		.open = world_open,
+		.adopt = world_adopt,
+		.why_none = world_why_none,
 		.arm = world_arm,
 		.announce_fd = world_announce_fd,
 		.announce_dispatch = world_announce_dispatch,
@@ -152,7 +171,7 @@ static int run(const struct loop_options *options, const struct config *config)
 		return r;
 	if (r == 0)
 		log_info("udev does not run; looking for the balloon device now and then");
-	world = (struct world){sense, discover};
+	world = (struct world){.sense = sense, .discover = discover};
 	r = loop_new(options, &ops, config, &loop);
 	if (r < 0)
 		return r;

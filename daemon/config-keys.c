@@ -74,8 +74,8 @@ const char *config_on_stop_name(int i)
 #define COUNT(n, field, lo, hi, h)                                                                 \
 	{.name = (n), .type = CONFIG_COUNT, .offset = POLICY(field), .min = (lo), .max = (hi),     \
 	 .size_key = -1, .unit = "number", .help = (h)}
-#define BOOL(n, field, h)                                                                          \
-	{.name = (n), .type = CONFIG_BOOL, .offset = POLICY(field), .max = 1, .size_key = -1,      \
+#define BOOL(n, off, h)                                                                            \
+	{.name = (n), .type = CONFIG_BOOL, .offset = (off), .max = 1, .size_key = -1,              \
 	 .unit = "true or false", .help = (h)}
 
 #define PATH(n, field, w, h)                                                                       \
@@ -104,6 +104,8 @@ static const struct config_key keys[] = {
 	     "Least important message that is logged"),
 	PATH("metrics_file", metrics_file, "none",
 	     "File for node_exporter's textfile collector; its name ends with .prom"),
+	BOOL("adopt", offsetof(struct config, adopt),
+	     "At the start of the service, take the device over from the kernel's driver"),
 
 	SIZE("adaptive.headroom_min", headroom_min, MIB, 64 * TIB, SIZE_HEADROOM_MIN, "auto", 0,
 	     "Least MemAvailable to keep for bursts"),
@@ -126,10 +128,10 @@ static const struct config_key keys[] = {
 	      "Give up 1/n of what the guest has too much, at a time"),
 	COUNT("committed.up", committed_up, 1, 1000,
 	      "Take back 1/n of what the guest has too little, at a time"),
-	BOOL("committed.without_swap", committed_without_swap,
+	BOOL("committed.without_swap", POLICY(committed_without_swap),
 	     "Run without swap, where Committed_AS has nothing to overflow to"),
 
-	BOOL("committed.self_shrink", self_shrink,
+	BOOL("committed.self_shrink", POLICY(self_shrink),
 	     "Bring back what was swapped out; needs CAP_SYS_NICE and CAP_SYS_PTRACE"),
 	COUNT("committed.shrink_inertia", shrink_inertia, 0, 1000,
 	      "... after so many intervals in which swap use has not grown"),

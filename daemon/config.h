@@ -59,6 +59,7 @@ struct config {
 	struct config_trigger psi_emergency;
 	int log_level;			/* LOG_ERR to LOG_DEBUG */
 	char metrics_file[CONFIG_PATH_MAX]; /* "" = none */
+	bool adopt;			/* at start, by balloonctl */
 };
 
 enum config_type {

@@ -9,7 +9,10 @@
  *
  * A balloon that is found on attaching (the daemon crashed, or was upgraded) is
  * taken over as it is: popping it would hand out and take back gigabytes for
- * nothing.
+ * nothing. The open device is left with the service manager from the moment on
+ * that it is used, so that nobody else can take the one place of a writer
+ * meanwhile. What keeps the balloon is the lease alone; where the manager keeps no
+ * file, the next daemon opens the device by its name within the lease.
  *
  * The lease is renewed at a third of its length from the event loop, hence only
  * while the loop is alive. In mode observe a device is opened for reading only;
@@ -43,6 +46,7 @@
 #define DEVICE_EVENTS 20
 #define DEVICE_EVENTS_PERIOD_US (1000 * 1000)
 
+/* The file only: the service manager may keep it for the next daemon. */
 static void detach(struct loop *l)
 {
 	l->device_source = sd_event_source_disable_unref(l->device_source);
@@ -71,7 +75,12 @@ static void failed(struct loop *l, const char *what, int r)
 		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
 			    "the balloon device cannot %s: %s. Opening it again", what,
 			    strerror(-r));
+	/* A copy elsewhere would keep the place of the one writer. */
+	if (!l->read_only)
+		notify_forget_device(&l->notify);
 	detach(l);
+	if (l->stopping)
+		(void)sd_event_exit(l->event, 0);
 	loop_tick_soon(l);
 }
 
@@ -147,12 +156,7 @@ static int on_device(sd_event_source *source, int fd, uint32_t revents, void *us
 
 	(void)source, (void)fd;
 	if (revents & (EPOLLERR | EPOLLHUP)) {
-		if (l->stopping) {
-			detach(l);
-			(void)sd_event_exit(l->event, 0);
-		} else {
-			failed(l, "be polled", -ENODEV);
-		}
+		failed(l, "be polled", -ENODEV);
 		return 0;
 	}
 	if (l->stopping) {
@@ -175,8 +179,8 @@ static void open_failed(struct loop *l, int r)
 	switch (-r) {
 	case ENODEV:
 		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
-			    "no balloon device; only watching until it appears. Load the module: "
-			    "modprobe uballoon");
+			    "no balloon device; only watching until it appears: %s",
+			    l->world.why_none(l->world.ctx));
 		return;
 	case EBUSY:
 		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
@@ -198,7 +202,7 @@ static void open_failed(struct loop *l, int r)
 		    strerror(-r));
 }
 
-static void attached(struct loop *l, uint64_t size)
+static void attached(struct loop *l, uint64_t size, bool handed_over)
 {
 	char ram[UNITS_MAX], held[UNITS_MAX];
 
@@ -208,21 +212,47 @@ static void attached(struct loop *l, uint64_t size)
 		 units_format_size(ram, sizeof(ram), l->info.ram),
 		 l->read_only ? ", for reading only" : "");
 	if (size > 0 && !l->read_only)
-		log_notice("taking over a balloon of %s",
-			   units_format_size(held, sizeof(held), size));
+		log_notice("taking over a balloon of %s%s",
+			   units_format_size(held, sizeof(held), size),
+			   handed_over ? ", its device handed over by the service manager" : "");
 	/* An operator who named no size meant: as it is. */
 	if (!l->manual_set)
 		l->manual_target = size;
 	loop_resolve(l);
 }
 
+/* Whether the daemon before this one left a device that still works. */
+static bool take_over(struct loop *l)
+{
+	int r, fd;
+
+	while ((fd = notify_take_device(&l->notify)) >= 0) {
+		/* In mode observe nobody would keep up the lease of what is there. */
+		if (l->read_only) {
+			close(fd);
+			r = 0;
+		} else {
+			r = l->world.adopt(l->world.ctx, fd, &l->transport);
+			if (r >= 0)
+				return true;
+			log_info("the balloon device that was handed over is of no use any more "
+				 "(%s); opening it anew", strerror(-r));
+		}
+		notify_forget_device(&l->notify);
+	}
+	return false;
+}
+
 static int attach(struct loop *l)
 {
 	struct sample_balloon b = {};
-	int r, fd;
+	bool handed_over;
+	int r = 0, fd;
 
 	l->read_only = l->mode == MODE_OBSERVE;
-	r = l->world.open(l->world.ctx, l->read_only, &l->transport);
+	handed_over = take_over(l);
+	if (!handed_over)
+		r = l->world.open(l->world.ctx, l->read_only, &l->transport);
 	if (r < 0) {
 		open_failed(l, r);
 		return r;
@@ -248,7 +278,9 @@ static int attach(struct loop *l)
 		(void)sd_event_source_set_ratelimit(l->device_source, DEVICE_EVENTS_PERIOD_US,
 						    DEVICE_EVENTS);
 	}
-	attached(l, b.size);
+	if (!l->read_only && !handed_over && fd >= 0)
+		notify_keep_device(&l->notify, fd);
+	attached(l, b.size, handed_over);
 	keepalive_restart(l);
 	return 0;
 }
@@ -405,15 +437,72 @@ static int on_stop_period(sd_event_source *source, uint64_t usec, void *userdata
 	struct loop *l = userdata;
 
 	(void)usec;
-	notify_stopping(l->stop_left, STOP_EXTEND_US);
+	notify_stopping(&l->notify, l->stop_left, STOP_EXTEND_US);
 	(void)sd_event_source_set_time_relative(source, STOP_PERIOD_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }
 
-void device_stop(struct loop *l)
+/* Lease as agreed: a daemon that does not come in time is one that crashed. */
+static void leave(struct loop *l, uint64_t size, uint64_t lease_us)
+{
+	int r;
+
+	r = set_bounds(l, size, size, lease_us);
+	if (r < 0)
+		log_error("the balloon cannot be kept: %s", strerror(-r));
+	detach(l);
+	(void)sd_event_exit(l->event, 0);
+}
+
+static void give_back(struct loop *l, uint64_t size)
 {
 	uint64_t now = loop_now();
+	char held[UNITS_MAX];
+	int r;
+
+	log_info("giving back %s", units_format_size(held, sizeof(held), size));
+	r = set_bounds(l, size, 0, l->config.lease_us);
+	if (r < 0) {
+		stop_finish(l, r);
+		return;
+	}
+	l->stop_left = size;
+	l->stop_progress_us = now;
+	l->stop_deadline_us = now + STOP_MAX_US;
+	mover_start(&l->mover, -(int64_t)size, false);
+	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_ON);
+	(void)sd_event_source_set_time(l->stop_source, now);
+	(void)sd_event_source_set_enabled(l->stop_source, SD_EVENT_ONESHOT);
+}
+
+static void on_restart_known(void *ctx, bool restart)
+{
+	char held[UNITS_MAX], lease[UNITS_MAX];
+	struct sample_balloon b = {};
+	struct loop *l = ctx;
+	int r;
+
+	/* The device has gone, or somebody would not wait for the answer. */
+	if (!l->transport)
+		return;
+	r = l->transport->ops->state(l->transport, &b);
+	if (r < 0 || b.size == 0) {
+		stop_finish(l, r);
+	} else if (!restart) {
+		give_back(l, b.size);
+	} else {
+		log_notice("leaving a balloon of %s to the next daemon; if none comes within %s, the "
+			   "module gives it back", units_format_size(held, sizeof(held), b.size),
+			   l->config.lease_us > 0
+				   ? units_format_time(lease, sizeof(lease), l->config.lease_us)
+				   : "(no lease is set)");
+		leave(l, b.size, l->config.lease_us);
+	}
+}
+
+void device_stop(struct loop *l)
+{
 	struct sample_balloon b = {};
 	char held[UNITS_MAX];
 	int r;
@@ -428,7 +517,7 @@ void device_stop(struct loop *l)
 	(void)sd_event_source_set_enabled(l->tick_source, SD_EVENT_OFF);
 	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
 	if (!l->transport || l->read_only) {
-		notify_stopping(0, STOP_EXTEND_US);
+		notify_stopping(&l->notify, 0, STOP_EXTEND_US);
 		(void)sd_event_exit(l->event, 0);
 		return;
 	}
@@ -436,34 +525,15 @@ void device_stop(struct loop *l)
 	r = l->transport->ops->state(l->transport, &b);
 	if (r < 0 || b.size == 0) {
 		stop_finish(l, r);
-		return;
+	} else if (l->config.on_stop == ON_STOP_KEEP) {
+		log_notice("keeping a balloon of %s without a lease; only the module's own relief "
+			   "gives it back until a daemon takes over",
+			   units_format_size(held, sizeof(held), b.size));
+		leave(l, b.size, 0);
+	} else if (!l->bus || !notify_managed(&l->notify) ||
+		   bus_ask_restart(l->bus, on_restart_known, l) < 0) {
+		give_back(l, b.size);
 	}
-	if (l->config.on_stop == ON_STOP_KEEP) {
-		r = set_bounds(l, b.size, b.size, 0);
-		if (r < 0)
-			log_error("the balloon cannot be kept: %s", strerror(-r));
-		else
-			log_notice("keeping a balloon of %s without a lease; only the module's own "
-				   "relief gives it back until a daemon takes over",
-				   units_format_size(held, sizeof(held), b.size));
-		detach(l);
-		(void)sd_event_exit(l->event, 0);
-		return;
-	}
-
-	log_info("giving back %s", units_format_size(held, sizeof(held), b.size));
-	r = set_bounds(l, b.size, 0, l->config.lease_us);
-	if (r < 0) {
-		stop_finish(l, r);
-		return;
-	}
-	l->stop_left = b.size;
-	l->stop_progress_us = now;
-	l->stop_deadline_us = now + STOP_MAX_US;
-	mover_start(&l->mover, -(int64_t)b.size, false);
-	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_ON);
-	(void)sd_event_source_set_time(l->stop_source, now);
-	(void)sd_event_source_set_enabled(l->stop_source, SD_EVENT_ONESHOT);
 }
 
 int device_init(struct loop *l)

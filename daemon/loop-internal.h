@@ -62,6 +62,7 @@ struct loop {
 	sd_event_source *stop_source;
 	sd_event_source *device_source;
 	sd_event_source *announce_source;
+	sd_event_source *watchdog_source;
 	sd_event_source *signal_sources[3];
 	sd_event_source *psi_sources[2];
 

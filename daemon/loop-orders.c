@@ -270,7 +270,7 @@ void order_reload(struct loop *l, struct bus_answer *ret)
 		refuse(ret, BUS_BAD_CONFIG, "the daemon is about to exit");
 		return;
 	}
-	notify_reloading();
+	notify_reloading(&l->notify);
 	r = config_load(l->options.config_path, &config, &errors);
 	if (r == 0 && l->options.config_required)
 		refuse(ret, BUS_BAD_CONFIG, "%s: there is no such file", l->options.config_path);

@@ -176,4 +176,5 @@ void serve_done(struct loop *l)
 {
 	bus_free(l->bus);
 	l->bus = NULL;
+	notify_done(&l->notify);
 }

@@ -275,6 +275,21 @@ static int on_reload_signal(sd_event_source *source, const struct signalfd_sigin
 	return 0;
 }
 
+/*
+ * Fed from the loop itself: a loop that hangs is a daemon that hangs. Not by
+ * sd_event_set_watchdog(), which waits for a manager that is slow to listen.
+ */
+static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct loop *l = userdata;
+
+	(void)usec;
+	notify_watchdog(&l->notify);
+	(void)sd_event_source_set_time_relative(source, l->notify.watchdog_us / 2);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
+}
+
 static int add_sources(struct loop *l)
 {
 	int r, fd;
@@ -294,6 +309,13 @@ static int add_sources(struct loop *l)
 		(void)sd_event_source_set_priority(l->signal_sources[i],
 						   SD_EVENT_PRIORITY_IMPORTANT);
 
+	if (l->notify.watchdog_us > 0) {
+		r = sd_event_add_time(l->event, &l->watchdog_source, CLOCK_MONOTONIC, 0,
+				      l->notify.watchdog_us / 20, on_watchdog, l);
+		if (r < 0)
+			return r;
+	}
+
 	fd = l->world.announce_fd(l->world.ctx);
 	if (fd >= 0) {
 		r = sd_event_add_io(l->event, &l->announce_source, fd, EPOLLIN, on_announce, l);
@@ -311,6 +333,7 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 
 	if (!l)
 		return -ENOMEM;
+	notify_init(&l->notify);
 	l->options = *options;
 	l->world = *world;
 	l->config = *config;
@@ -327,10 +350,6 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	r = sd_event_new(&l->event);
 	if (r < 0)
 		return r;
-	/* Fed from the loop itself: a loop that hangs is a daemon that hangs. */
-	r = sd_event_set_watchdog(l->event, true);
-	if (r < 0)
-		log_warning("the watchdog cannot be set up: %s", strerror(-r));
 	r = add_sources(l);
 	if (r < 0)
 		return r;
@@ -364,6 +383,7 @@ void loop_free(struct loop *l)
 	for (unsigned i = 0; i < 3; i++)
 		sd_event_source_disable_unref(l->signal_sources[i]);
 	sd_event_source_disable_unref(l->announce_source);
+	sd_event_source_disable_unref(l->watchdog_source);
 	sd_event_source_disable_unref(l->tick_source);
 	sd_event_unref(l->event);
 	free(l);

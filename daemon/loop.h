@@ -26,6 +26,10 @@ struct loop_world {
 	const char *(*news)(void *ctx);
 	/* As device_open(), with the node found. */
 	int (*open)(void *ctx, bool read_only, struct transport **ret);
+	/* As device_adopt(). */
+	int (*adopt)(void *ctx, int fd, struct transport **ret);
+	/* Why there is no device and what to do about it: a sentence, valid until the next call. */
+	const char *(*why_none)(void *ctx);
 	/* fd that polls EPOLLPRI when the trigger fires; negative errno as psi_trigger_open(). */
 	int (*arm)(void *ctx, enum sample_trigger which, const struct config_trigger *t);
 	/* Readable when devices come and go; -1 if nobody says. */

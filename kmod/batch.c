@@ -133,11 +133,26 @@ void uballoon_reapers_inc(struct uballoon *ub)
 
 void uballoon_reapers_dec(struct uballoon *ub)
 {
-	atomic_dec(&ub->reapers);
+	struct uballoon_host *host = ub->host;
+
+	/* The host now has to be told that nobody looks any more. */
+	if (atomic_dec_and_test(&ub->reapers) && host->ops->poll)
+		host->ops->poll(host);
 	/* An answer either sees that there is no reaper, or is seen here. */
 	smp_mb();
 	if (!llist_empty(&ub->done))
 		uballoon_reap(ub);
+}
+
+/**
+ * uballoon_has_reapers - does somebody look for answers, at the latest once a second?
+ * @ub:	balloon
+ *
+ * Any context. When the last one leaves, ops->poll() is called.
+ */
+bool uballoon_has_reapers(struct uballoon *ub)
+{
+	return atomic_read(&ub->reapers);
 }
 
 static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
@@ -339,7 +354,7 @@ u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const 
 }
 
 /**
- * uballoon_host_silent - note that the host has not answered in time
+ * uballoon_host_silent - note that the host has not answered in time, and remind it
  * @ub:		balloon
  * @what:	what was waited for
  */
@@ -350,6 +365,8 @@ void uballoon_host_silent(struct uballoon *ub, const char *what)
 	spin_unlock(&ub->lock);
 	pr_warn_ratelimited("%s: no answer from the host to %s; its pages stay put until it answers\n",
 			    ub->host->ops->name, what);
+	if (ub->host->ops->nudge)
+		ub->host->ops->nudge(ub->host);
 }
 
 /* ---- host -> guest ---- */

@@ -315,14 +315,15 @@ void uballoon_core_put(struct uballoon *ub)
  * uballoon_core_enter - begin to use the balloon
  * @ub:	balloon that the caller holds a reference to
  *
- * Return: false if its device is going away. Else uballoon_core_leave() must follow soon.
+ * Return: false if its device is going away or suspended. Else uballoon_core_leave() must
+ * follow soon.
  */
 bool uballoon_core_enter(struct uballoon *ub)
 {
 	bool ok;
 
 	spin_lock(&ub->lock);
-	ok = !ub->gone;
+	ok = !ub->gone && !ub->suspended;
 	ub->users += ok;
 	spin_unlock(&ub->lock);
 	return ok;
@@ -333,7 +334,7 @@ void uballoon_core_leave(struct uballoon *ub)
 	bool last;
 
 	spin_lock(&ub->lock);
-	last = !--ub->users && ub->gone;
+	last = !--ub->users && (ub->gone || ub->suspended);
 	spin_unlock(&ub->lock);
 	if (last)
 		wake_up_all(&ub->wait);
@@ -462,10 +463,24 @@ void uballoon_core_stop(struct uballoon *ub)
  * uballoon_core_suspend - give the memory back, to go on later
  * @ub:	balloon; userspace and the work queue are frozen
  *
- * The device must be reset and uballoon_core_drop() be called next.
+ * Those who are not frozen may still run into reclaim or compaction; they are
+ * kept out until uballoon_core_resume().
+ *
+ * Return: 0: the device must be reset and uballoon_core_drop() be called next.
+ * -EBUSY: somebody does not leave; nothing has changed.
  */
-void uballoon_core_suspend(struct uballoon *ub)
+int uballoon_core_suspend(struct uballoon *ub)
 {
+	ktime_t until = ktime_add_ms(ktime_get(), 2 * UBALLOON_HOST_WAIT_MS);
+
+	spin_lock(&ub->lock);
+	ub->suspended = true;
+	spin_unlock(&ub->lock);
+	if (uballoon_wait(ub, no_users, NULL, until, TASK_UNINTERRUPTIBLE)) {
+		uballoon_core_resume(ub);
+		return -EBUSY;
+	}
+
 	spin_lock(&ub->lock);
 	ub->ceiling_pages = 0;
 	ub->floor_pages = 0;
@@ -474,6 +489,18 @@ void uballoon_core_suspend(struct uballoon *ub)
 	spin_unlock(&ub->lock);
 	give_all_back(ub);
 	wake_up_all(&ub->poll_wait);
+	return 0;
+}
+
+/**
+ * uballoon_core_resume - take requests again
+ * @ub:	balloon; its device works
+ */
+void uballoon_core_resume(struct uballoon *ub)
+{
+	spin_lock(&ub->lock);
+	ub->suspended = false;
+	spin_unlock(&ub->lock);
 }
 
 /**

@@ -106,6 +106,7 @@ struct uballoon {
 
 	/* State of the device. */
 	bool gone;			/* no new users; the host's device goes away */
+	bool suspended;			/* no new users until it resumes */
 	unsigned int users;		/* inside a call */
 	bool writer;
 	bool moving;			/* a LOCK, UNLOCK or POP runs */
@@ -175,7 +176,8 @@ struct uballoon {
 /* core.c: life. */
 struct uballoon *uballoon_core_new(struct uballoon_host *host);
 void uballoon_core_stop(struct uballoon *ub);
-void uballoon_core_suspend(struct uballoon *ub);
+int uballoon_core_suspend(struct uballoon *ub);
+void uballoon_core_resume(struct uballoon *ub);
 void uballoon_core_drop(struct uballoon *ub);
 void uballoon_core_free(struct uballoon *ub);
 void uballoon_core_get(struct uballoon *ub);
@@ -236,6 +238,7 @@ bool uballoon_batch_none(struct uballoon *ub);
 void uballoon_reap(struct uballoon *ub);
 void uballoon_reapers_inc(struct uballoon *ub);
 void uballoon_reapers_dec(struct uballoon *ub);
+bool uballoon_has_reapers(struct uballoon *ub);
 u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
 		  const void *arg, ktime_t until, unsigned int mode);
 void uballoon_host_silent(struct uballoon *ub, const char *what);

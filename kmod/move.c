@@ -347,7 +347,11 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	} while (stop == UBALLOON_STOP_NONE);
 	drop_parts(ub);
 
-	end = uballoon_wait(ub, call_answered, NULL, with_grace(until), TASK_KILLABLE);
+	end = uballoon_wait(ub, call_answered, NULL, with_grace(until), TASK_INTERRUPTIBLE);
+	/* A signal does not wait for more than answers that are about to come. */
+	if (end == UBALLOON_STOP_INTERRUPTED &&
+	    !uballoon_wait(ub, call_answered, NULL, with_grace(0), TASK_KILLABLE))
+		end = UBALLOON_STOP_NONE;
 	if (end == UBALLOON_STOP_BUDGET)
 		uballoon_host_silent(ub, "a lock request");
 
@@ -482,7 +486,7 @@ u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsig
 u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom)
 {
 	ktime_t until = oom ? ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS) : 0;
-	u64 freed = 0, got, left, size = uballoon_size(ub);
+	u64 freed = 0, coming = 0, got, left, size = uballoon_size(ub);
 	u32 stop;
 
 	if (oom)
@@ -493,27 +497,32 @@ u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom)
 		if (oom)
 			left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
 		got = uballoon_give_back(ub, left, until, TASK_UNINTERRUPTIBLE, &stop);
-		if (!got || !uballoon_is_free(stop))
+		if (!got)
 			break;
+		/* Free as soon as the host has answered. */
+		if (!uballoon_is_free(stop)) {
+			coming = got;
+			break;
+		}
 		freed += got;
 	}
 
 	spin_lock(&ub->lock);
 	if (oom && size) {
 		ub->counters.oom_events++;
-		ub->counters.oom_pages += freed;
+		ub->counters.oom_pages += freed + coming;
 		ub->holdoff = true;
 		ub->holdoff_end = jiffies + msecs_to_jiffies(uballoon_params.oom_holdoff_ms);
-	} else if (freed) {
+	} else if (freed || coming) {
 		ub->counters.shrink_events++;
-		ub->counters.shrink_pages += freed;
+		ub->counters.shrink_pages += freed + coming;
 	}
-	if (freed || (oom && size)) {
+	if (freed || coming || (oom && size)) {
 		lower_bounds(ub);
 		ub->relief_generation++;
 	}
 	spin_unlock(&ub->lock);
-	if (freed || (oom && size))
+	if (freed || coming || (oom && size))
 		wake_up_all(&ub->poll_wait);
 	return freed;
 }

@@ -149,15 +149,17 @@ void uballoon_pages_free(struct list_head *pages, unsigned int order)
  */
 void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order)
 {
-	struct page *page;
+	struct page *page, *next;
 
 	spin_lock(&ub->lock);
 	uballoon_pages_manage(ub, pages, order, 1);
 	spin_unlock(&ub->lock);
 
-	if (order == UBALLOON_ORDER_2M) {
-		list_for_each_entry(page, pages, lru)
+	/* Page by page: the kernel looks at each struct page, too, and finds it in the cache. */
+	list_for_each_entry_safe(page, next, pages, lru) {
+		list_del(&page->lru);
+		if (order == UBALLOON_ORDER_2M)
 			mark_online(page);
+		__free_pages(page, order);
 	}
-	uballoon_pages_free(pages, order);
 }

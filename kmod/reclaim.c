@@ -7,7 +7,7 @@
  * decides has neither renewed it nor taken it off.
  *
  * The shrinker is meant as the last resort of reclaim: it offers little, and
- * nothing at all to drop_caches, to a memory cgroup's own reclaim, or while
+ * nothing at all while there is page cache to take, to drop_caches, to a memory cgroup's own reclaim, or while
  * LOCK runs (the balloon would be chasing itself). Where another driver moves
  * the pages it offers nothing, either: reclaim would wait for that driver, which
  * may be waiting for reclaim.
@@ -28,6 +28,12 @@
 #define OOM_PRIORITY		90
 /* Times as dear as a page cache page (DEFAULT_SEEKS), so that page cache goes first. */
 #define SHRINK_SEEKS		(DEFAULT_SEEKS * 16)
+/*
+ * kswapd asks from its first and lightest pass on, when page cache is plentiful: a balloon that
+ * gave then would be pushed out by any file that is read once. So nothing is offered before
+ * MemAvailable is down to this part of the floor that LOCK respects.
+ */
+#define SHRINK_FLOOR_SHARE	8
 /* One large page: anything less would split what was handed over whole. */
 #define SHRINK_BATCH		UBALLOON_PAGES_PER_2M
 
@@ -55,7 +61,8 @@ static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_contr
 							     shrinker);
 
 	if (!uballoon_params.shrinker || !(current->flags & PF_MEMALLOC) ||
-	    READ_ONCE(rc->ub->locker) || rc->ub->host->ops->move)
+	    READ_ONCE(rc->ub->locker) || rc->ub->host->ops->move ||
+	    si_mem_available() > (long)(uballoon_floor(rc->ub) / SHRINK_FLOOR_SHARE))
 		return 0;
 	return uballoon_size(rc->ub) ?: SHRINK_EMPTY;
 }

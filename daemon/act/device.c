@@ -253,18 +253,13 @@ static const struct transport_ops device_ops = {
 	.free = device_free,
 };
 
-int device_open(const char *node, bool read_only, struct transport **ret)
+/* fd is the device's in any case. */
+static int device_new(int fd, struct transport **ret)
 {
+	_cleanup_close_ int owned = fd;
 	_cleanup_free_ struct device *d = NULL;
 	struct uballoon_info info;
-	_cleanup_close_ int fd = -1;
 	int r;
-
-	fd = open(node, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT || errno == ENXIO ? -ENODEV :
-		       errno == EPERM			 ? -EACCES :
-							   -errno;
 
 	d = calloc(1, sizeof(*d));
 	if (!d)
@@ -277,7 +272,30 @@ int device_open(const char *node, bool read_only, struct transport **ret)
 	d->capabilities = info.capabilities;
 	d->ram_pages = info.ram_pages;
 	d->floor_pages = info.floor_pages;
-	steal_fd(&fd);
+	steal_fd(&owned);
 	*ret = &steal_pointer(d)->transport;
 	return 0;
+}
+
+int device_open(const char *node, bool read_only, struct transport **ret)
+{
+	int fd;
+
+	fd = open(node, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENXIO ? -ENODEV :
+		       errno == EPERM			 ? -EACCES :
+							   -errno;
+	return device_new(fd, ret);
+}
+
+int device_adopt(int fd, struct transport **ret)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || (flags & O_ACCMODE) != O_RDWR) {
+		close(fd);
+		return -EBADF;
+	}
+	return device_new(fd, ret);
 }

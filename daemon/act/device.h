@@ -17,3 +17,9 @@
  * version of the interface, or this is not its device.
  */
 int device_open(const char *node, bool read_only, struct transport **ret);
+
+/*
+ * Go on with a file that another process opened for writing; fd belongs to this
+ * function whatever it returns. As above, and -EBADF: not open for writing.
+ */
+int device_adopt(int fd, struct transport **ret);

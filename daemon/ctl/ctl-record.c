@@ -48,7 +48,7 @@ static const struct ctl_option options[] = {
 #define INTERVAL_MAX_US (3600 * SECOND_US)
 
 /* How often to look whether a daemon that is not there has come. */
-#define DAEMON_RETRY_US (10 * SECOND_US)
+#define DAEMON_RETRY_US (2 * SECOND_US)
 
 struct recorder {
 	const char *path;

@@ -29,6 +29,7 @@ enum {
 	OPT_SWAP,
 	OPT_COMPARE,
 	OPT_SVG,
+	OPT_CSV,
 	OPT_JSON,
 	OPT_SKIP_BAD,
 	OPT_INTERPOLATE,
@@ -41,6 +42,7 @@ static const struct ctl_option options[] = {
 	[OPT_SWAP] = { "swap", "SIZE", "the guest's swap (default: what the trace says, or none)" },
 	[OPT_COMPARE] = { "compare", NULL, "run the laws of others, too" },
 	[OPT_SVG] = { "svg", "FILE", "draw the run as a picture (one TRACE only)" },
+	[OPT_CSV] = { "csv", "FILE", "write the guest at each row, - = standard output (one TRACE only)" },
 	[OPT_JSON] = { "json", NULL, "for programs: one JSON array" },
 	[OPT_SKIP_BAD] = { "skip-bad", NULL, "leave bad rows out, instead of refusing the trace" },
 	[OPT_INTERPOLATE] = { "interpolate", "HOW", "linear or steps, whatever the trace says" },
@@ -70,6 +72,7 @@ struct request {
 	bool skip_bad;
 	bool compare;
 	const char *svg;
+	const char *csv;
 };
 
 struct reporter {
@@ -177,8 +180,12 @@ static enum ctl_exit parse_request(const struct ctl_args *args, struct request *
 	q->skip_bad = args->option[OPT_SKIP_BAD];
 	q->compare = args->option[OPT_COMPARE];
 	q->svg = args->option[OPT_SVG];
-	if (q->svg && args->argc > 1)
-		return ctl_fail(CTL_USAGE, "--svg draws one trace, and there are %d", args->argc);
+	q->csv = args->option[OPT_CSV];
+	if ((q->svg || q->csv) && args->argc > 1)
+		return ctl_fail(CTL_USAGE, "--svg and --csv are for one trace, and there are %d",
+				args->argc);
+	if (q->csv && !strcmp(q->csv, "-") && args->option[OPT_JSON])
+		return ctl_fail(CTL_USAGE, "--csv - and --json cannot both have the standard output");
 	return CTL_OK;
 }
 
@@ -226,8 +233,9 @@ static int run_all(const struct request *q, struct sim_setup *s, struct simulate
 	size_t n = 0;
 	int r = run_one(s, q->rival, q->law, &results[n++]);
 
-	/* Picture and check are about the law in question. */
+	/* Picture, rows and check are about the law in question. */
 	s->timeline = NULL;
+	s->row_observer = NULL;
 	s->check = NULL;
 	for (const struct rival *const *v = rivals; *v && r >= 0; v++)
 		if (*v != q->rival && (q->compare || *v == &rival_static))
@@ -257,6 +265,45 @@ static enum ctl_exit draw(const struct request *q, const char *trace, const stru
 	return CTL_OK;
 }
 
+static void write_row(void *userdata, const struct sim_row *row)
+{
+	const struct trace_seen *seen = row->seen;
+	FILE *f = userdata;
+
+	fprintf(f, "%" PRIu64 ".%03" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64,
+		row->t_us / 1000000, row->t_us / 1000 % 1000, row->need >> 10,
+		row->available >> 10, row->balloon >> 10, row->mem_some_us);
+	if (seen)
+		fprintf(f, ",%" PRIu64 ",%" PRIu64 ",%" PRIu64, seen->available >> 10,
+			seen->balloon >> 10, seen->mem_some_us);
+	fputc('\n', f);
+}
+
+/* The rows of the run. *ret is the caller's to close, unless it is the standard output. */
+static enum ctl_exit open_rows(const char *path, const struct trace *t, FILE **ret)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "we") : stdout;
+
+	if (!f)
+		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+	fprintf(f, "t_s,need_kib,mem_available_kib,balloon_kib,mem_some_us%s\n",
+		t->seen ? ",seen_mem_available_kib,seen_balloon_kib,seen_mem_some_us" : "");
+	*ret = f;
+	return CTL_OK;
+}
+
+static enum ctl_exit close_rows(const char *path, FILE *f)
+{
+	bool failed;
+
+	if (!f || f == stdout)
+		return CTL_OK;
+	failed = ferror(f);
+	if (fclose(f) || failed)
+		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno ?: EIO));
+	return CTL_OK;
+}
+
 static enum ctl_exit simulate(const struct request *q, const char *path, struct json *j)
 {
 	_cleanup_(trace_freep) struct trace *t = NULL;
@@ -266,6 +313,7 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 	struct sim_setup setup;
 	struct simulate_report report = { .file = path, .results = results };
 	enum ctl_exit code = read_trace(q, path, &t);
+	FILE *rows = NULL;
 	int r;
 
 	if (code != CTL_OK)
@@ -288,13 +336,23 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 			return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));
 		setup.timeline = &timeline;
 	}
+	if (q->csv) {
+		code = open_rows(q->csv, t, &rows);
+		if (code != CTL_OK)
+			return code;
+		setup.row_observer = write_row;
+		setup.userdata = rows;
+	}
 	report.check = setup.check;
 	r = run_all(q, &setup, results, &report.n_results);
+	code = close_rows(q->csv, rows);
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));
+	if (code != CTL_OK)
+		return code;
 	if (j)
 		simulate_json(j, &report);
-	else
+	else if (rows != stdout)
 		simulate_print(&report);
 	return q->svg ? draw(q, path, &timeline, &results[0]) : CTL_OK;
 }

@@ -7,6 +7,9 @@
  * say. For programs: every property as the daemon sent it, in bytes,
  * microseconds and permille, null where there is no value.
  *
+ * Where the daemon has no device, or one that lacks something, it says what to change
+ * on the host, in the words of the hosts that most people have.
+ *
  * Reads, never changes; exits 0 also when the daemon reports a problem, since
  * the question was answered (scripts read "problem" in the JSON).
  */
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "basic/machine.h"
 #include "basic/units.h"
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
@@ -153,11 +157,82 @@ static void print_policy(const struct ctl_props *p)
 	}
 }
 
+static bool offers(const struct ctl_props *p, const char *capability)
+{
+	for (char **s = p->capabilities; s && *s; s++)
+		if (strcmp(*s, capability) == 0)
+			return true;
+	return false;
+}
+
+/* Indented under the labels. */
+static void under(const char *text)
+{
+	printf("%*s  %s\n", LABEL_WIDTH, "", text);
+}
+
+/* What to set on the host, for a device that has all that uballoon makes use of. */
+static void print_host_options(void)
+{
+	under("  QEMU     -device virtio-balloon-pci,deflate-on-oom=on,free-page-reporting=on");
+	under("  libvirt  <memballoon model='virtio' autodeflate='on' freePageReporting='on'/>");
+	under("  Proxmox  qm set VMID --delete balloon --args '-global virtio-balloon-pci.deflate-on-oom=on"
+	      " -global virtio-balloon-pci.free-page-reporting=on'");
+	under("then power the machine off and on again; a reboot is not enough.");
+}
+
+static void print_no_device(const struct ctl_props *p)
+{
+	char why[MACHINE_WHY_MAX];
+	struct machine m;
+
+	/* The daemon said it all; this is what the machine itself looks like. */
+	machine_look("/sys", &m);
+	machine_why(&m, why, sizeof(why));
+	if (m.host == MACHINE_VIRTIO && m.driver[0])
+		printf("none: the balloon device %s is held by %s\n", m.device, m.driver);
+	else if (m.host == MACHINE_VIRTIO)
+		printf("none: the balloon device %s has no driver\n", m.device);
+	else
+		printf("none: no balloon device\n");
+	if (m.ready)
+		under(p->mode && strcmp(p->mode, "observe") == 0
+			      ? "uballoon has one, but balloond may not open it"
+			      : "uballoon has one, but balloond has not opened it; see journalctl -u "
+				"balloond");
+	else if (m.host != MACHINE_NO_DEVICE)
+		under(why);
+	if (m.host == MACHINE_NO_DEVICE && !m.ready) {
+		under("The hypervisor offers none. On the host, give this machine one:");
+		print_host_options();
+	}
+}
+
+/* What a virtio host leaves out that matters. */
+static void print_missing(const struct ctl_props *p)
+{
+	bool reporting = offers(p, "reporting"), deflate = offers(p, "deflate-on-oom");
+
+	if (!p->host || strcmp(p->host, "virtio") != 0 || (reporting && deflate))
+		return;
+	if (!reporting) {
+		under("The host takes no free page reports: 2 MiB pages do not reach it, and");
+		under(offers(p, "guest-driven")
+			      ? "nothing of this guest's free memory does beside the balloon."
+			      : "the balloon is never larger than the host asks for.");
+	}
+	if (!deflate)
+		under("The host does not let the guest take back on its own what it asked for, "
+		      "not even before an out-of-memory kill.");
+	under("On the host, set:");
+	print_host_options();
+}
+
 static void print_host(const struct ctl_props *p)
 {
 	label("Host");
 	if (!some(p->host)) {
-		printf("none: no balloon device\n");
+		print_no_device(p);
 		return;
 	}
 	printf("%s", p->host);
@@ -166,6 +241,7 @@ static void print_host(const struct ctl_props *p)
 	for (char **s = p->capabilities; s && *s; s++)
 		printf("%s%s%s", s == p->capabilities ? " [" : " ", *s, s[1] ? "" : "]");
 	putchar('\n');
+	print_missing(p);
 	if (known(p->lease_left) && p->lease_left > 0) {
 		label("Lease");
 		printf("%s, then the module gives everything back by itself\n", TIME(p->lease_left));

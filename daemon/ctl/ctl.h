@@ -61,6 +61,7 @@ extern const struct ctl_verb ctl_verb_hold;
 extern const struct ctl_verb ctl_verb_release;
 extern const struct ctl_verb ctl_verb_metrics;
 extern const struct ctl_verb ctl_verb_dump;
+extern const struct ctl_verb ctl_verb_adopt;
 extern const struct ctl_verb ctl_verb_reload;
 extern const struct ctl_verb ctl_verb_check_config;
 extern const struct ctl_verb ctl_verb_record;

@@ -31,6 +31,8 @@
 
 /* Longest wait for the bus itself to answer, while it checks a caller. */
 #define CALL_TIMEOUT_US (2 * 1000 * 1000)
+/* Longest wait for the service manager, while the daemon stops; there are two questions. */
+#define MANAGER_TIMEOUT_US (1000 * 1000)
 /* Messages that may wait to be written. A healthy bus has none. */
 #define QUEUE_MAX 32
 /* MemAvailable always moves; only a change of more than RAM over this is announced. */
@@ -52,6 +54,9 @@ struct bus {
 	int name;		/* 1 = ours, 0 = asked for, negative errno = refused */
 	struct status status;	/* what properties show */
 	struct status announced; /* what the last signal said */
+
+	void (*restart_answered)(void *ctx, bool restart);	/* NULL: nobody waits */
+	void *restart_ctx;
 };
 
 /*
@@ -483,6 +488,78 @@ int bus_maintain(struct bus *b)
 	if (r < 0)
 		disconnect(b);
 	return r < 0 ? r : 0;
+}
+
+static void answer_restart(struct bus *b, bool restart)
+{
+	void (*answered)(void *ctx, bool restart) = b->restart_answered;
+
+	b->restart_answered = NULL;
+	if (answered)
+		answered(b->restart_ctx, restart);
+}
+
+static int ask_manager(struct bus *b, const char *path, const char *interface,
+		       const char *property, sd_bus_message_handler_t handler)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(b->bus, &m, "org.freedesktop.systemd1", path,
+					   "org.freedesktop.DBus.Properties", "Get");
+	if (r >= 0)
+		r = sd_bus_message_set_auto_start(m, false);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", interface, property);
+	if (r >= 0)
+		r = sd_bus_call_async(b->bus, NULL, m, handler, b, MANAGER_TIMEOUT_US);
+	return r;
+}
+
+static int on_job_type(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *type = "";
+	int r = -1;
+
+	(void)error;
+	if (!sd_bus_message_is_method_error(m, NULL))
+		r = sd_bus_message_read(m, "v", "s", &type);
+	/* The job that it becomes once the old process has ended is "start". */
+	answer_restart(userdata, r >= 0 && strcmp(type, "restart") == 0);
+	return 0;
+}
+
+static int on_job(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *path;
+	uint32_t id = 0;
+	int r = -1;
+
+	(void)error;
+	if (!sd_bus_message_is_method_error(m, NULL))
+		r = sd_bus_message_read(m, "v", "(uo)", &id, &path);
+	/* 0: the signal came from somebody else, and nobody will start the service again. */
+	if (r >= 0 && id != 0)
+		r = ask_manager(userdata, path, "org.freedesktop.systemd1.Job", "JobType",
+				on_job_type);
+	if (r < 0 || id == 0)
+		answer_restart(userdata, false);
+	return 0;
+}
+
+int bus_ask_restart(struct bus *b, void (*answered)(void *ctx, bool restart), void *ctx)
+{
+	int r;
+
+	if (!b->bus || sd_bus_is_ready(b->bus) <= 0)
+		return -ENOTCONN;
+	r = ask_manager(b, "/org/freedesktop/systemd1/unit/self", "org.freedesktop.systemd1.Unit",
+			"Job", on_job);
+	if (r < 0)
+		return r;
+	b->restart_answered = answered;
+	b->restart_ctx = ctx;
+	return 0;
 }
 
 int bus_new(sd_event *event, const char *address, const struct bus_methods *methods, void *ctx,

@@ -66,5 +66,13 @@ DEFINE_CLEANUP(struct bus *, bus_free)
  */
 int bus_maintain(struct bus *b);
 
+/*
+ * Ask the service manager whether this service is being stopped only to be
+ * started again; answered() is called from the event loop within two seconds
+ * or so, with false if the manager does not know or does not say. Negative
+ * errno if there is no way to ask.
+ */
+int bus_ask_restart(struct bus *b, void (*answered)(void *ctx, bool restart), void *ctx);
+
 /* Show *s from now on; one PropertiesChanged signal for all that differs. */
 void bus_publish(struct bus *b, const struct status *s);

@@ -133,7 +133,7 @@ int score_bound(const struct trace *t, const struct guest_config *g, uint64_t fl
 		p->b0 = min_d(p->cap0, p->b1 + unlock * p->dt);
 		b = p->b0;
 	}
-	b = 0;
+	b = g->balloon;
 	for (size_t i = 0; i < ps.n; i++) {
 		struct piece *p = &ps.p[i];
 

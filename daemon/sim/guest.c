@@ -11,7 +11,7 @@
  * Invariants: see guest.h; every flow moves bytes from one amount to another,
  * so nothing is created or lost, and no amount is ever taken below zero.
  *
- * Leaves out: pages (amounts are bytes), zones and NUMA, fragmentation, dirty
+ * Leaves out: what the guest shows of itself (guest-proc.c); pages (amounts are bytes), zones and NUMA, fragmentation, dirty
  * pages and write-back, memory cgroups, several workloads with different
  * speeds, the CPU time of anything but reclaim.
  */
@@ -48,8 +48,12 @@
 /* Once there, the next call follows soon. */
 #define OOM_AGAIN_US 10000
 
-/* One direct reclaim is asked for 32 pages (SWAP_CLUSTER_MAX). */
-#define DIRECT_RECLAIM_BYTES (32 * PAGE)
+/* The shrinker gives back in batches of one large page. */
+#define SHRINK_BATCH (2 * MIB)
+/* ... once MemAvailable is down to this part of the module's floor (kmod/reclaim.c). */
+#define SHRINK_FLOOR_SHARE 8
+/* What passes over all priorities, 12 to 0, add up to: half, a quarter, ... of the divisor's share. */
+#define SHRINK_ALL_PRIORITIES 2
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
@@ -89,19 +93,6 @@ static uint64_t cost_us(uint64_t bytes, uint64_t rate)
 	return scale(bytes, SECOND_US, rate);
 }
 
-static uint64_t isqrt(uint64_t v)
-{
-	uint64_t r = 0;
-
-	for (uint64_t bit = 1ULL << 31; bit; bit >>= 1) {
-		uint64_t t = r | bit;
-
-		if (t * t <= v)
-			r = t;
-	}
-	return r;
-}
-
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 {
 	*c = (struct guest_config) {
@@ -117,46 +108,11 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 		.module_floor = 0,
 		.rescue_min = 64 * MIB,
 		.rescue_divisor = 8,
+		/* kmod/reclaim.c: do_shrink_slab() takes 4 / seeks of the share, seeks are 32. */
+		.shrink_divisor = 8,
 		.rescue_hold_off_us = 10 * SECOND_US,
 		.committed_permille = 1500,
 	};
-}
-
-/*
- * Linux mm/page_alloc.c: init_per_zone_wmark_min() and __setup_per_zone_wmarks(); and
- * mm/khugepaged.c: set_recommended_min_free_kbytes(), eleven 2 MiB blocks a zone, which is what
- * counts wherever huge pages are on. Bytes.
- */
-static void watermarks(struct guest *g)
-{
-	uint64_t zones = g->c.ram > 3 * GIB ? 3 : 2;
-	uint64_t min = isqrt(g->c.ram / KIB * 16) * KIB;
-	uint64_t gap;
-
-	min = max_u64(min_u64(max_u64(min, 128 * KIB), 256 * MIB),
-		      min_u64(zones * 22 * MIB, g->c.ram / 20));
-	gap = max_u64(min / 4, g->c.ram / 1000);
-	g->watermark_min = min;
-	g->watermark_low = min + gap;
-	g->watermark_high = min + 2 * gap;
-	/* The high watermark plus what lower zones keep for themselves (lowmem_reserve_ratio 256). */
-	g->total_reserve = g->watermark_high + g->c.ram / 256;
-}
-
-uint64_t guest_reserve(uint64_t ram)
-{
-	struct guest g = { .c.ram = ram };
-
-	watermarks(&g);
-	return g.total_reserve;
-}
-
-uint64_t guest_need_seen(uint64_t ram, uint64_t usable, uint64_t available, uint64_t file)
-{
-	struct guest g = { .c.ram = ram };
-
-	watermarks(&g);
-	return sub_sat(usable, available + g.total_reserve + min_u64(file / 2, g.watermark_low));
 }
 
 void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d)
@@ -165,8 +121,10 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	uint64_t active = d->need - min_u64(d->idle, d->need);
 
 	*g = (struct guest) { .c = *c, .demand = *d, .wanted = d->need };
-	watermarks(g);
+	guest_watermarks(g);
 	room = sub_sat(room, g->watermark_high);
+	g->balloon = pages(min_u64(c->balloon, room));
+	room -= g->balloon;
 	g->anon = min_u64(active, room);
 	room -= g->anon;
 	g->idle = min_u64(min_u64(d->idle, d->need), room);
@@ -176,15 +134,7 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	g->cold = min_u64(d->cold, room);
 	g->swapped_idle = min_u64(min_u64(d->idle, d->need) - g->idle, c->swap);
 	g->swapped_anon = min_u64(active - g->anon, c->swap - g->swapped_idle);
-	g->free = c->ram - g->anon - g->idle - g->hot - g->cold;
-}
-
-uint64_t guest_available(const struct guest *g)
-{
-	uint64_t file = g->hot + g->cold;
-	uint64_t have = g->free + file - min_u64(file / 2, g->watermark_low);
-
-	return sub_sat(have, g->total_reserve);
+	g->free = c->ram - g->balloon - g->anon - g->idle - g->hot - g->cold;
 }
 
 void guest_move(struct guest *g, int64_t step, bool may_reclaim)
@@ -247,7 +197,7 @@ static void swap_out(uint64_t *resident, uint64_t *swapped, uint64_t bytes)
  * Make up to `want` bytes free: cold cache, then hot cache and anonymous memory
  * by their weights. Takes less where there is no more, or no time left in this step.
  */
-static struct reclaimed reclaim(struct guest *g, uint64_t want)
+static struct reclaimed reclaim_lists(struct guest *g, uint64_t want)
 {
 	uint64_t file, anon, weight, n;
 	struct reclaimed r = {};
@@ -282,6 +232,49 @@ static struct reclaimed reclaim(struct guest *g, uint64_t want)
 	r.total += file + anon;
 out:
 	g->free += r.total;
+	return r;
+}
+
+/* Part of the balloon goes with what reclaim scans: in whole batches, the rest is owed. */
+static void shrink_balloon(struct guest *g, uint64_t due)
+{
+	uint64_t n;
+
+	g->shrink_due = min_u64(g->shrink_due + due, g->balloon);
+	n = min_u64(g->shrink_due, g->shrink_left) / SHRINK_BATCH * SHRINK_BATCH;
+	if (!n)
+		return;
+	g->shrink_due -= n;
+	g->shrink_left -= n;
+	g->balloon -= n;
+	g->free += n;
+	g->shrinks++;
+	if (guest_moving(g) && !g->balloon && g->asked < 0)
+		g->stop = UBALLOON_STOP_TARGET;
+}
+
+/*
+ * Reclaim as kswapd and tasks do it. Once there is little left, the balloon's
+ * shrinker takes part: whatever share of the lists is scanned, a fixed part of that
+ * share of the balloon is asked for as well, and if the lists have nothing, the
+ * passes go on up to the highest priority. LOCK's own reclaim leaves the balloon
+ * alone.
+ */
+static struct reclaimed reclaim(struct guest *g, uint64_t want)
+{
+	uint64_t lists = g->cold + g->hot + (swap_free(g) ? g->idle + g->anon : 0);
+	bool scarce = guest_available(g) <= g->c.module_floor / SHRINK_FLOOR_SHARE;
+	struct reclaimed r = reclaim_lists(g, want);
+	uint64_t due;
+
+	if (!g->c.shrink_divisor || !scarce)
+		return r;
+	due = g->balloon / g->c.shrink_divisor;
+	if (r.total >= want && r.total < lists)
+		due = scale(due, r.total, lists);
+	else
+		due = min_u64(due * SHRINK_ALL_PRIORITIES, want);
+	shrink_balloon(g, due);
 	return r;
 }
 
@@ -354,7 +347,7 @@ static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 		return;
 	}
 	if (n > room && g->may_reclaim) {
-		struct reclaimed r = reclaim(g, n - room);
+		struct reclaimed r = reclaim_lists(g, n - room);
 
 		slow_us = scale(cost_us(r.cold, g->c.reclaim_rate), BALLOON_SHARE_PERMILLE, 1000) +
 			  r.slow_us;
@@ -535,6 +528,7 @@ void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
 
 	g->reclaim_left = flow(g->c.reclaim_rate, dt_us);
 	g->swap_left = flow(g->c.swap_rate, dt_us);
+	g->shrink_left = max_u64(flow(g->c.unlock_rate, dt_us), SHRINK_BATCH);
 	shrink_to(g, d);
 	if (guest_moving(g) && g->asked < 0)
 		deflate(g, dt_us);
@@ -546,64 +540,4 @@ void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
 	g->now_us += dt_us;
 	out_of_memory(g);
 	account_stalls(g, dt_us, &st);
-}
-
-void guest_sample(const struct guest *g, struct sample *ret)
-{
-	uint64_t hot_pages = g->refault_hot_bytes / PAGE;
-	uint64_t in_pages = g->swapin_bytes / PAGE;
-	struct sample s = {
-		.time_us = g->now_us,
-		.ram = g->c.ram,
-		.mem_have = (1U << _MEM_FIELD_MAX) - 1,
-		.vm_have = ((1U << _VM_FIELD_MAX) - 1) & ~(1U << VM_ZSWPIN | 1U << VM_ZSWPOUT),
-		.psi_have = (1U << _PSI_FIELD_MAX) - 1,
-		.mem = {
-			[MEM_TOTAL] = g->c.ram - g->balloon,
-			[MEM_FREE] = g->free,
-			[MEM_AVAILABLE] = guest_available(g),
-			[MEM_CACHED] = g->hot + g->cold,
-			[MEM_ANON] = g->anon + g->idle,
-			[MEM_ACTIVE_FILE] = g->hot,
-			[MEM_INACTIVE_FILE] = g->cold,
-			[MEM_COMMITTED_AS] = g->demand.committed ?:
-				scale(g->demand.need, g->c.committed_permille, 1000),
-			[MEM_SWAP_TOTAL] = g->c.swap,
-			[MEM_SWAP_FREE] = swap_free(g),
-			[MEM_WATERMARK_HIGH] = g->watermark_high,
-		},
-		.vm = {
-			[VM_PSWPIN] = in_pages,
-			[VM_PSWPOUT] = g->swapout_bytes / PAGE,
-			[VM_REFAULT_ANON] = in_pages,
-			[VM_ACTIVATE_ANON] = in_pages,
-			[VM_RESTORE_ANON] = in_pages,
-			[VM_REFAULT_FILE] = hot_pages + g->refault_cold_bytes / PAGE,
-			[VM_ACTIVATE_FILE] = hot_pages,
-			[VM_RESTORE_FILE] = hot_pages,
-			[VM_ALLOCSTALL] = g->direct_bytes / DIRECT_RECLAIM_BYTES,
-			[VM_PGSCAN_DIRECT] = g->direct_bytes / PAGE,
-			[VM_PGSTEAL_DIRECT] = g->direct_bytes / PAGE,
-			[VM_PGSCAN_KSWAPD] = g->kswapd_bytes / PAGE,
-			[VM_PGSTEAL_KSWAPD] = g->kswapd_bytes / PAGE,
-			[VM_OOM_KILL] = g->oom_kills,
-		},
-		.balloon = {
-			.valid = true,
-			.may_exceed_host = true,
-			.may_undercut_host = true,
-			.size = g->balloon,
-			.limit = g->c.ram - g->c.module_floor,
-			.floor = g->c.module_floor,
-			.holdoff_us = sub_sat(g->hold_off_until_us, g->now_us),
-			.relief_events = g->rescues,
-			.asked = g->asked,
-			.moved = g->moved,
-			.took_us = g->took_us,
-			.stop = guest_moving(g) ? UBALLOON_STOP_BUDGET : g->stop,
-		},
-	};
-
-	memcpy(s.psi, g->psi_us, sizeof(s.psi));
-	*ret = s;
 }

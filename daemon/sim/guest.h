@@ -32,6 +32,7 @@ struct guest_demand {
 struct guest_config {
 	uint64_t ram;
 	uint64_t swap;
+	uint64_t balloon;	/* what it holds at the beginning */
 	uint64_t lock_rate;	/* balloon: hand over */
 	uint64_t unlock_rate;	/* balloon: take back */
 	uint64_t touch_rate;	/* how fast the workload can touch new memory */
@@ -42,6 +43,7 @@ struct guest_config {
 	uint64_t module_floor;	/* LOCK never takes MemAvailable below this */
 	uint64_t rescue_min;	/* the driver's OOM notifier gives back at least this in one call */
 	uint32_t rescue_divisor; /* ... and at least this part of the balloon; 0 = no such rule */
+	uint32_t shrink_divisor; /* reclaim scans the balloon as it scans the cache, but for this; 0 = no shrinker */
 	uint64_t rescue_hold_off_us; /* LOCK answers NOMEM for that long after it */
 	uint32_t committed_permille; /* Committed_AS as a share of need, where the trace has none */
 };
@@ -74,9 +76,12 @@ struct guest {
 	uint64_t hold_off_until_us;
 	uint64_t reclaim_left;	/* what can still be reclaimed in this step, by whomever ... */
 	uint64_t swap_left;	/* ... and written to swap */
+	uint64_t shrink_left;	/* ... and taken back from the host by the shrinker */
 	uint64_t unmet;		/* wanted in the last step, and not there */
 	uint64_t oom_kills;
 	uint64_t rescues;	/* OOM notifier calls that found a balloon */
+	uint64_t shrinks;	/* shrinker calls that took something from the balloon */
+	uint64_t shrink_due;	/* what the shrinker has been asked for, less than a batch */
 
 	/* The move under way, see guest_move(). */
 	int64_t asked;
@@ -102,6 +107,9 @@ struct guest {
  */
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap);
 
+/* Sets the watermarks and the reserve of a guest whose RAM is known. */
+void guest_watermarks(struct guest *g);
+
 /* What a guest of this RAM keeps for itself: MemAvailable is that much below MemFree. */
 uint64_t guest_reserve(uint64_t ram);
 
@@ -111,7 +119,7 @@ uint64_t guest_reserve(uint64_t ram);
  */
 uint64_t guest_need_seen(uint64_t ram, uint64_t usable, uint64_t available, uint64_t file);
 
-/* A guest that has been running with this demand for a while, balloon empty. */
+/* A guest that has been running with this demand and balloon for a while. */
 void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d);
 
 /* Start a move, in whole pages of 4 KiB; > 0 inflates. What was under way ends where it is. */

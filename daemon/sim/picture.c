@@ -4,7 +4,9 @@
  *
  * Two panels: memory (what is demanded, what the guest has, what the balloon
  * holds, all under the line of RAM) and the share of time in which tasks
- * stalled. A bucket of time without a value of its own (steps longer than a
+ * stalled. Areas are averages; peaks of demand and of what the guest had then
+ * stand above them, so that a burst shorter than a bucket does not look like a
+ * shortage. A bucket of time without a value of its own (steps longer than a
  * bucket) repeats the one before it.
  *
  * Leaves out: scales, labels and colours as such (svg.c).
@@ -22,6 +24,7 @@ enum row {
 	ROW_USABLE,
 	ROW_DEMAND,
 	ROW_PEAK,
+	ROW_USABLE_PEAK,
 	ROW_SOME,
 	ROW_FULL,
 	_ROW_MAX,
@@ -38,8 +41,9 @@ static void fill(double *rows[_ROW_MAX], const struct timeline *t, uint64_t ram,
 		rows[ROW_USABLE][i] = b->usable_sum / us;
 		rows[ROW_DEMAND][i] = b->demand_sum / us;
 		rows[ROW_PEAK][i] = b->demand_max;
+		rows[ROW_USABLE_PEAK][i] = b->usable_max;
 		if (!b->us && i > 0)
-			for (int k = ROW_USABLE; k <= ROW_PEAK; k++)
+			for (int k = ROW_USABLE; k <= ROW_USABLE_PEAK; k++)
 				rows[k][i] = rows[k][i - 1];
 		rows[ROW_SOME][i] = 100 * b->mem_some_us / us;
 		rows[ROW_FULL][i] = 100 * b->mem_full_us / us;
@@ -64,9 +68,9 @@ int picture_write(FILE *f, const struct timeline *t, uint64_t ram, uint64_t dura
 
 	struct svg_series memory[] = {
 		{ "balloon", SVG_AREA, SVG_SKY, rows[ROW_USABLE], rows[ROW_RAM] },
-		{ "peak demand", SVG_AREA, "#dddddd", NULL, rows[ROW_PEAK] },
+		{ "demand, peak", SVG_AREA, "#dddddd", NULL, rows[ROW_PEAK] },
 		{ "demand", SVG_AREA, SVG_GREY, NULL, rows[ROW_DEMAND] },
-		{ "guest memory", SVG_LINE, SVG_BLUE, NULL, rows[ROW_USABLE] },
+		{ "guest memory, peak", SVG_LINE, SVG_BLUE, NULL, rows[ROW_USABLE_PEAK] },
 		{ "RAM", SVG_DASHED, SVG_BLACK, NULL, rows[ROW_RAM] },
 	};
 	struct svg_series stalls[] = {

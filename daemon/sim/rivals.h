@@ -4,10 +4,10 @@
  *
  * Re-implemented from their published formulas and default numbers; each .c
  * names its source and what had to be chosen. They see the same samples as our
- * own laws, move the balloon at the same rates, and all keep the same floor
- * (policy_floor_curve()), which some of the originals lack: to their favour.
- * The driver below them is the stock one: its OOM notifier gives 1 MiB a call.
- * Never used by the daemon.
+ * own laws and work by the same mechanism: the rates, the floor, the OOM notifier
+ * and the shrinker of uballoon.ko. So laws are compared, not drivers; the stock
+ * drivers have no floor (they take more) and give 1 MiB a call of the OOM notifier
+ * (they give it later). Never used by the daemon.
  */
 #pragma once
 

@@ -28,6 +28,9 @@
 #define TRIGGER_WINDOW_US SECOND_US
 #define TRIGGER_LOOK_US (TRIGGER_WINDOW_US / 10)
 
+/* The daemon looks when the module has given memory back, at most 20 times a second. */
+#define RELIEF_LOOK_US 50000ULL
+
 /* The balloon drivers that the rivals use try again this often. */
 #define RETRY_US SECOND_US
 
@@ -47,6 +50,8 @@ struct run {
 	struct rival_state rival;
 	struct trigger early, emergency;
 	uint64_t triggers_looked_us;
+	uint64_t relief_seen;
+	uint64_t last_tick_us;
 	uint64_t next_tick_us;
 	uint64_t busy_step_us;
 	enum policy_reason reason;
@@ -79,6 +84,8 @@ void sim_setup_default(struct sim_setup *s, const struct trace *t, uint64_t ram,
 		.emergency_us = 100000,
 	};
 	guest_config_default(&s->guest, ram, swap);
+	if (t->seen)
+		s->guest.balloon = t->seen[0].balloon;
 	/* uballoon.ko leaves as much available as the guest must keep (floor_mb, uballoon(4)). */
 	s->guest.module_floor = s->floor;
 	policy_config_default(&s->policy);
@@ -162,12 +169,20 @@ static void tick(struct run *r, enum sample_trigger trigger)
 	s.trigger = trigger;
 	s.psi_armed = r->setup->early_us && r->setup->emergency_us;
 	r->score.s->ticks++;
+	r->last_tick_us = s.time_us;
+	r->relief_seen = s.balloon.relief_events;
 	if (r->setup->rival)
 		tick_rival(r, &s);
 	else
 		tick_policy(r, &s);
 	if (guest_moving(&r->g))
 		r->busy_step_us = STEP_MIN_US;
+}
+
+static bool relieved(const struct run *r)
+{
+	return !r->setup->rival && r->g.rescues + r->g.shrinks != r->relief_seen &&
+	       r->g.now_us >= r->last_tick_us + RELIEF_LOOK_US;
 }
 
 /* How long until a closer look is due, with nothing in between but what is linear. */
@@ -206,6 +221,7 @@ static void timeline_add(struct timeline *t, const struct guest *g, const struct
 	b->demand_sum += ((double)st->demand0 + st->demand1) / 2 * st->dt_us;
 	b->usable_sum += (g->c.ram - ((double)st->balloon0 + st->balloon1) / 2) * st->dt_us;
 	b->demand_max = max_u64(b->demand_max, max_u64(st->demand0, st->demand1));
+	b->usable_max = max_u64(b->usable_max, g->c.ram - min_u64(st->balloon0, st->balloon1));
 	b->mem_some_us += some_us;
 	b->mem_full_us += st->full_us;
 }
@@ -241,27 +257,44 @@ static uint64_t distance(uint64_t a, uint64_t b)
 	return a > b ? a - b : b - a;
 }
 
-/* Steps end at the rows of the trace, so that the two can be compared there. */
-static void check_row(const struct run *r)
+static void check_row(struct sim_check *c, const struct sim_row *row)
 {
-	const struct trace *t = r->setup->trace;
-	struct sim_check *c = r->setup->check;
-	const struct trace_seen *seen;
-	uint64_t available, balloon;
-	size_t i = r->cursor.i + 1;
+	const struct trace_seen *seen = row->seen;
+	uint64_t available = distance(row->available, seen->available);
+	uint64_t balloon = distance(row->balloon, seen->balloon);
 
-	if (i >= t->n_points || t->points[i].t_us != r->g.now_us)
-		return;
-	seen = &t->seen[i];
-	available = distance(guest_available(&r->g), seen->available);
-	balloon = distance(r->g.balloon, seen->balloon);
 	c->rows++;
 	c->available_error_sum += available;
 	c->available_error_max = max_u64(c->available_error_max, available);
 	c->balloon_error_sum += balloon;
 	c->balloon_error_max = max_u64(c->balloon_error_max, balloon);
 	c->seen_some_us = seen->mem_some_us;
-	c->model_some_us = r->g.psi_us[PSI_MEM_SOME_US];
+	c->model_some_us = row->mem_some_us;
+}
+
+/* Steps end at the rows of the trace, so that there the model can be looked at. */
+static void look_at_row(const struct run *r)
+{
+	const struct sim_setup *setup = r->setup;
+	const struct trace *t = setup->trace;
+	const struct guest *g = &r->g;
+	size_t i = r->cursor.i + 1;
+	struct sim_row row;
+
+	if (i >= t->n_points || t->points[i].t_us != g->now_us)
+		return;
+	row = (struct sim_row){
+		.t_us = g->now_us,
+		.need = t->points[i].d.need,
+		.available = guest_available(g),
+		.balloon = g->balloon,
+		.mem_some_us = g->psi_us[PSI_MEM_SOME_US],
+		.seen = t->seen ? &t->seen[i] : NULL,
+	};
+	if (setup->check && row.seen)
+		check_row(setup->check, &row);
+	if (setup->row_observer)
+		setup->row_observer(setup->userdata, &row);
 }
 
 static void timeline_clear(struct timeline *t, uint64_t duration_us)
@@ -300,15 +333,15 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 	while (r.g.now_us < end_us) {
 		enum sample_trigger trigger = look_at_triggers(&r);
 
-		if (trigger != TRIGGER_NONE || r.g.now_us >= r.next_tick_us)
+		if (trigger != TRIGGER_NONE || r.g.now_us >= r.next_tick_us || relieved(&r))
 			tick(&r, trigger);
 		live(&r, end_us);
-		if (setup->check && t->seen)
-			check_row(&r);
+		look_at_row(&r);
 	}
 	score_finish(&r.score, score_demand(&r.g.demand, s.ram), r.g.balloon);
 	s.oom_kills = r.g.oom_kills;
 	s.rescues = r.g.rescues;
+	s.reliefs = r.g.shrinks;
 	s.mem_some_us = r.g.psi_us[PSI_MEM_SOME_US];
 	s.mem_full_us = r.g.psi_us[PSI_MEM_FULL_US];
 	s.swapin = r.g.swapin_bytes;

@@ -22,6 +22,7 @@ struct timeline_bucket {
 	double demand_sum;		/* bytes x microseconds */
 	double usable_sum;		/* RAM - balloon */
 	uint64_t demand_max;
+	uint64_t usable_max;
 	uint64_t mem_some_us;
 	uint64_t mem_full_us;
 };
@@ -46,6 +47,19 @@ struct sim_check {
 	uint64_t model_some_us;
 };
 
+/* The guest at a row of the trace. */
+struct sim_row {
+	uint64_t t_us;
+	uint64_t need;
+	uint64_t available;
+	uint64_t balloon;
+	uint64_t mem_some_us;		/* cumulative */
+	const struct trace_seen *seen;	/* what the recorded guest had; NULL = no recording */
+};
+
+/* For every row of the trace but the first. */
+typedef void (*sim_row_observer)(void *userdata, const struct sim_row *row);
+
 /* For every decision of the law, in order of time; NULL = not wanted. */
 typedef void (*sim_observer)(void *userdata, const struct sample *s,
 			     const struct policy_decision *d);
@@ -61,7 +75,8 @@ struct sim_setup {
 	uint64_t emergency_us;		/* PSI full in 1 s */
 	struct sim_check *check;	/* NULL = not wanted; cleared here */
 	struct timeline *timeline;	/* NULL = not wanted; buckets are cleared here */
-	sim_observer observer;
+	sim_observer observer;		/* NULL = not wanted, both of them */
+	sim_row_observer row_observer;
 	void *userdata;
 };
 

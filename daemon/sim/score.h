@@ -32,6 +32,7 @@ struct score {
 
 	uint64_t oom_kills;
 	uint64_t rescues;	/* the module's OOM notifier gave memory back */
+	uint64_t reliefs;	/* the module's shrinker did */
 	uint64_t reversals;	/* of the balloon's direction */
 	uint64_t inflated;
 	uint64_t deflated;
@@ -81,7 +82,7 @@ uint64_t score_demand(const struct guest_demand *d, uint64_t ram);
  * The clairvoyant bound in byte seconds: the largest balloon x time that any
  * law could have reached without ever taking what the guest needs. It knows
  * the whole trace; it keeps max(demand, floor) and nothing else; it starts
- * with an empty balloon, and it cannot move faster than the guest's lock and
+ * with the balloon that is there, and it cannot move faster than the guest's lock and
  * unlock rates (so it begins to deflate ahead of a step). Exact for the trace
  * as interpolated. Negative errno or 0.
  */

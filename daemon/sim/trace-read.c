@@ -73,14 +73,17 @@ static const struct {
 	[COL_ACTIVE] = { "active_kib", FOR(TRACE_CAPACITY), FOR(TRACE_CAPACITY), 0, KIB },
 	[COL_RAM] = { "ram_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_TOTAL] = { "mem_total_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
-	[COL_AVAILABLE] = { "mem_available_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
+	[COL_AVAILABLE] = { "mem_available_kib", FOR(TRACE_RECORDING),
+			    FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND), 0, KIB },
 	[COL_ACTIVE_FILE] = { "active_file_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
 	[COL_INACTIVE_FILE] = { "inactive_file_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING),
 				0, KIB },
 	[COL_SWAP_TOTAL] = { "swap_total_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_SWAP_FREE] = { "swap_free_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
-	[COL_BALLOON] = { "balloon_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
-	[COL_SOME] = { "mem_some_us", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 1 },
+	[COL_BALLOON] = { "balloon_kib", 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
+			  FOR(TRACE_RECORDING), KIB },
+	[COL_SOME] = { "mem_some_us", 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
+		       FOR(TRACE_RECORDING), 1 },
 	/* Known, and of no use here. */
 	[COL_DISK_READ] = { "disk_read_kib_s", 0, 0, 0, KIB },
 	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, 0, 0, KIB },
@@ -94,6 +97,7 @@ struct reader {
 	size_t n_fields;	/* of the header; 0 = not seen yet */
 	signed char kind[COLUMNS_MAX];	/* enum column of each field, -1 = not used */
 	bool has[_COL_MAX];
+	bool has_seen;		/* rows tell how a real guest fared */
 	uint64_t capacity_max;
 	uint64_t capacity_min;
 	uint64_t first_us;
@@ -101,6 +105,11 @@ struct reader {
 };
 
 DEFINE_CLEANUP(struct trace *, trace_free);
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 __attribute__((format(printf, 3, 4)))
 static void report(const struct reader *r, bool bad, const char *format, ...)
@@ -277,6 +286,7 @@ static int read_header(struct reader *r, char *line)
 		r->kind[i] = -1;
 	}
 	r->n_fields = n;
+	r->has_seen = r->has[COL_AVAILABLE] && r->t->format != TRACE_CAPACITY;
 	return 0;
 }
 
@@ -310,8 +320,8 @@ static int add_point(struct reader *r, const struct trace_point *p, const struct
 }
 
 /* A recorded guest: what it could not have given away is its need; what swap holds is idle. */
-static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], uint64_t ram,
-				  struct trace_point *p, struct trace_seen *seen)
+static const char *from_recording(const uint64_t v[_COL_MAX], uint64_t ram, struct trace_point *p,
+				  struct trace_seen *seen)
 {
 	uint64_t swapped, file = v[COL_ACTIVE_FILE] + v[COL_INACTIVE_FILE];
 
@@ -319,8 +329,6 @@ static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], 
 		return "mem_available_kib is above mem_total_kib";
 	if (v[COL_SWAP_FREE] > v[COL_SWAP_TOTAL])
 		return "swap_free_kib is above swap_total_kib";
-	if (r->t->n_points && v[COL_SOME] < r->first_some_us)
-		return "mem_some_us goes back";
 	swapped = v[COL_SWAP_TOTAL] - v[COL_SWAP_FREE];
 	p->d = (struct guest_demand) {
 		.need = guest_need_seen(ram, v[COL_TOTAL], v[COL_AVAILABLE], file) + swapped,
@@ -329,13 +337,9 @@ static const char *from_recording(struct reader *r, const uint64_t v[_COL_MAX], 
 		.cold = v[COL_INACTIVE_FILE],
 		.committed = v[COL_COMMITTED],
 	};
-	if (!r->t->n_points)
-		r->first_some_us = v[COL_SOME];
-	*seen = (struct trace_seen) {
-		.available = v[COL_AVAILABLE],
-		.balloon = v[COL_BALLOON],
-		.mem_some_us = v[COL_SOME] - r->first_some_us,
-	};
+	/* What is missing from MemTotal is exact; the daemon's word is as old as its last look. */
+	if (v[COL_TOTAL] < ram)
+		seen->balloon = ram - v[COL_TOTAL];
 	return NULL;
 }
 
@@ -345,6 +349,15 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 	uint64_t ram = r->o->ram ?: r->has[COL_CAPACITY] ? v[COL_CAPACITY] : r->t->ram;
 	const char *why;
 
+	if (r->t->n_points && v[COL_SOME] < r->first_some_us)
+		return "mem_some_us goes back";
+	if (!r->t->n_points)
+		r->first_some_us = v[COL_SOME];
+	*seen = (struct trace_seen) {
+		.available = v[COL_AVAILABLE],
+		.balloon = v[COL_BALLOON],
+		.mem_some_us = v[COL_SOME] - r->first_some_us,
+	};
 	p->d = (struct guest_demand) {
 		.need = v[r->t->format == TRACE_DEMAND ? COL_NEED : COL_ACTIVE],
 		.hot = v[COL_HOT],
@@ -353,8 +366,9 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 		.committed = v[COL_COMMITTED],
 	};
 	if (r->t->format == TRACE_RECORDING) {
-		ram = v[COL_RAM] ?: v[COL_TOTAL] + v[COL_BALLOON];
-		why = from_recording(r, v, ram, p, seen);
+		/* A daemon that went away may have left its balloon. */
+		ram = v[COL_RAM] ?: max_u64(v[COL_TOTAL] + v[COL_BALLOON], r->capacity_max);
+		why = from_recording(v, ram, p, seen);
 		if (why)
 			return why;
 		ram = r->o->ram ?: ram;
@@ -414,7 +428,7 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 		r->capacity_max = ram;
 	if (ram < r->capacity_min)
 		r->capacity_min = ram;
-	*ret_error = add_point(r, &p, t->format == TRACE_RECORDING ? &seen : NULL);
+	*ret_error = add_point(r, &p, r->has_seen ? &seen : NULL);
 	return NULL;
 }
 

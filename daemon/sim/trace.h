@@ -33,7 +33,7 @@ struct trace_point {
 	struct guest_demand d;
 };
 
-/* What the recorded guest itself showed, for comparison with the model. Recordings only. */
+/* What the recorded guest itself showed, for comparison with the model. */
 struct trace_seen {
 	uint64_t available;
 	uint64_t balloon;

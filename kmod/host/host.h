@@ -92,6 +92,8 @@ struct uballoon_batch {
  * @unlock:		tell the host that the pages (all UBALLOON_HOLD_TOLD) are used again.
  *			Same rules; must not need the pages any more when it returns
  * @poll:		collect answers now instead of waiting for an interrupt. Optional
+ * @nudge:		the host has been silent for too long: have it look again, in case that it
+ *			has missed something. Same rules as for @lock. Optional
  * @size_changed:	uballoon_size() has changed. May sleep, must not allocate. Optional
  * @show:		more lines for debugfs, "name value". Optional
  * @move:		where the kernel has a driver of its own that moves the pages, instead of
@@ -108,6 +110,7 @@ struct uballoon_host_ops {
 	void (*lock)(struct uballoon_host *host, struct uballoon_batch *b);
 	void (*unlock)(struct uballoon_host *host, struct uballoon_batch *b);
 	void (*poll)(struct uballoon_host *host);
+	void (*nudge)(struct uballoon_host *host);
 	void (*size_changed)(struct uballoon_host *host);
 	void (*show)(struct uballoon_host *host, struct seq_file *m);
 	u64 (*move)(struct uballoon_host *host, s64 pages, bool may_reclaim, ktime_t until,

@@ -84,22 +84,13 @@ static int add_report(struct vballoon *v, struct queue *q, struct uballoon_batch
 	return 0;
 }
 
-/*
- * Takes answers out of the ring and puts into it what waits for room. Any
- * context; does nothing once the device is not ready.
- */
-static void pump(struct vballoon *v, struct queue *q)
+/* Called with the queue's lock held. */
+static void take_answers(struct vballoon *v, struct queue *q)
 {
-	bool reports = q == &v->q[Q_REPORT];
 	struct uballoon_batch *b;
-	bool notify = false;
-	unsigned long flags;
 	unsigned int len;
 	void *token;
 
-	spin_lock_irqsave(&q->lock, flags);
-	if (!v->ready)
-		goto out;
 	while ((token = virtqueue_get_buf(q->vq, &len))) {
 		if (token == &v->pr) {
 			v->report_done = true;
@@ -111,19 +102,61 @@ static void pump(struct vballoon *v, struct queue *q)
 		if (!vbatch(b)->pending && all_queued(b))
 			uballoon_batch_done(v->host.core, b);
 	}
+}
+
+/* Called with the queue's lock held. Returns whether there is something for the device. */
+static bool fill_ring(struct vballoon *v, struct queue *q)
+{
+	bool reports = q == &v->q[Q_REPORT], added = false;
+	struct uballoon_batch *b;
+
 	while ((b = list_first_entry_or_null(&q->batches, struct uballoon_batch, node))) {
 		if (reports ? add_report(v, q, b) : add_pfns(q, b))
 			break;
 		vbatch(b)->pending++;
 		q->requests++;
-		notify = true;
+		added = true;
 		if (all_queued(b))
 			list_del_init(&b->node);
 	}
+	return added;
+}
+
+/*
+ * Asks for the next interrupt. False: there are answers now. As long as somebody
+ * looks by himself it may be late: one for each request would cost more than the
+ * request. Called with the queue's lock held.
+ */
+static bool expect_answers(struct vballoon *v, struct queue *q)
+{
+	if (virtqueue_is_broken(q->vq))
+		return true;
+	if (uballoon_has_reapers(v->host.core))
+		return virtqueue_enable_cb_delayed(q->vq);
+	return virtqueue_enable_cb(q->vq);
+}
+
+/*
+ * Takes answers out of the ring and puts into it what waits for room. Any
+ * context; does nothing once the device is not ready.
+ */
+static void pump(struct vballoon *v, struct queue *q)
+{
+	bool notify = false;
+	unsigned long flags;
+
+	spin_lock_irqsave(&q->lock, flags);
+	if (!v->ready)
+		goto out;
+	do {
+		virtqueue_disable_cb(q->vq);
+		take_answers(v, q);
+		notify |= fill_ring(v, q);
+	} while (!expect_answers(v, q));
 	if (notify)
 		notify = virtqueue_kick_prepare(q->vq);
 	/* Free page reporting may wait for room in the ring. */
-	if (reports)
+	if (q == &v->q[Q_REPORT])
 		wake_up_all(&v->report_wait);
 out:
 	spin_unlock_irqrestore(&q->lock, flags);
@@ -214,6 +247,19 @@ void uballoon_virtio_poll(struct uballoon_host *host)
 	}
 }
 
+void uballoon_virtio_nudge(struct uballoon_host *host)
+{
+	static const enum queue_index pages[] = { Q_INFLATE, Q_DEFLATE, Q_REPORT };
+	struct vballoon *v = to_vballoon(host);
+	unsigned int i;
+
+	/* Even if the device has not asked for it: it may have lost what it was to be told. */
+	for (i = 0; i < ARRAY_SIZE(pages) && READ_ONCE(v->ready); i++) {
+		if (v->q[pages[i]].vq)
+			virtqueue_notify(v->q[pages[i]].vq);
+	}
+}
+
 void uballoon_virtio_interrupt(struct virtqueue *vq)
 {
 	struct vballoon *v = vq->vdev->priv;
@@ -227,7 +273,8 @@ void uballoon_virtio_interrupt(struct virtqueue *vq)
 
 /* ---- the guest's own free pages ---- */
 
-static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n, bool *ret_added)
+static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n,
+		      unsigned int *ret_resets, bool *ret_added)
 {
 	struct queue *q = &v->q[Q_REPORT];
 	bool notify = false;
@@ -236,6 +283,7 @@ static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n
 
 	spin_lock_irqsave(&q->lock, flags);
 	v->report_done = false;
+	*ret_resets = v->resets;
 	r = v->ready ? virtqueue_add_inbuf(q->vq, sg, n, &v->pr, GFP_NOWAIT | __GFP_NOWARN) : -EIO;
 	if (!r) {
 		q->requests++;
@@ -251,20 +299,25 @@ static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n
 
 static int report_some(struct vballoon *v, struct scatterlist *sg, unsigned int n)
 {
+	unsigned int resets;
 	bool added;
 	int r;
 
 	/* No room in the ring: balloon pages are under way and will leave it. */
 	for (;;) {
-		r = try_report(v, sg, n, &added);
+		r = try_report(v, sg, n, &resets, &added);
 		if (r)
 			return r;
 		if (added)
 			break;
 		wait_event_timeout(v->report_wait, !READ_ONCE(v->ready), 1);
 	}
-	/* The pages must not be used before; only a reset device makes up for an answer. */
-	wait_event(v->report_wait, READ_ONCE(v->report_done) || READ_ONCE(v->stopped));
+	/*
+	 * The pages must not be used before; only a reset device makes up for an answer.
+	 * Idle, because a host that takes its time is no hung task of the guest.
+	 */
+	wait_event_idle(v->report_wait,
+			READ_ONCE(v->report_done) || READ_ONCE(v->resets) != resets);
 	return READ_ONCE(v->report_done) ? 0 : -EIO;
 }
 

@@ -203,7 +203,6 @@ static void start_device(struct vballoon *v)
 {
 	virtio_device_ready(v->vdev);
 	v->actual = U64_MAX;
-	v->stopped = false;
 	WRITE_ONCE(v->ready, true);
 	virtio_size_changed(&v->host);
 	read_target(v);
@@ -222,7 +221,7 @@ static void stop_device(struct vballoon *v)
 	mutex_unlock(&v->actual_lock);
 	virtio_reset_device(v->vdev);
 	/* Only now may pages that were being reported be used. */
-	WRITE_ONCE(v->stopped, true);
+	WRITE_ONCE(v->resets, v->resets + 1);
 	wake_up_all(&v->report_wait);
 }
 
@@ -252,6 +251,7 @@ static const struct uballoon_host_ops virtio_ops = {
 	.lock			= uballoon_virtio_lock,
 	.unlock			= uballoon_virtio_unlock,
 	.poll			= uballoon_virtio_poll,
+	.nudge			= uballoon_virtio_nudge,
 	.size_changed		= virtio_size_changed,
 	.show			= virtio_show,
 };
@@ -334,8 +334,11 @@ static void virtio_remove(struct virtio_device *vdev)
 static int virtio_freeze(struct virtio_device *vdev)
 {
 	struct vballoon *v = vdev->priv;
+	int r;
 
-	uballoon_core_suspend(v->host.core);
+	r = uballoon_core_suspend(v->host.core);
+	if (r)
+		return r;
 	stop_device(v);
 	uballoon_core_drop(v->host.core);
 	vdev->config->del_vqs(vdev);
@@ -351,6 +354,7 @@ static int virtio_restore(struct virtio_device *vdev)
 	if (r)
 		return r;
 	start_device(v);
+	uballoon_core_resume(v->host.core);
 	return 0;
 }
 #endif

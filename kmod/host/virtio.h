@@ -44,7 +44,7 @@ struct vballoon {
 	struct uballoon_host host;
 	struct virtio_device *vdev;
 	bool ready;			/* cleared under each queue's lock and actual_lock */
-	bool stopped;			/* has been reset; has nothing of the guest */
+	unsigned int resets;		/* each one ends what the device had of the guest */
 	bool reporting;			/* registered with the kernel's free page reporting */
 	struct queue q[QUEUES];
 
@@ -81,6 +81,7 @@ static inline struct vballoon *to_vballoon(struct uballoon_host *host)
 void uballoon_virtio_lock(struct uballoon_host *host, struct uballoon_batch *b);
 void uballoon_virtio_unlock(struct uballoon_host *host, struct uballoon_batch *b);
 void uballoon_virtio_poll(struct uballoon_host *host);
+void uballoon_virtio_nudge(struct uballoon_host *host);
 void uballoon_virtio_interrupt(struct virtqueue *vq);
 int uballoon_virtio_report(struct page_reporting_dev_info *pr, struct scatterlist *sg,
 			   unsigned int nents);

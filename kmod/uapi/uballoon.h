@@ -126,7 +126,7 @@ struct uballoon_counters {
 	__u64 shrink_pages;
 	__u64 lease_events;		/* leases that ran out */
 	__u64 lease_pages;
-	__u64 pop_events;		/* POP, reset by the host, device removed */
+	__u64 pop_events;		/* POP, reset by the host, suspend, device removed */
 	__u64 pop_pages;
 	__u64 migrated_pages;		/* moved by compaction */
 	__u64 host_target_events;	/* host changed its target */

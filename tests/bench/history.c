@@ -9,7 +9,7 @@
  * is read first. Wall time of the call, in turns within one run; the largest is
  * what a decision would wait.
  *
- *   history DIRECTORY [SECONDS]
+ *   history DIRECTORY [SECONDS [CSV]]
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -43,9 +43,11 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void report(const char *what, double *us, int n)
+static void report(FILE *csv, const char *what, double *us, int n)
 {
 	qsort(us, n, sizeof(*us), compare);
+	for (int i = 0; csv && i < n; i++)
+		fprintf(csv, "%s,%d,%.2f\n", what, i + 1, us[i]);
 	printf("%-22s median %8.1f us, 99 %% %10.1f us, largest %10.1f us of %d\n", what, us[n / 2],
 	       us[n * 99 / 100], us[n - 1], n);
 }
@@ -82,13 +84,21 @@ int main(int argc, char **argv)
 	struct timespec pause = {0, PERIOD_NS};
 	struct writer *w;
 	int fd, load_fd, n = 0;
+	FILE *csv = NULL;
 	pid_t child;
 
 	fd = argc > 1 ? temporary(argv[1]) : -1;
 	load_fd = argc > 1 ? temporary(argv[1]) : -1;
 	if (fd < 0 || load_fd < 0 || writer_new(&w) < 0) {
-		fprintf(stderr, "usage: bench-history DIRECTORY [SECONDS]\n");
+		fprintf(stderr, "usage: bench-history DIRECTORY [SECONDS [CSV]]\n");
 		return 2;
+	}
+	if (argc > 3) {
+		csv = fopen(argv[3], "w");
+		if (!csv) {
+			perror(argv[3]);
+			return 1;
+		}
 	}
 	child = fork();
 	if (child == 0)
@@ -116,11 +126,17 @@ int main(int argc, char **argv)
 	}
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
+	if (csv)
+		fprintf(csv, "what,rank,us\n");
 	if (n > 0) {
-		report("written by the loop", direct_us, n);
-		report("... evicted", evicted_us, n);
-		report("handed to the thread", thread_us, n);
+		report(csv, "written by the loop", direct_us, n);
+		report(csv, "... evicted", evicted_us, n);
+		report(csv, "handed to the thread", thread_us, n);
 	}
 	writer_free(w);
+	if (csv && fclose(csv) != 0) {
+		perror(argv[3]);
+		return 1;
+	}
 	return 0;
 }

@@ -203,7 +203,7 @@ class Daemon:
         # The daemon may be another user.
         os.chmod(notify, 0o666)
         os.chmod(self.folder, 0o755)
-        # Read at once, as a service manager does: the sender waits if its messages pile up.
+        # Read at once, as a service manager does.
         threading.Thread(target=self.read_notifications, daemon=True).start()
         t.defer(self.notify.shutdown, socket.SHUT_RDWR)
         self.log_path = os.path.join(self.folder, "log")

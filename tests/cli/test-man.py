@@ -10,6 +10,7 @@ and the JSON keys are compared in the bus suite, where a daemon runs.
 Names are compared, meaning is not: whether a sentence is true is for review.
 """
 import glob
+import json
 import os
 import re
 import shutil
@@ -100,6 +101,61 @@ def exit_statuses(t):
     enum = re.search(r"enum ctl_exit \{(.*?)\}", read("daemon", "ctl", "ctl.h"), re.S).group(1)
     compare(t, [head[0] for head, _ in top_level(section("balloonctl.1", "EXIT STATUS"))],
             re.findall(r"CTL_\w+ = (\d+)", enum), "exit statuses")
+
+
+@tap.case("balloonctl(1): reasons")
+def reasons(t):
+    table = dict(re.findall(r'\[REASON_\w+\] = \{ "([^"]+)", "([^"]+)" \}', read("daemon", "decide", "names.c")))
+    t.check(len(table) > 10, f"names.c has only {table}")
+    page = {head[-1]: " ".join(body).strip() for head, body in top_level(section("balloonctl.1", "REASONS"))}
+    t.equal(page, table, "words and sentences")
+
+
+@tap.case("environment")
+def environment(t):
+    def used(*patterns):
+        paths = [p for pattern in patterns for p in glob.glob(os.path.join(ROOT, "daemon", pattern))]
+        return {v for p in paths for v in re.findall(r'getenv\("(\w+)"\)', read(os.path.relpath(p, ROOT)))}
+
+    def listed(page):
+        return {w for item in items(section(page, "ENVIRONMENT")) for w in item}
+    # The libraries' own, which no getenv() of ours shows.
+    libraries = {w for w in listed("balloond.8") if w.startswith(("LISTEN_", "WATCHDOG_"))}
+    compare(t, listed("balloond.8") - libraries, used("*.c", "[!cs]*/*.c", "se*/*.c"), "balloond(8)")
+    compare(t, listed("balloonctl.1") - {"DBUS_SYSTEM_BUS_ADDRESS"}, used("ctl/*.c"), "balloonctl(1)")
+
+
+@tap.case("balloond(8): exit statuses")
+def daemon_exit_statuses(t):
+    enum = re.search(r"enum \{\n(\tEXIT_.*?)\}", read("daemon", "balloond.c"), re.S).group(1)
+    compare(t, [head[0] for head, _ in top_level(section("balloond.8", "EXIT STATUS"))],
+            ["0", "1", *re.findall(r"EXIT_\w+ = (\d+)", enum)], "exit statuses")
+
+
+@tap.case("balloond(8): errors on the bus")
+def bus_errors(t):
+    sources = "".join(read(os.path.relpath(p, ROOT)) for p in glob.glob(os.path.join(ROOT, "daemon", "*", "*.c")))
+    names = r"org\.(?:balloond1|freedesktop\.DBus)\.Error\.\w+"
+    # Those of a caller that asks wrongly are the bus library's.
+    want = {n for n in re.findall(names, sources) if "balloond1" in n}
+    t.check(want, "the daemon has no errors of its own")
+    compare(t, {n for n in re.findall(names, source("balloond.8")) if "balloond1" in n}, want, "errors")
+
+
+@tap.case("every file that is installed has its place in a page")
+def installed_files(t):
+    build = os.path.join(os.path.dirname(BALLOONCTL), "..", "..")
+    files = [os.path.normpath(f) for f in
+             json.loads(run("meson", "introspect", "--installed", build)).values()]
+    t.check(len(files) > 20, f"meson installs only {files}")
+    said = " ".join(w for page in PAGES if ".Sh FILES" in source(page)
+                    for item in items(section(page, "FILES")) for w in item).split()
+    for path in files:
+        folder = os.path.dirname(path)
+        # Programs and pages are found by their names, completion by the shell; the module's source is a folder.
+        if re.search(r"/(s?bin|man\d|vendor-completions|bash-completion/completions)$|/src/uballoon-", folder):
+            continue
+        t.check(any(path.endswith(word) for word in said if "/" in word), f"no FILES section has {path}")
 
 
 @tap.case("balloond(8): options")

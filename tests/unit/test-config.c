@@ -325,7 +325,8 @@ static void shown_values_are_read_back(void **state)
 			text[0] = '\0';
 			continue;
 		}
-		snprintf(text + len, sizeof(text) - len, "%s = \"%s\";\n", keys[i].name, value);
+		snprintf(text + len, sizeof(text) - len, "%s = %s%s%s;\n", keys[i].name,
+			 plain ? "" : "\"", value, plain ? "" : "\"");
 		assert_int_equal(load(text, &c, &errors), 1);
 		assert_memory_equal(&c, &defaults, sizeof(c));
 		config_errors_done(&errors);

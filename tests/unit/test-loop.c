@@ -34,6 +34,8 @@ struct fixture {
 	struct loop *loop;
 	unsigned tick;
 	unsigned opens_tried;
+	unsigned adopts_tried;
+	int adopt_error;		/* what the daemon before left does not work */
 	uint64_t used;			/* what the guest needs */
 	bool unreadable;		/* /proc says nothing */
 	bool stalls;			/* tasks stall for half of the time and reclaim */
@@ -111,6 +113,21 @@ static void connection(int ret[2])
 	ret[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(ret[1] >= 0);
 	close(listening);
+}
+
+static int world_adopt(void *ctx, int fd, struct transport **ret)
+{
+	struct fixture *f = ctx;
+
+	f->adopts_tried++;
+	close(fd);
+	return f->adopt_error < 0 ? f->adopt_error : fake_open(&f->device, false, ret);
+}
+
+static const char *world_why_none(void *ctx)
+{
+	(void)ctx;
+	return "modprobe uballoon";
 }
 
 static int world_arm(void *ctx, enum sample_trigger which, const struct config_trigger *t)
@@ -191,6 +208,8 @@ static void run(struct fixture *f, void (*script)(struct fixture *f))
 		.read = world_read,
 		.news = world_news,
 		.open = world_open,
+		.adopt = world_adopt,
+		.why_none = world_why_none,
 		.arm = world_arm,
 		.announce_fd = world_announce_fd,
 		.announce_dispatch = world_announce_dispatch,
@@ -288,6 +307,60 @@ static void takes_over_a_balloon(void **state)
 	assert_int_equal(f->device.size, 4 * GIB);
 	assert_int_equal(f->device.moves, 0);
 	assert_int_equal(f->device.first_lease_us, 30 * SEC);
+}
+
+/* As a service manager passes the device of the daemon before: descriptor 3, with its name. */
+static void hand_over(void)
+{
+	char pid[16];
+
+	close(3);
+	assert_int_equal(dup2(STDERR_FILENO, 3), 3);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "1", 1);
+	setenv("LISTEN_FDNAMES", "uballoon", 1);
+}
+
+static void goes_on_with_a_device_handed_over(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.size = 4 * GIB;
+	config.policy.mode = MODE_MANUAL;
+	config.on_stop = ON_STOP_KEEP;
+	hand_over();
+	run(f, takeover_script);
+	assert_int_equal(f->adopts_tried, 1);
+	assert_int_equal(f->opens_tried, 0);
+	assert_int_equal(f->device.size, 4 * GIB);
+	assert_int_equal(f->device.first_lease_us, 30 * SEC);
+}
+
+static void opens_anew_what_is_of_no_use(void **state)
+{
+	struct fixture *f = *state;
+
+	f->device.size = 4 * GIB;
+	f->adopt_error = -ENODEV;
+	config.policy.mode = MODE_MANUAL;
+	config.on_stop = ON_STOP_KEEP;
+	hand_over();
+	run(f, takeover_script);
+	assert_int_equal(f->adopts_tried, 1);
+	assert_int_equal(f->opens_tried, 1);
+	assert_int_equal(f->device.size, 4 * GIB);
+}
+
+static void watching_takes_no_device_over(void **state)
+{
+	struct fixture *f = *state;
+
+	config.policy.mode = MODE_OBSERVE;
+	hand_over();
+	run(f, takeover_script);
+	assert_int_equal(f->adopts_tried, 0);
+	assert_int_equal(f->device.read_only_opens, 1);
 }
 
 static void keepalive_script(struct fixture *f)
@@ -752,6 +825,9 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(inflates_and_returns_all_on_stop),
 		T(keeps_on_stop_if_told),
+		T(goes_on_with_a_device_handed_over),
+		T(opens_anew_what_is_of_no_use),
+		T(watching_takes_no_device_over),
 		T(gives_back_when_needed),
 		T(takes_over_a_balloon),
 		T(renews_the_lease),

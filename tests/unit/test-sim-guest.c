@@ -258,6 +258,49 @@ static void test_swap_takes_idle_first(void **state)
 	assert_true(g.unmet == 0);
 }
 
+static void test_begins_with_a_balloon(void **state)
+{
+	struct guest_demand d = { .need = 512 * MIB, .cold = GUEST_COLD_FILLS };
+	struct guest_config c;
+	struct guest g;
+
+	(void)state;
+	guest_config_default(&c, 2 * GIB, 0);
+	c.balloon = GIB;
+	guest_init(&g, &c, &d);
+	check_invariants(&g);
+	assert_true(g.balloon == GIB && g.anon == d.need && g.cold > 256 * MIB);
+	/* More than there is room for. */
+	c.balloon = 4 * GIB;
+	guest_init(&g, &c, &d);
+	check_invariants(&g);
+}
+
+/* Reclaim that finds page cache leaves the balloon alone; reclaim that finds nothing does not. */
+static void test_shrinker(void **state)
+{
+	struct guest_demand d = { .need = 256 * MIB, .cold = GUEST_COLD_FILLS };
+	struct guest g;
+	struct sample s;
+
+	(void)state;
+	start(&g, GIB, 0, d);
+	g.c.module_floor = 200 * MIB;
+	guest_move(&g, 400 * MIB, true);
+	live(&g, d, 3 * SEC);
+	assert_true(g.balloon == 400 * MIB);
+	d.need = 400 * MIB;
+	live(&g, d, 5 * SEC);
+	assert_true(g.balloon == 400 * MIB && g.kswapd_bytes > 100 * MIB);
+	d.need = 900 * MIB;
+	live(&g, d, 5 * SEC);
+	guest_sample(&g, &s);
+	assert_true(g.anon == d.need);
+	assert_true(g.shrinks > 0 && g.balloon < 100 * MIB);
+	assert_int_equal(s.balloon.relief_events, g.shrinks);
+	assert_int_equal(g.rescues + g.oom_kills, 0);
+}
+
 static void test_oom(void **state)
 {
 	struct guest_demand d = { .need = 256 * MIB };
@@ -266,6 +309,7 @@ static void test_oom(void **state)
 
 	(void)state;
 	start(&g, GIB, 0, d);
+	g.c.shrink_divisor = 0;
 	guest_move(&g, 512 * MIB, false);
 	live(&g, d, SEC);
 	assert_true(g.balloon == 512 * MIB);
@@ -313,6 +357,8 @@ int main(void)
 		cmocka_unit_test(test_hot_cache_comes_back),
 		cmocka_unit_test(test_cold_stream_refaults_alone),
 		cmocka_unit_test(test_swap_takes_idle_first),
+		cmocka_unit_test(test_begins_with_a_balloon),
+		cmocka_unit_test(test_shrinker),
 		cmocka_unit_test(test_oom),
 	};
 

@@ -108,6 +108,26 @@ static void test_demand_all_columns(void **state)
 	trace_free(t);
 }
 
+/* A demand that is known, and how a real guest fared with it. */
+static void test_demand_seen(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with("t_s,need_kib,mem_available_kib,balloon_kib,mem_some_us\n"
+				   "0,10,500,20,1000\n1,20,490,30,1234\n", refuse, &r, &t), 0);
+	assert_int_equal(r.bad + r.notes, 0);
+	assert_non_null(t->seen);
+	assert_int_equal(t->seen[1].available, 490 * KIB);
+	assert_int_equal(t->seen[1].balloon, 30 * KIB);
+	assert_int_equal(t->seen[1].mem_some_us, 234);
+	trace_free(t);
+	assert_int_equal(read_with("t_s,need_kib,balloon_kib\n0,10,1\n1,20,2\n", refuse, &r, &t), 0);
+	assert_null(t->seen);
+	trace_free(t);
+}
+
 static void test_capacity(void **state)
 {
 	struct remarks r;
@@ -417,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_demand),
 		cmocka_unit_test(test_demand_all_columns),
+		cmocka_unit_test(test_demand_seen),
 		cmocka_unit_test(test_capacity),
 		cmocka_unit_test(test_bad_rows),
 		cmocka_unit_test(test_bad_files),

@@ -215,6 +215,14 @@ def read_files(g, w):
     return w.host
 
 
+def watch_screen(g):
+    """What `balloonctl watch` shows on a terminal now, without its colours."""
+    out = g.sh("TERM=xterm script -qec 'stty rows 24 columns 96; "
+               "timeout --preserve-status --foreground -s INT 2 balloonctl watch' /dev/null", 60)
+    frame = out.split("\033[?1049l")[0].split("\033[H")[-1]
+    return re.sub(r"\033\[[?0-9;]*[A-Za-z]|\r", "", frame).rstrip() + "\n"
+
+
 def act(g, w):
     """The story. Returns the figures for the summary."""
     w.phase("1 program", "a program uses most of the guest's memory once")
@@ -256,11 +264,13 @@ def act(g, w):
     print(f"      stress-ng ended with status {status} after {took:.0f} s", flush=True)
 
     w.phase("5 idle again", "the hold-off passes, then the balloon inflates again")
+    w.until(lambda: w.balloon() > balloon // 4, 60, "the balloon inflates again")
+    screen = watch_screen(g)
     w.until(lambda: w.balloon() > balloon // 2, 60, "the balloon inflates again")
     w.until(lambda: w.steady(5, 2, 64 * MIB), 30, "the balloon comes to rest")
     return {"before": before, "alone": alone, "read_without": read_without, "read_with": read_with,
             "lowest": min(lowest, w.host), "balloon": balloon, "given": given, "status": status, "text": text,
-            "took": took, "again": w.balloon(), "oom_kills": w.last["oom_kills"], "after": w.host}
+            "screen": screen, "history": g.sh("balloonctl history --svg -"), "took": took, "again": w.balloon(), "oom_kills": w.last["oom_kills"], "after": w.host}
 
 
 def judge(f, w):
@@ -311,6 +321,10 @@ def main():
         figures = act(g, w)
         w.stop()
         wrong = judge(figures, w)
+        for name, what in (("watch.txt", "screen"), ("history.svg", "history")):
+            with open(os.path.splitext(args.svg)[0] + "-" + name, "w") as f:
+                f.write(figures[what])
+            print(f"  {'balloonctl ' + name.split('.')[0]:<32}{os.path.relpath(f.name)}")
         g.sh("systemctl stop balloond", 60)
         g.finish()
     except (DemoFailed, GuestDied, VerdictError, RuntimeError) as e:

@@ -27,6 +27,8 @@ from .paths import TOP, VM, HarnessError, cache, command, digest, locked, prune,
 RELEASE = "bookworm"
 # What a small virtual machine has, the libraries that the project links with, and a memory-hungry program.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "kmod", "procps", "libconfig9", "libproc2-0", "stress-ng")
+# Those that balloond is compared with; not enabled.
+RIVALS = ("earlyoom", "systemd-oomd")
 # Nothing here is needed in a guest that lives for a minute, and each costs boot time under emulation.
 MASKED = (
     "systemd-random-seed.service", "systemd-pstore.service", "systemd-update-utmp.service",
@@ -73,11 +75,49 @@ def _proxies():
     return [f"--aptopt={line}" for line in text.splitlines() if re.match(r'Acquire::\S*[Pp]roxy', line)]
 
 
+def bootstrap(root, packages, available):
+    """A Debian root in the new folder @root: @packages, the modules of the @available kernels."""
+    with scratch(root) as tmp:
+        # mmdebstrap's apt runs as another user.
+        os.chmod(tmp, 0o755)
+        sources = os.path.join(tmp, "sources.list")
+        with open(sources, "w") as f:
+            f.write(package_sources())
+        command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
+                 '--aptopt=APT::Install-Recommends "false"', *_proxies(),
+                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+                 "--dpkgopt=path-exclude=/usr/share/locale/*",
+                 f"--include={','.join(packages)}", RELEASE, root, sources], "mmdebstrap", timeout=900)
+    for kernel in available:
+        shutil.copytree(kernel.modules, f"{root}/lib/modules/{kernel.release}", symlinks=True,
+                        dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "source"))
+        command(["depmod", "-b", root, kernel.release], "depmod")
+    _configure(root)
+
+
+def make_image(root, image, size=IMAGE_SIZE):
+    command(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "root_owner=0:0",
+             "-d", root, image, size], "mke2fs")
+
+
+def replace(made, path, prefix):
+    """Puts @made at @path of the cache, and drops what had the same purpose before."""
+    os.rename(made, path)
+    for old in os.listdir(os.path.dirname(path)):
+        if old.startswith(prefix) and old != os.path.basename(path):
+            old = os.path.join(os.path.dirname(path), old)
+            shutil.rmtree(old) if os.path.isdir(old) else os.unlink(old)
+
+
+def settings_digest(*more):
+    """Of all that goes into a root beside the kernels' modules."""
+    return digest(RELEASE, *more, "-", *MASKED, "-", IMAGE_SIZE, f"{_settings}")
+
+
 def base_image(report=lambda text: None):
     """Path of the ext4 image of the base; made now if it is not cached."""
     available = [kernels.Kernel(s) for s in kernels.SERIES]
-    key = digest(RELEASE, *PACKAGES, "-", *MASKED, "-", IMAGE_SIZE, *(k.release for k in available),
-                 *(f"{_settings}"))
+    key = settings_digest(*PACKAGES, *RIVALS, *(k.release for k in available))
     image = cache("debian", f"base-{key}.ext4")
     with locked("debian"):
         if os.path.exists(image):
@@ -86,29 +126,9 @@ def base_image(report=lambda text: None):
             raise HarnessError("building the guest's root file system needs root")
         report("building the Debian guest (about a minute, once)")
         with scratch(image) as tmp:
-            # mmdebstrap's apt runs as another user.
-            os.chmod(tmp, 0o755)
-            root = os.path.join(tmp, "root")
-            sources = os.path.join(tmp, "sources.list")
-            with open(sources, "w") as f:
-                f.write(package_sources())
-            command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-                     '--aptopt=APT::Install-Recommends "false"', *_proxies(),
-                     "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-                     "--dpkgopt=path-exclude=/usr/share/locale/*",
-                     f"--include={','.join(PACKAGES)}", RELEASE, root, sources], "mmdebstrap", timeout=900)
-            for kernel in available:
-                modules = f"{root}/lib/modules/{kernel.release}"
-                shutil.copytree(kernel.modules, modules, symlinks=True,
-                                ignore=shutil.ignore_patterns("build", "source"))
-                command(["depmod", "-b", root, kernel.release], "depmod")
-            _configure(root)
-            command(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "root_owner=0:0",
-                     "-d", root, tmp + "/image", IMAGE_SIZE], "mke2fs")
-            os.rename(tmp + "/image", image)
-        for old in os.listdir(os.path.dirname(image)):
-            if old.startswith("base-") and old != os.path.basename(image):
-                os.unlink(os.path.join(os.path.dirname(image), old))
+            bootstrap(tmp + "/root", PACKAGES + RIVALS, available)
+            make_image(tmp + "/root", tmp + "/image")
+            replace(tmp + "/image", image, "base-")
     return image
 
 
@@ -133,6 +153,10 @@ def _configure(root):
         path = os.path.join(root, "etc/systemd/system", unit)
         if not os.path.lexists(path):
             os.symlink("/dev/null", path)
+    for folder, _, names in os.walk(os.path.join(root, "etc/systemd/system")):
+        for name in names:
+            if name.startswith(RIVALS) and os.path.islink(os.path.join(folder, name)):
+                os.unlink(os.path.join(folder, name))
 
 
 # -- layer --------------------------------------------------------------
@@ -179,11 +203,12 @@ def _install(kernel, stage):
                 shutil.copy(path, modules)
 
 
-def _layer(kernel, files):
+def _layer(kernel, files, project):
     """[(name, mode, bytes or link target)] of everything that goes onto the base."""
     out = []
     with scratch(cache("debian", "layer")) as stage:
-        _install(kernel, stage)
+        if project:
+            _install(kernel, stage)
         for folder, dirs, names in os.walk(stage):
             for name in sorted(names + [d for d in dirs if os.path.islink(os.path.join(folder, d))]):
                 path = os.path.join(folder, name)
@@ -211,9 +236,11 @@ def _usr_merged(path):
     return re.sub(r"^(bin|sbin|lib)/", r"usr/\1/", path)
 
 
-def initrd(kernel, files=()):
-    """Path of the initramfs that lays the layer over the base and starts systemd."""
-    layer = _layer(kernel, files)
+def initrd(kernel, files=(), project=True):
+    """Path of the initramfs that lays the layer over the base and starts systemd.
+
+    Without @project, only what the tests need."""
+    layer = _layer(kernel, files, project)
     with open(os.path.join(VM, "guest", "init-debian")) as f:
         init = f.read()
     boot = kernel.closure(BOOT_MODULES)
@@ -257,10 +284,13 @@ class DebianGuest(Guest):
         return self.sh(f"journalctl --no-pager -o short-monotonic -u {unit} -n {lines}")
 
 
-def guest(series, name="debian", files=(), report=lambda text: None, **options):
-    """A DebianGuest, not started. @files is [(name in the guest, path outside, mode)]."""
+def guest(series, name="debian", files=(), report=lambda text: None, image=None, **options):
+    """A DebianGuest, not started. @files is [(name in the guest, path outside, mode)].
+
+    On the root @image if there is one (packaged.py), else on the base with the project installed."""
     kernel = kernels.Kernel(series)
-    image = base_image(report)
+    project = image is None
+    image = image or base_image(report)
     options.setdefault("memory", 1024 * MIB)
     options.setdefault("boot_timeout", 150)
     options.setdefault("lifetime", 900)
@@ -270,7 +300,7 @@ def guest(series, name="debian", files=(), report=lambda text: None, **options):
     devices = list(options.pop("devices", ()))
     devices.append(["-drive", f"file={qemu_path(image)},if=none,id=root,format=raw,snapshot=on,cache=unsafe",
                     "-device", "virtio-blk-pci,drive=root"])
-    return DebianGuest(f"{name}-{series}", kernel, initrd(kernel, files), devices=devices, **options)
+    return DebianGuest(f"{name}-{series}", kernel, initrd(kernel, files, project), devices=devices, **options)
 
 
 @contextlib.contextmanager

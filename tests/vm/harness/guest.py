@@ -100,7 +100,7 @@ class Guest:
                 return self
             except GuestDied:
                 how = "hung" if self.alive() else f"ended (QEMU: status {self.process.poll()})"
-                said = f"{self._qemu_messages()}\n{self.console_tail()}"
+                said = f"{self.qemu_messages()}\n{self.console_tail()}"
                 self.kill()
                 if attempt == 2:
                     raise GuestDied(f"{self.name}: the boot {how}; console:\n{said}") from None
@@ -131,11 +131,24 @@ class Guest:
             self.qmp = Qmp(f"{self._dir}/qmp")
             self._control = Control(f"{self._dir}/control")
         except (OSError, QmpError, HarnessError) as e:
-            text = self._qemu_messages()
+            text = self.qemu_messages()
             self.kill()
             raise HarnessError(f"QEMU did not start: {e}; it said: {text}") from None
 
-    def _qemu_messages(self):
+    def boot_again(self, timeout=30):
+        """Waits for QEMU's end, which the guest has asked for, and boots the same machine once more.
+
+        What is on its disks is still there: a hibernated guest can be woken from here. The verdict
+        is the word that the guest got at its first boot."""
+        self.process.wait(timeout)
+        self.kill()
+        self._launch()
+        self._control.ready.wait(self.boot_timeout)
+        # The agent of the guest that wakes up still answers what it was asked before.
+        self._control.skip_ids(1 << 16)
+
+    def qemu_messages(self):
+        """What QEMU has said so far on its standard error."""
         self._stderr.flush()
         with open(self._stderr.name) as f:
             return f.read().strip()

@@ -16,7 +16,7 @@ from .paths import TOP, VM, HarnessError, cache, digest, locked, prune
 # Present in every guest; loaded by its init in this order.
 BOOT_MODULES = ("virtio_ring", "virtio", "virtio_pci", "virtio_console")
 # Present, left to the tests to load.
-SPARE_MODULES = ("virtio_balloon", "zram", "vmw_balloon")
+SPARE_MODULES = ("virtio_balloon", "virtio_blk", "zram", "vmw_balloon")
 
 # Enough for all suites of one state of the tree on all kernels.
 INITRDS_KEPT = 40

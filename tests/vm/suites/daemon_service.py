@@ -8,6 +8,7 @@ the guest: all memory back, the module unloaded, the kernel log clean.
 
 The host's view counts: `actual` of the device and the resident memory of QEMU.
 """
+import contextlib
 import json
 import os
 import sys
@@ -88,24 +89,54 @@ class Boot:
     def pid(self):
         return int(self.g.property("balloond", "MainPID"))
 
+    def stored(self):
+        """Files that systemd keeps for the next daemon."""
+        return int(self.g.property("balloond", "NFileDescriptorStore"))
 
-def peak_rss(g, work):
-    """Bytes of the guest's RAM that were resident at most while work() ran. Free page
-    reporting begins to give them back before a look afterwards could see them."""
-    seen = [g.ram_rss()]
+    def said_since(self, cursor):
+        return self.g.sh(f"journalctl --no-pager -o cat -u balloond --after-cursor '{cursor}'")
+
+    def cursor(self):
+        return self.g.sh("journalctl -n 1 --show-cursor | sed -n 's/^-- cursor: //p'").strip()
+
+    def replaced(self, t, old, timeout=60):
+        """Waits for another daemon than @old that has the device; its status."""
+        t.wait(lambda: self.pid() not in (0, old) and self.g.property("balloond", "ActiveState") == "active",
+               timeout, "a new daemon", 0.1)
+        return self.until(t, "the new one has the device", lambda s: s["host"] == "virtio", 20)
+
+    @contextlib.contextmanager
+    def drop_in(self, text):
+        folder = "/run/systemd/system/balloond.service.d"
+        self.g.sh(f"mkdir -p {folder} && printf '[Service]\\n{text}' > {folder}/test.conf && systemctl daemon-reload")
+        try:
+            yield
+        finally:
+            self.g.sh(f"rm -r {folder} && systemctl daemon-reload")
+
+
+def watched(look, work):
+    """What look() saw ten times a second while work() ran: a list."""
+    seen = [look()]
     done = threading.Event()
 
-    def look():
+    def watch():
         while not done.wait(0.1):
-            seen.append(g.ram_rss())
-    watcher = threading.Thread(target=look)
+            seen.append(look())
+    watcher = threading.Thread(target=watch)
     watcher.start()
     try:
         work()
     finally:
         done.set()
         watcher.join()
-    return max(seen)
+    return seen
+
+
+def peak_rss(g, work):
+    """Bytes of the guest's RAM that were resident at most while work() ran. Free page
+    reporting begins to give them back before a look afterwards could see them."""
+    return max(watched(g.ram_rss, work))
 
 
 def starts(t, b):
@@ -224,6 +255,15 @@ def reload(t, b):
         g.sh("systemctl reload balloond", 60)
         b.until(t, "the new limit", lambda s: s["limit"] <= 300 * MIB and s["size"] <= 300 * MIB)
         t.equal(b.status()["config_error"], "", "error")
+    with t.subtest("law and interval change without a restart"):
+        pid, ticks = b.pid(), b.status()["ticks"]
+        b.configure(QUICK + 'limit = "300M";\nlaw = "committed";\ninterval = "100ms";\nidle_interval = "100ms";\n')
+        g.sh("systemctl reload balloond", 60)
+        s = b.until(t, "the new law, ten ticks in a second or so",
+                    lambda s: s["law"] == "committed" and s["ticks"] >= ticks + 30, 20)
+        t.equal((b.pid(), g.property("balloond", "NRestarts")), (pid, "0"), "pid, restarts")
+        b.configure(QUICK + 'limit = "300M";\n')
+        g.sh("systemctl reload balloond", 60)
     with t.subtest("a bad file is refused with file, line and reason; the old one stays"):
         b.configure(QUICK + 'limit = "300M";\nfloor = 12;\n')
         t.check(g.run("systemctl reload balloond 2>&1", 60)[0] != 0, "systemctl reload fails")
@@ -231,6 +271,7 @@ def reload(t, b):
         t.contains(s["config_error"], f"{CONFIG}:3: floor: ", "error")
         t.check(s["limit"] <= 300 * MIB, "the limit stays")
         t.equal(g.property("balloond", "ActiveState"), "active", "state")
+        t.contains(g.journal("balloond", 20), f"{CONFIG}:3: floor: ", "journal")
     with t.subtest("a repaired file clears the error"):
         b.configure(QUICK)
         g.sh("systemctl reload balloond", 60)
@@ -257,27 +298,79 @@ def crash(t, b):
     g = b.guest(t)
     b.restart()
     b.inflated(t)
-    before, pid = b.held(), b.pid()
-    g.sh(f"kill -KILL {pid}")
-    lowest, end = before, time.monotonic() + 60
-    while time.monotonic() < end:
-        lowest = min(lowest, b.held())
-        if g.property("balloond", "ActiveState") == "active" and b.pid() not in (0, pid):
-            break
-    t.check(b.pid() not in (0, pid), "systemd started it again")
-    s = b.until(t, "the new one has the device", lambda s: s["host"] == "virtio", 20)
-    lowest = min(lowest, b.held())
+    before, pid, cursor = b.held(), b.pid(), b.cursor()
+    t.equal(b.stored(), 1, "files that systemd keeps")
+
+    def work():
+        g.sh(f"kill -KILL {pid}")
+        b.last = b.replaced(t, pid)
+    lowest = min(watched(b.held, work))
     t.check(lowest >= before * 9 // 10, f"the balloon outlived the daemon ({before >> 20} MiB, lowest {lowest >> 20} MiB)")
-    t.check(s["size"] >= before * 9 // 10, "the new daemon took it over")
+    t.check(b.last["size"] >= before * 9 // 10, "the new daemon took it over")
     t.equal(g.property("balloond", "NRestarts"), "1", "restarts")
+    t.contains(b.said_since(cursor), "its device handed over by the service manager", "journal")
+
+
+def restarts(t, b):
+    """An administrator's restart, and one of an upgrade, are the same to systemd."""
+    g = b.guest(t)
+    b.restart()
+    b.inflated(t)
+
+    def work():
+        g.sh("systemctl restart balloond", 60)
+        b.last = b.replaced(t, pid)
+    for how, drop_in, handed_over in (("with the file", "", True),
+                                      ("where the unit keeps no file", "FileDescriptorStoreMax=0\\n", False)):
+        with t.subtest("systemctl restart " + how), b.drop_in(drop_in):
+            if not handed_over:
+                # What the store has stays until the unit has been stopped.
+                g.sh("systemctl stop balloond && systemctl start balloond", 60)
+                b.inflated(t)
+                t.equal(b.stored(), 0, "files that systemd keeps")
+            before, pid, cursor = b.held(), b.pid(), b.cursor()
+            lowest = min(watched(b.held, work))
+            t.check(lowest >= before * 9 // 10, f"balloon {before >> 20} MiB, lowest {lowest >> 20} MiB")
+            said = b.said_since(cursor)
+            t.contains(said, "to the next daemon", "journal of the old one")
+            t.contains(said, "taking over a balloon of", "journal of the new one")
+            t.equal("handed over by the service manager" in said, handed_over, f"handed over: {said}")
+            t.equal(b.stored(), int(handed_over), "files that systemd keeps")
+
+
+def comes_late(t, b):
+    """Nothing stored, and nobody there before the lease is over: all memory back, then anew."""
+    g = b.guest(t)
+    with b.drop_in("FileDescriptorStoreMax=0\\nRestartSec=9s\\n"):
+        b.restart(QUICK + 'lease = "3s";\n')
+        b.inflated(t)
+        pid, cursor = b.pid(), b.cursor()
+        g.sh(f"kill -KILL {pid}")
+        b.held_is(t, 0, 9)
+        t.check(g.meminfo()["MemTotal"] > RAM * 9 // 10, "MemTotal is whole")
+        b.replaced(t, pid)
+        b.inflated(t)
+        t.check("taking over a balloon" not in b.said_since(cursor), "there was nothing to take over")
+
+
+def rebound(t, b):
+    """The device goes and comes back while nobody runs: what was stored is of no use."""
+    g = b.guest(t)
+    with b.drop_in("RestartSec=5s\\n"):
+        b.restart()
+        b.inflated(t)
+        pid = b.pid()
+        device = g.sh("basename $(readlink -f /sys/bus/virtio/drivers/uballoon/virtio*)").strip()
+        g.sh(f"kill -KILL {pid}; cd /sys/bus/virtio/drivers/uballoon; echo {device} > unbind; echo {device} > bind", 60)
+        t.wait(lambda: b.stored() == 0, 4, "systemd drops the file")
+        b.replaced(t, pid)
+        b.inflated(t)
+        t.equal((b.status()["problem"], b.stored()), ("", 1), "problem, files kept of the device that came")
 
 
 def watchdog(t, b):
     g = b.guest(t)
-    drop_in = "/run/systemd/system/balloond.service.d"
-    g.sh(f"mkdir -p {drop_in} && printf '[Service]\\nWatchdogSec=6s\\nTimeoutAbortSec=2s\\n' > {drop_in}/test.conf "
-         "&& systemctl daemon-reload")
-    try:
+    with b.drop_in("WatchdogSec=6s\\nTimeoutAbortSec=2s\\n"):
         b.restart()
         with t.subtest("a healthy daemon keeps it quiet"):
             pid = b.pid()
@@ -288,8 +381,6 @@ def watchdog(t, b):
             t.wait(lambda: b.pid() not in (0, pid) and g.property("balloond", "ActiveState") == "active", 60,
                    "a new daemon")
             t.contains(g.journal("balloond", 30), "watchdog", "journal")
-    finally:
-        g.sh(f"rm -r {drop_in} && systemctl daemon-reload")
 
 
 def unbinds(t, b):
@@ -338,6 +429,8 @@ def stops(t, b):
     g.sh("systemctl stop balloond", 60)
     t.equal(g.property("balloond", "Result"), "success", "result")
     t.equal(b.held(), 0, "balloon when systemctl stop returns")
+    t.equal(b.stored(), 0, "files that systemd keeps")
+    g.sh("modprobe -r uballoon && modprobe uballoon")
     t.check(g.meminfo()["MemTotal"] > RAM * 9 // 10, "MemTotal is whole")
 
 
@@ -377,6 +470,9 @@ CASES = (
     ("reload", reload, 200),
     ("a daemon that stands still loses its lease", lease, 200),
     ("a daemon that was killed is restarted and takes the balloon over", crash, 200),
+    ("a restart leaves the balloon to the next daemon", restarts, 240),
+    ("nothing stored, and the next daemon comes after the lease", comes_late, 200),
+    ("the device comes back as another while no daemon runs", rebound, 200),
     ("the watchdog", watchdog, 200),
     ("driver unbound and bound, module unloaded", unbinds, 240),
     ("device unplugged and plugged", unplugs, 240),

@@ -2,13 +2,21 @@
 """The host's side: target, statistics, devices of all kinds, coming and going, silence."""
 import itertools
 import os
+import random
+import re
+import struct
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, answer, balloon, both, tap   # noqa: E402
+from kmod_lib import (BALLOON, DRIVER, MIB, PAGES_PER_MIB, SWAP_OFF, SWAP_ON, answer, balloon, both,   # noqa: E402
+                      meddle, swap_disk, tap)
 
-DRIVER = "/sys/bus/virtio/drivers/uballoon"
+BACKEND = "/machine/peripheral/b0/virtio-backend"
+TAGS = 16
+# Most that LOCK has under way of 4 KiB pages: all batches but the one that is kept for UNLOCK.
+INFLIGHT_4K = 8 * 512
 
 
 def host_target(t, series):
@@ -33,8 +41,89 @@ def host_target(t, series):
         t.wait(lambda: b.actual_mib() == 0, 10, "deflated to zero")
 
 
+def told(t, b, work):
+    """What QEMU was told while work() ran: ("target", pages) and ("actual", old, new), in order."""
+    for event in ("virtio_balloon_set_config", "virtio_balloon_to_target"):
+        b.g.qmp("trace-event-set-state", name=event, enable=True)
+    start = len(b.g.qemu_messages())
+    work()
+    said = []
+    for line in b.g.qemu_messages()[start:].splitlines():
+        if m := re.search(r"set_config actual: (\d+) oldactual: (\d+)", line):
+            said.append(("actual", int(m[2]), int(m[1])))
+        elif m := re.search(r"to_target balloon target: 0x(\w+) num_pages: (\d+)", line):
+            said.append(("target", int(m[2])))
+    return said
+
+
+def moving_target(t, series):
+    """The host changes its mind while memory moves, and is told of each batch."""
+    with balloon(t, series, balloon="virtio-balloon-pci,id=b0") as b:
+        with t.subtest("each batch is told"):
+            b.g.balloon(b.g.memory - 200 * MIB)
+            t.wait(lambda: b.state()["host_target_pages"] == 200 * PAGES_PER_MIB, 10, "host target")
+            said = told(t, b, lambda: b.ok("target 450M", "lock 4k 100M", "lock 2m 100M"))
+            steps = [new - old for what, old, new in said]
+            t.equal(sum(steps), 200 * PAGES_PER_MIB, "sum")
+            t.check(min(steps) > 0 and max(steps) <= INFLIGHT_4K, f"steps: {steps}")
+            t.diag(f"{len(steps)} steps for {b.state()['told_4k_batches'] + b.state()['told_2m_batches']} batches")
+            t.equal(b.actual_mib(), 200, "query-balloon, MiB")
+        with t.subtest("targets that change under way"):
+            follow = b.g.spawn("while :; do ubtool target 450M , lock 4k 450M 20 , lock 2m 450M 5 , unlock 4k 450M 20 , "
+                               "unlock 2m 450M 5; done > /run/follow")
+            dice = random.Random(series)
+            targets = [dice.randrange(20, 200) + (dice.randrange(150) if i % 2 else 0) for i in range(20)] + [120]
+
+            def change():
+                for mib in targets:
+                    b.g.balloon(b.g.memory - mib * MIB)
+                    time.sleep(0.1)
+                t.wait(lambda: b.actual_mib() == 120, 20, "the last target")
+            said = told(t, b, change)
+            b.stop(follow)
+            # On a loaded machine the guest may be some changes behind: memory moves towards one of the last.
+            goals = [200 * PAGES_PER_MIB] * 4
+            up = down = turned = 0
+            fresh = False
+            for event in said:
+                if event[0] == "target":
+                    goals = goals[1:] + [event[1]]
+                    fresh = True
+                    continue
+                _, old, new = event
+                turned += fresh and old not in goals[-2:]
+                fresh = False
+                up, down = up + (new > old), down + (new < old)
+                t.check(new <= max(goals) if new > old else new >= min(goals), f"{old} -> {new}, targets {goals}")
+            t.check(up > 20 and down > 20, f"{up} steps up, {down} down")
+            t.check(turned > 0, "a target changed while memory was moving")
+            t.diag(f"{up} steps up, {down} down, {turned} changes while moving")
+            s = b.balanced()
+            t.equal((s["size_pages"], b.actual_mib()), (120 * PAGES_PER_MIB, 120), "size, query-balloon")
+            t.check(s["host_target_events"] > 10, "host_target_events")
+            b.g.balloon(b.g.memory)
+
+
+def expected_stats(b):
+    """{tag: value} of /proc/vmstat, for those that only grow."""
+    vm = b.g.vmstat()
+    pages = {0: "pswpin", 1: "pswpout", 12: "pgscan_kswapd", 13: "pgscan_direct", 14: "pgsteal_kswapd",
+             15: "pgsteal_direct"}
+    events = {2: "pgmajfault", 3: "pgfault", 8: "htlb_buddy_alloc_success", 9: "htlb_buddy_alloc_fail", 10: "oom_kill"}
+    return ({tag: vm[name] * 4096 for tag, name in pages.items()} | {tag: vm[name] for tag, name in events.items()} |
+            {11: sum(v for k, v in vm.items() if k.startswith("allocstall"))})
+
+
+def device_stats(b):
+    """{tag: value} that the device holds now, read out of the guest's memory by QEMU."""
+    desc, = b.g.qmp("x-query-virtio-queue-element", path=BACKEND, queue=2)["descs"]
+    with tempfile.NamedTemporaryFile(prefix="vmtest-") as f:
+        b.g.qmp("pmemsave", val=desc["addr"], size=desc["len"], filename=f.name)
+        return dict(struct.iter_unpack("<HQ", f.read()))
+
+
 def statistics(t, series):
-    with balloon(t, series) as b:
+    with balloon(t, series, devices=swap_disk(t, 320)) as b:
         first = t.wait(lambda: (s := b.g.guest_stats())["last-update"] and s, 20, "statistics")
         t.wait(lambda: b.g.guest_stats()["last-update"] > first["last-update"] + 2, 20, "they are refreshed")
         stats, mem = b.g.guest_stats()["stats"], b.g.meminfo()
@@ -44,6 +133,26 @@ def statistics(t, series):
         t.between(stats["stat-free-memory"], 0.8 * mem["MemFree"], 1.2 * mem["MemFree"], "stat-free-memory")
         t.check(stats["stat-minor-faults"] > 0, "stat-minor-faults")
         t.check(b.state()["host_stats_events"] >= 3, "host_stats_events")
+        with t.subtest("under memory pressure"):
+            b.g.sh(SWAP_ON)
+            b.lock("4k", 60)
+            job = b.spawn(*["hog 430M"] * 20)
+            seen = {b.g.guest_stats()["last-update"]}
+            t.wait(lambda: seen.add(b.g.guest_stats()["last-update"]) or len(seen) > 4, 40, "refreshed all the time")
+            t.check(job.running(), "the guest is busy all the while")
+            job.kill()
+            job.wait()
+        with t.subtest("all tags, and they are right"):
+            low, updated = expected_stats(b), b.g.guest_stats()["last-update"]
+            t.wait(lambda: b.g.guest_stats()["last-update"] > updated + 1, 20, "figures of later")
+            got, high = device_stats(b), expected_stats(b)
+            t.equal(sorted(got), list(range(TAGS)), "tags")
+            for tag in low:
+                t.between(got[tag], low[tag], high[tag], f"tag {tag}")
+            t.check(all(got[tag] for tag in (1, 2, 3, 12, 14)), f"there was something to count: {got}")
+            t.check(high[3] - low[3] < 20000, "and the guest was at rest when it was read")
+            t.equal(got[5], b.g.meminfo()["MemTotal"], "total memory")
+        b.g.sh(SWAP_OFF)
 
 
 def kinds(t, series):
@@ -53,26 +162,35 @@ def kinds(t, series):
     sets += ["disable-modern=on,free-page-reporting=on", "disable-legacy=on,free-page-reporting=on",
              "disable-legacy=on,packed=on,free-page-reporting=on", "disable-legacy=on,packed=on",
              "disable-legacy=on,indirect_desc=off,event_idx=off,free-page-reporting=on"]
-    with balloon(t, series, balloon=None, load=False) as b:
+    # QEMU always offers a statistics queue; one that does not is for the driver to believe in.
+    hidden = "guest-stats-polling-interval=0"
+    sets += [",".join((hidden,) + c) for n in range(3) for c in itertools.combinations(options[1:], n)]
+    with balloon(t, series, balloon=None, load=False, modules=("uballoon", "meddle"), files=meddle(series)) as b:
         b.load("guest_driven=1")
+        b.load(module="meddle")
         for extra in sets:
-            with t.subtest(extra or "nothing"):
+            with t.subtest(extra.replace(hidden, "no statistics") or "nothing"):
+                b.parameter("hide", 2 if hidden in extra else 0, "meddle")
                 iothread = extra and "free-page-hint" in extra
                 if iothread:
                     b.g.qmp("object-add", **{"qom-type": "iothread", "id": "io0"})
                 b.g.device_add("virtio-balloon-pci,id=b0,deflate-on-oom=on" + (f",{extra}" if extra else "") +
                                (",iothread=io0" if iothread else ""))
                 t.wait(lambda: b.g.run("test -e /dev/uballoon")[0] == 0, 20, "the node")
-                b.lock("2m", 40)
-                b.lock("4k", 20)
-                t.equal(b.actual_mib(), 60, "the balloon as the host sees it, MiB")
-                b.ok("unlock 2m 20M", "unlock 4k 10M")
-                s = b.balanced()
                 quiet = "free-page-reporting" in extra
-                t.equal(bool(s["quiet_2m_batches"]), quiet, "through the reporting queue")
-                if quiet:
-                    # QEMU always has a statistics queue at index 2; the others follow densely.
-                    t.equal(s["virtio_report_index"], 3 + ("free-page-hint" in extra), "index of the reporting queue")
+                # Numbered without gaps.
+                queues = ["inflate", "deflate"] + ["stats"] * (hidden not in extra) + \
+                    ["hint"] * ("free-page-hint" in extra) + ["report"] * quiet
+                s = b.state()
+                t.equal({k: v for k, v in s.items() if k.endswith("_index")},
+                        {f"virtio_{name}_index": i for i, name in enumerate(queues)}, "queues")
+                # What QEMU takes for its statistics queue would get the reports.
+                if hidden not in extra or not quiet:
+                    b.lock("2m", 40)
+                    b.lock("4k", 20)
+                    t.equal(b.actual_mib(), 60, "the balloon as the host sees it, MiB")
+                    b.ok("unlock 2m 20M", "unlock 4k 10M")
+                    t.equal(bool(b.balanced()["quiet_2m_batches"]), quiet, "through the reporting queue")
                 b.g.device_del()
                 t.wait(lambda: b.g.run("test -e /dev/uballoon")[0] == 1, 20, "no node")
                 if iothread:
@@ -132,6 +250,16 @@ def stock(t, series):
 def busy_unload(t, series):
     """Unloading with a full balloon while everything is moving."""
     with balloon(t, series, memory=1024 * MIB) as b:
+        with t.subtest("full and at rest"):
+            total, free = b.g.meminfo()["MemTotal"], b.free()
+            b.lock("2m", 500)
+            b.lock("4k", 100)
+            t.equal(b.actual_mib(), 600, "the balloon as the host sees it, MiB")
+            b.g.sh("rmmod uballoon")
+            t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal")
+            t.between(b.free(), free - 4 * MIB, free + 4 * MIB, "free memory")
+            t.equal(b.actual_mib(), 0, "the balloon as the host sees it, MiB")
+            b.load()
         for size in ("2m", "4k"):
             job = b.g.spawn("while ubtool target 700M , lock %s 600M , unlock %s 300M | grep -q rc=OK; do :; done"
                             % (size, size))
@@ -209,7 +337,8 @@ def suspend(t, series):
 
 
 both("host target", host_target)
-both("statistics queue", statistics)
+both("host target that changes while memory moves", moving_target)
+both("statistics queue", statistics, timeout=180)
 both("kinds of devices", kinds, timeout=240)
 both("unbind and bind", unbind)
 both("unplug and plug", unplug)

@@ -12,14 +12,17 @@ import contextlib
 import os
 import re
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
 from harness import kernels, micro                                    # noqa: E402
-from harness.guest import BALLOON                                     # noqa: E402,F401
+from harness.guest import BALLOON, qemu_path                          # noqa: E402,F401
+from harness.paths import VM                                          # noqa: E402
 
+DRIVER = "/sys/bus/virtio/drivers/uballoon"
 MIB = 1 << 20
 PAGES_PER_MIB = 256
 
@@ -34,12 +37,33 @@ def answer(line):
     return {"": command, **{k: _value(v) for k, v in (p.split("=", 1) for p in pairs)}}
 
 
+def meddle(series):
+    """Files of a guest that may load the module meddle."""
+    ko = kernels.build_module(kernels.Kernel(series), os.path.join(VM, "guest", "meddle"), "meddle")
+    return [("lib/modules-test/meddle.ko", ko, 0o644)]
+
+
+# What the guest has to do before it can use the disk of swap_disk(), and then.
+SWAP_LOAD = "insmod /lib/modules-test/virtio_blk.ko && until test -b /dev/vda; do usleep 50000; done"
+SWAP_ON = f"{SWAP_LOAD} && mkswap /dev/vda >/dev/null && swapon /dev/vda"
+SWAP_OFF = "swapoff /dev/vda && rmmod virtio_blk"
+
+
+def swap_disk(t, mib):
+    """Devices of a guest with a disk to swap to, as long as the case @t runs."""
+    disk = tempfile.NamedTemporaryFile(prefix="vmtest-swap-")
+    t.defer(disk.close)
+    disk.truncate(mib * MIB)
+    return [["-drive", f"file={qemu_path(disk.name)},if=none,id=swap,format=raw,cache=unsafe"],
+            "virtio-blk-pci,drive=swap"]
+
+
 class Balloon:
     def __init__(self, t, guest):
         self.t, self.g = t, guest
 
-    def load(self, parameters=""):
-        self.g.sh(f"insmod /lib/modules-test/uballoon.ko {parameters}")
+    def load(self, parameters="", module="uballoon"):
+        self.g.sh(f"insmod /lib/modules-test/{module}.ko {parameters}")
 
     def tool(self, *commands, timeout=60):
         """Answers of ubtool to @commands, which share one open file."""
@@ -67,8 +91,30 @@ class Balloon:
         text = self.g.read("/sys/kernel/debug/uballoon/state")
         return {k: _value(v) for k, v in (line.split(None, 1) for line in text.splitlines())}
 
-    def parameter(self, name, value):
-        self.g.sh(f"echo {value} > /sys/module/uballoon/parameters/{name}")
+    def parameter(self, name, value, module="uballoon"):
+        self.g.sh(f"echo {value} > /sys/module/{module}/parameters/{name}")
+
+    def device(self):
+        """Name of the virtio device that the module drives."""
+        return self.g.sh(f"basename {DRIVER}/virtio*").strip()
+
+    def bind(self, device, to):
+        """Binds @device (@to true) or lets it go."""
+        self.g.sh(f"echo {device} > {DRIVER}/{'bind' if to else 'unbind'}")
+
+    def answering(self, device, yes):
+        """Whether QEMU's device @device looks into its queues at all: it does not while it may not
+        master the bus. The rest of it works on. It does not remember that it was told of requests
+        meanwhile, and waits to be reminded."""
+        command = "007" if yes else "003"
+        self.g.sh(f"printf '\\{command}' | dd of=/sys/bus/virtio/devices/{device}/../config bs=1 seek=4 count=1 "
+                  "conv=notrunc 2>/dev/null")
+
+    def stop(self, job):
+        """Kills a job that moves memory; what it has under way is through when this returns."""
+        job.kill()
+        job.wait()
+        self.t.wait(lambda: not (s := self.state())["flags"] & 2 and not s["inflight_batches"], 10, "the last call ends")
 
     def balanced(self):
         """The accounts must agree whenever nothing is under way."""
@@ -80,6 +126,11 @@ class Balloon:
         self.t.equal(s["locked_2m_pages"] - s["unlocked_2m_pages"], s["size_2m_pages"], "2 MiB: locked - unlocked")
         self.t.check(s["unmanaged_pages"] in (0, size), f"unmanaged_pages {s['unmanaged_pages']}, size {size}")
         return s
+
+    def free(self):
+        """Bytes of free memory, with what lies on the lists of the CPUs."""
+        lists = re.findall(r"^ +count: +(\d+)$", self.g.read("/proc/zoneinfo"), re.M)
+        return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * 4096
 
     def actual_mib(self):
         """The balloon as the host sees it."""

@@ -2,9 +2,11 @@
 """Memory comes back when the guest needs it, and moves when the kernel wants to."""
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap   # noqa: E402
+from harness import debian, libraries                                 # noqa: E402
 
 INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
 
@@ -50,6 +52,54 @@ def shrinker(t, series):
             t.check(s["size_pages"] > 0, "it does not take everything")
 
 
+DAEMON = b"""mode = "host"; interval = "500ms"; idle_interval = "1s"; lease = "1h";
+tail: { worthwhile = "1M"; dead_band = "1M"; dwell = "0"; settle = "0"; hold_off = "0";
+        emergency_hold_off = "1s"; emergency_hold_off_max = "1s"; };
+"""
+
+
+def stopped_daemon(t, series):
+    """Nobody decides: the daemon is stopped, its lease is long. The balloon gives way all the same."""
+    program = os.path.join(debian.build_dir(), "daemon", "balloond")
+    with balloon(t, series, parameters="shrinker=0 oom_holdoff_ms=3000", memory=1024 * MIB,
+                 files=libraries.files([("/bin/balloond", program)])) as b:
+        b.g.put(DAEMON, "/etc/balloond.conf")
+        daemon = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=300)
+        t.on_failure(lambda: b.g.run("tail -n 40 /run/balloond.log")[1])
+        held = 600
+        b.g.balloon(b.g.memory - held * MIB)
+        for relief, counter, other in (("OOM notifier", "oom", "shrink"), ("shrinker", "shrink", "oom")):
+            with t.subtest(f"{relief} alone"):
+                t.wait(lambda: b.actual_mib() == held, 60, "the daemon inflates")
+                # A daemon that stops while a tick moves pages leaves the call to end first.
+                b.g.sh("kill -STOP $(pidof balloond)")
+                before = b.state()
+                need = (b.g.meminfo()["MemAvailable"] >> 20) + 300
+                burst(t, b, need)
+                s = b.balanced()
+                gone = before["size_pages"] - s["size_pages"]
+                t.check(100 * PAGES_PER_MIB < gone < held * PAGES_PER_MIB, f"{gone} pages were given back, not all")
+                by = {c: s[f"{c}_pages"] - before[f"{c}_pages"] for c in (counter, other)}
+                t.check(by[counter] > 0 and sum(by.values()) == gone, f"{by} of {gone} pages")
+                # Where the shrinker is too slow the notifier still helps; not the other way round.
+                t.check(other == "oom" or not by[other], f"by the {relief} alone: {by}")
+                t.equal(s["ceiling_pages"], s["size_pages"], "the ceiling follows, so that relief sticks")
+                t.equal(b.actual_mib() * PAGES_PER_MIB, s["size_pages"], "the balloon as the host sees it")
+                t.equal((s["lease_events"], s["unlock_calls"]), (0, before["unlock_calls"]), "leases, UNLOCK calls")
+            with t.subtest(f"after the {relief} the daemon carries on"):
+                b.g.sh("kill -CONT $(pidof balloond)")
+                if counter == "oom":
+                    size = s["size_pages"]
+                    while (s := b.state())["holdoff_left_ms"]:
+                        t.equal(s["size_pages"], size, "size during the hold-off")
+                        time.sleep(0.3)
+                t.wait(lambda: b.actual_mib() == held, 60, "the host's target again")
+                t.check(daemon.running(), "it runs")
+            b.parameter("shrinker", 1)
+        b.g.sh("kill -TERM $(pidof balloond)")
+        t.equal((daemon.wait()[0], b.state()["size_pages"]), (0, 0), "exit status, size")
+
+
 def offline(t, b):
     """Offlines and onlines memory blocks, one at a time, until balloon pages have had to move.
 
@@ -67,13 +117,27 @@ def offline(t, b):
     t.check(s["migrated_pages"] > 10000, f"{s['migrated_pages']} pages moved")
 
 
+def compact(t, b):
+    """Leaves holes between the balloon's pages, and closes them again."""
+    before = b.state()
+    # What was locked last lies ahead on the lists; so every other MiB becomes free.
+    for _ in range(60):
+        b.ok("lock 4k 1M", "unlock 4k 2M")
+    b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
+    s = t.wait(lambda: (s := b.state())["inflight_batches"] == 0 and s, 10, "host is up to date")
+    t.diag(f"compact_memory moved {s['migrated_pages'] - before['migrated_pages']} pages")
+    t.check(s["migrated_pages"] > before["migrated_pages"] + 1000, "pages moved")
+    t.equal(s["size_pages"], before["size_pages"] - 60 * PAGES_PER_MIB, "size")
+
+
 def migration(t, series, device, parameters):
     with balloon(t, series, parameters=parameters, balloon=device, memory=1024 * MIB, end_tolerance=12 * MIB) as b:
         b.lock("4k", 500)
         b.ok("unlock 4k 150M")
         offline(t, b)
         t.equal(b.actual_mib(), 350, "the balloon as the host sees it, MiB")
-        b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
+        with t.subtest("compact_memory"):
+            compact(t, b)
         b.ok("pop")
         s = b.balanced()
         t.equal(s["size_pages"], 0, "size after pop")
@@ -91,6 +155,11 @@ def reporting(t, series):
     """The guest's own free pages keep being reported while the balloon uses the queue."""
     with balloon(t, series, memory=1024 * MIB) as b:
         t.equal(b.state()["virtio_free_page_reporting"], 1, "virtio_free_page_reporting")
+        with t.subtest("without a balloon"):
+            b.g.sh("ubtool hog 500M", timeout=60)
+            held = b.g.ram_rss()
+            t.check(held > 450 * MIB, f"host holds {held >> 20} MiB")
+            t.wait(lambda: held - b.g.ram_rss() > 300 * MIB, 40, "host memory falls by itself")
         b.lock("2m", 200)
         b.g.sh("ubtool hog 500M", timeout=60)
         held = b.g.ram_rss()
@@ -113,6 +182,7 @@ def keep_managed(t, series):
 
 both("OOM notifier", notifier, timeout=180)
 both("shrinker", shrinker, timeout=180)
+both("daemon that is stopped", stopped_daemon, timeout=240)
 both("pages held quietly migrate", migrate_quiet, timeout=180)
 both("pages that the host is told about migrate", migrate_told, timeout=180)
 both("free page reporting", reporting, timeout=180)

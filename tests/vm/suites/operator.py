@@ -69,7 +69,7 @@ def hold(t, g):
 
 def relief(t, g):
     with t.subtest("what a program needs is given back all the same"):
-        # The restart gave the memory back: let there be something to give.
+        # A little more, so that there is something to give.
         g.sh("balloonctl release")
         until(t, g, "it inflates", lambda s: s["size"] > g.memory // 3)
         g.sh("balloonctl hold again")

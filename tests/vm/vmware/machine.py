@@ -53,7 +53,7 @@ def vmware(t, series, drivers, memory=1024 * MIB, cpus=2, files=(), unload=(), a
         series, "vmware", files=files, memory=memory, cpus=cpus, balloon=None, accelerator="tcg",
         machine="pc,vmport=on,memory-backend=ram0", cpu="qemu64,-hypervisor,+rdrand",
         append=f"nokaslr {append}",
-        devices=[["-object", ram.qemu_object()], ["-smbios", "type=1,serial=VMware-123456"],
+        devices=[["-object", ram.qemu_object()], ["-smbios", "type=1,product=VMware Virtual Platform,serial=VMware-123456"],
                  ["-gdb", f"unix:{gdb_path},server=on,wait=off"]])
     t.defer(guest.kill)
     t.on_failure(guest.console_tail)

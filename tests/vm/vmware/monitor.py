@@ -22,6 +22,8 @@ from .callsites import CallSites, module_name
 from .gdbstub import GdbError
 
 _POLL_S = 0.5
+# in (%dx), %eax
+_PORT_READ = b"\xed"
 
 
 class MonitorError(Exception):
@@ -122,6 +124,10 @@ class Monitor:
             self._gdb.remove(address)
             self._gdb.step()
             self._gdb.insert(address)
+        elif address in self._sites and self._gdb.read(address, 1) != _PORT_READ:
+            # Another module lies where this one was before it was unloaded.
+            self._gdb.remove(address)
+            del self._sites[address]
         elif address in self._sites:
             answer = self._hv.call(*(regs[r] for r in ("rax", "rbx", "rcx", "rdx", "rsi")))
             for name in ("rax", "rbx", "rcx"):

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""balloonctl record and simulate, as a user runs them: files, signals, full disks, bad traces.
+
+What a recording holds is compared with what the manual page lists, and so is
+the JSON of a simulation. Whether a score is right is for the unit tests.
+"""
+import csv
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import tempfile
+import time
+import xml.etree.ElementTree
+
+import tap
+from mdoc import items, section
+
+BALLOONCTL = os.environ["BALLOONCTL"]
+NO_BUS = "--bus-address=unix:path=/nonexistent/bus"
+
+DEMAND = "# ram_kib: 2097152\nt_s,need_kib\n0,300000\n600,900000\n1200,400000\n"
+
+
+def folder(t):
+    d = tempfile.TemporaryDirectory()
+    t.defer(d.cleanup)
+    return d.name
+
+
+def write(path, text):
+    with open(path, "wb") as f:
+        f.write(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def ctl(*args, **kwargs):
+    kwargs = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs}
+    return subprocess.run([BALLOONCTL, NO_BUS, *args], text=True, timeout=60, **kwargs)
+
+
+def expect(t, p, status, error=None):
+    t.equal(p.returncode, status, f"exit status ({p.stderr.strip()})")
+    if error:
+        t.check(re.search(error, p.stderr), f"{error!r} in {p.stderr!r}")
+
+
+def spawn(t, *args, **kwargs):
+    p = subprocess.Popen([BALLOONCTL, NO_BUS, *args], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                         **kwargs)
+    t.defer(p.stderr.close)
+    t.defer(p.wait)
+    t.defer(p.kill)
+    return p
+
+
+def rows(t, path):
+    """The rows of a recording that must be whole, each of them."""
+    with open(path) as f:
+        text = f.read()
+    t.check(text.endswith("\n"), "it ends with a whole line")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    fields = {line.count(",") for line in lines}
+    t.equal(len(fields), 1, f"numbers of fields {fields}")
+    return list(csv.DictReader(lines))
+
+
+def until_lines(t, path, n):
+    def there():
+        with open(path, "rb") as f:
+            return f.read().count(b"\n") >= n
+    t.wait(lambda: os.path.exists(path) and there(), 20, f"{n} lines")
+
+
+@tap.case("record: the columns of the manual page, without daemon, module or root")
+def columns(t):
+    d = folder(t)
+    os.chmod(d, 0o777)
+    path = os.path.join(d, "r.csv")
+    nobody = {} if os.geteuid() else {"user": 65534, "group": 65534, "extra_groups": []}
+    expect(t, ctl("record", "--interval", "50ms", "--duration", "1s", path, **nobody), 0, r"^\d+ lines in .* us of CPU each")
+    got = rows(t, path)
+    t.between(len(got), 5, 21, "rows")
+    listed = [w for item in items(section("balloon-trace.5", "Recording")) for w in item]
+    t.equal(set(listed), set(got[0]), "columns")
+    t.equal(got[0]["t_s"], "0.000", "first time")
+    t.check(0.9 < float(got[-1]["t_s"]) <= 1.05, f"last time {got[-1]['t_s']}")
+    for name, value in got[0].items():
+        t.check(re.search(r"_(s|kib|pages|events|us)$", name) or name == "reason", f"{name} names no unit")
+        t.check(re.fullmatch(r"\d*(\.\d{3})?", value), f"{name}: {value!r}")
+    t.check(int(got[0]["mem_available_kib"]) <= int(got[0]["mem_total_kib"]), "MemAvailable")
+    t.equal({r["balloon_kib"] for r in got}, {""}, "no daemon, no balloon")
+    with t.subtest("simulate takes it"):
+        expect(t, ctl("simulate", path), 0)
+
+
+@tap.case("record: signals end it with a whole line")
+def signals(t):
+    for name, status in (("INT", 0), ("TERM", 0), ("HUP", 0), ("KILL", -9)):
+        with t.subtest(name):
+            path = os.path.join(folder(t), "r.csv")
+            p = spawn(t, "record", "--interval", "10ms", path)
+            until_lines(t, path, 12)
+            p.send_signal(getattr(signal, "SIG" + name))
+            t.equal(p.wait(10), status, "exit status")
+            t.check(len(rows(t, path)) >= 10, "rows")
+
+
+@tap.case("record: a full disk")
+def full(t):
+    d = folder(t)
+    with t.subtest("a limit that falls into a line"):
+        path = os.path.join(d, "r.csv")
+        p = ctl("record", "--interval", "10ms", path,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3001, 3001)))
+        expect(t, p, 1, r"no space left; stopped after \d+ lines, all of them whole")
+        n = len(rows(t, path))
+        t.check(n > 3 and f"after {n} lines" in p.stderr, f"{n} rows, {p.stderr}")
+        expect(t, ctl("simulate", path), 0)
+    with t.subtest("no room for anything"):
+        expect(t, ctl("record", "/dev/full"), 1, r"/dev/full: no space left; stopped after 0 lines")
+    with t.subtest("a file system without room"):
+        mount = os.path.join(d, "mnt")
+        os.mkdir(mount)
+        p = subprocess.run(["unshare", "-m", "sh", "-c", f"mount -t tmpfs -o size=16k none {mount} || exit 77; "
+                            f"'{BALLOONCTL}' {NO_BUS} record --interval 10ms {mount}/r.csv; s=$?; "
+                            f"cp {mount}/r.csv {d}/t.csv; exit $s"],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        if p.returncode == 77 or "unshare" in p.stderr:
+            t.skip("nothing can be mounted here")
+        t.equal(p.returncode, 1, f"exit status {p.stderr}")
+        t.contains(p.stderr, "no space left", "reason")
+        t.check(len(rows(t, f"{d}/t.csv")) > 10, "rows")
+
+
+@tap.case("record: where it writes")
+def outputs(t):
+    d = folder(t)
+    path = write(os.path.join(d, "old"), "precious\n")
+    with t.subtest("a file that is there stays as it is"):
+        expect(t, ctl("record", path), 1, "is there already")
+        with open(path) as f:
+            t.equal(f.read(), "precious\n", "content")
+    with t.subtest("a pipe whose reader goes"):
+        r, w = os.pipe()
+        p = spawn(t, "record", "--interval", "10ms", "/dev/stdout", stdout=w)
+        os.close(w)
+        got = b""
+        while got.count(b"\n") < 4:
+            got += os.read(r, 4096)
+        os.close(r)
+        t.equal(p.wait(10), 1, "exit status")
+        t.contains(p.stderr.read(), "Broken pipe", "reason")
+    for args, error in ((("--interval", "1"), "needs a unit"), (("--interval", "1ms"), "from 10ms to 1h"),
+                        (("--interval", "2h"), "from 10ms to 1h"), (("--interval", "x"), "'x'"),
+                        (("--duration", "5"), "needs a unit"), (("--frob",), "not an option")):
+        with t.subtest(" ".join(args)):
+            expect(t, ctl("record", *args, os.path.join(d, "new")), 2, error)
+            t.check(not os.path.exists(os.path.join(d, "new")), "no file")
+    expect(t, ctl("record", os.path.join(d, "none", "x")), 1, "No such file")
+    expect(t, ctl("record", d), 1, "s a directory")
+
+
+def documented(name):
+    """The keys that the manual page lists as scores, and those of each law."""
+    text = section("balloon-trace.5", "Scores")
+    laws = text[text.index("an object for each law"):text.index(".It Va against_recording")]
+    return {w for item in items(laws) for w in item}, {w for item in items(text) for w in item}
+
+
+@tap.case("simulate: the numbers of the manual page")
+def scores(t):
+    path = write(os.path.join(folder(t), "d.csv"), DEMAND)
+    p = ctl("simulate", path)
+    expect(t, p, 0)
+    for word in ("adaptive", "static", "clairvoyant", "2 GiB of RAM", "no swap", "20.0 min", "3 rows (linear)"):
+        t.contains(p.stdout, word, "the table")
+    p = ctl("simulate", "--json", "--compare", path)
+    expect(t, p, 0)
+    [got] = json.loads(p.stdout)
+    law_keys, keys = documented("scores")
+    t.equal(set(got["laws"][0]), law_keys, "keys of a law")
+    t.equal(set(got), keys - law_keys - {"against_recording"}, "keys of a trace")
+    t.equal([law["law"] for law in got["laws"]],
+            ["adaptive", "selfballoon", "mom", "proxmox", "senpai", "vm0", "reporting", "static"], "laws")
+    t.equal((got["ram"], got["swap"], got["rows"], got["duration_s"]), (2 << 30, 0, 3, 1200), "what was simulated")
+    for law in got["laws"]:
+        t.equal(law["short_s"] > 0, law["shortages"] > 0, f"{law['law']}: shortages")
+        t.between(law["share_of_bound"], 0, 1.01, law["law"])
+    again = ctl("simulate", "--json", "--compare", path)
+    t.equal(again.stdout, p.stdout, "the same again")
+
+
+@tap.case("simulate: options")
+def options(t):
+    d = folder(t)
+    path = write(os.path.join(d, "d.csv"), DEMAND)
+
+    def one(*args):
+        p = ctl("simulate", "--json", *args, path)
+        expect(t, p, 0)
+        return json.loads(p.stdout)[0]
+    plain = one()
+    with t.subtest("--ram, --swap"):
+        t.equal(one("--ram", "4GiB")["ram"], 4 << 30, "RAM")
+        t.equal(one("--swap", "1GiB")["swap"], 1 << 30, "swap")
+    with t.subtest("--law"):
+        for law in ("committed", "mom", "static"):
+            t.equal(one("--law", law, "--swap", "1G")["laws"][0]["law"], law, law)
+        expect(t, ctl("simulate", "--law", "frob", path), 2, "'frob' is not a law")
+    with t.subtest("--config is used, and must be right"):
+        conf = write(os.path.join(d, "conf"), 'limit = "64M"; law = "committed"; committed: { without_swap = true; };\n')
+        r = one("--config", conf)
+        t.equal(r["laws"][0]["law"], "committed", "law")
+        t.check(r["laws"][0]["reclaimed_avg"] <= 64 << 20 < plain["laws"][0]["reclaimed_avg"], "limit")
+        t.equal(one("--config", conf, "--law", "adaptive")["laws"][0]["law"], "adaptive", "--law goes first")
+        expect(t, ctl("simulate", "--config", write(conf, "limit = 5;\n"), path), 6, r"conf:1: limit: ")
+        expect(t, ctl("simulate", "--config", conf + "x", path), 6, "no such file")
+    with t.subtest("--interpolate, and what the trace says"):
+        t.equal(plain["interpolation"], "linear", "default")
+        t.equal(one("--interpolate", "steps")["interpolation"], "steps", "option")
+        write(path, "# interpolation: steps\n" + DEMAND)
+        t.equal(one()["interpolation"], "steps", "trace")
+        t.equal(one("--interpolate", "linear")["interpolation"], "linear", "the option goes first")
+        expect(t, ctl("simulate", "--interpolate", "cubic", path), 2, "neither linear nor steps")
+    with t.subtest("--svg"):
+        svg = os.path.join(d, "a.svg")
+        one("--svg", svg)
+        root = xml.etree.ElementTree.parse(svg).getroot()
+        t.equal(root.tag, "{http://www.w3.org/2000/svg}svg", "root")
+        texts = {e.text for e in root.iter("{http://www.w3.org/2000/svg}text")}
+        t.check({"balloon", "demand", "guest memory, peak", "RAM", "some", "full"} <= texts, f"legend in {texts}")
+        expect(t, ctl("simulate", "--svg", svg, path, path), 2, "one trace")
+        expect(t, ctl("simulate", "--svg", os.path.join(d, "no", "x"), path), 1, "No such file")
+    with t.subtest("--csv"):
+        p = ctl("simulate", "--csv", "-", path)
+        expect(t, p, 0)
+        r = list(csv.DictReader(p.stdout.splitlines()))
+        t.equal([x["t_s"] for x in r], ["600.000", "1200.000"], "times")
+        t.check(int(r[0]["balloon_kib"]) > 0, "balloon")
+        expect(t, ctl("simulate", "--csv", "-", "--json", path), 2, "standard output")
+        expect(t, ctl("simulate", "--csv", "/dev/full", path), 1, "No space")
+    for args, error in ((("--ram", "512"), "needs a unit"), (("--ram", "1M"), "too small"), (("--ram", "9999999T"), "'9999999T'"),
+                        (("--swap", "x"), "'x'")):
+        expect(t, ctl("simulate", *args, path), 2, error)
+
+
+@tap.case("simulate: files that are no traces, rows that are bad")
+def bad(t):
+    d = folder(t)
+    good = write(os.path.join(d, "good.csv"), DEMAND)
+    for text, error in (
+            ("", "empty"), ("\n\n", "empty"), ("0,1\n1,2\n", r":1: no column t_s|:1: no column"),
+            ("t_s,need_kib\n0,1\n1,-2\n2,3\n", r":3: need_kib is negative\n.*--skip-bad"),
+            ("t_s,need_kib\n0,1\n1\n2,3\n", r":3: 1 fields, the header has 2"),
+            ("t_s,need_kib\n0,1\n0,1\n", r":3: time does not go forward"),
+            ("# ram_kib: 100000\nt_s,need_kib\n0,1\n1,100001\n2,1\n", r":4: usage is above the capacity"),
+            ("t_s,need_kib\n0,1\n1,99999999999999999999999\n", r":3: need_kib is too large"),
+            ("t_s,capacity_kib,active_kib\n0,8,4\n1,8,4\n", r"8 KiB of RAM are too small"),
+            (b"t_s,need_kib\n0,1\n1,\x002\n", r":3: a zero byte"),
+            (b"t_s,need_kib\n0,1\n" + b"1" * 70000, r":3: a line of more than 64 KiB"),
+            (b"\x7fELF\x02\x01\x01" + bytes(100), "not used"), (os.urandom(1000), "not used")):
+        path = write(os.path.join(d, "bad.csv"), text)
+        p = ctl("simulate", path)
+        expect(t, p, 1, error)
+        t.equal(p.stdout, "", f"nothing is simulated ({text[:40]!r})")
+        t.check("bad.csv" in p.stderr, p.stderr)
+    with t.subtest("a directory, a missing file, a pipe"):
+        expect(t, ctl("simulate", d), 1, "s a directory")
+        expect(t, ctl("simulate", good + "x"), 1, "No such file")
+        p = subprocess.run([BALLOONCTL, "simulate", "/dev/stdin"], input=DEMAND, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True, timeout=60)
+        expect(t, p, 0)
+    with t.subtest("--skip-bad leaves them out, and says so"):
+        path = write(os.path.join(d, "bad.csv"), "t_s,need_kib\r\n0,100000\r\n1,x\r\n60,200000\r\n30,1\r\n120,150000")
+        p = ctl("simulate", "--skip-bad", path)
+        expect(t, p, 0, r"(?s):3: need_kib is not a number.*:5: time does not go forward.*:6: the last line has no newline")
+        t.contains(p.stdout, "3 rows (linear), 2 bad rows left out", "the table")
+    with t.subtest("many bad rows are counted, not listed"):
+        path = write(os.path.join(d, "bad.csv"), "t_s,need_kib\n" + "x,y\n" * 1000)
+        p = ctl("simulate", path)
+        expect(t, p, 1, "and 980 more")
+        t.check(len(p.stderr.splitlines()) < 30, "few lines")
+    with t.subtest("the others are run"):
+        p = ctl("simulate", path, good)
+        expect(t, p, 1, "not used")
+        t.contains(p.stdout, "good.csv: 2 GiB of RAM", "the good one")
+    with t.subtest("output that cannot be written"):
+        with open("/dev/full", "w") as f:
+            expect(t, ctl("simulate", good, stdout=f), 1, "cannot write")
+
+
+@tap.case("simulate: a month of 5-minute rows in less than 5 s")
+def month(t):
+    lines = ["t_s,capacity_kib,active_kib"]
+    # An hourly peak on a daily one, and some noise without a random number.
+    for i in range(8640):
+        active = 1500000 + 2500000 * (i % 288) // 288 + 1500000 * (i % 12 == 5) + 40000 * (i * i % 37)
+        lines.append(f"{300 * i},8388608,{active}")
+    path = write(os.path.join(folder(t), "m.csv"), "\n".join(lines) + "\n")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    p = ctl("simulate", "--json", path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    expect(t, p, 0)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    r = json.loads(p.stdout)[0]
+    t.diag(f"{used:.2f} s of CPU for two laws, {r['laws'][0]['ticks']} looks of the first")
+    t.equal(r["duration_s"], 300 * 8639, "duration")
+    t.check(used < 5, f"{used:.1f} s of CPU")
+
+
+if __name__ == "__main__":
+    tap.main()
