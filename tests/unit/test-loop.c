@@ -98,21 +98,6 @@ static int world_open(void *ctx, bool read_only, struct transport **ret)
 	return fake_open(&f->device, read_only, ret);
 }
 
-static int world_adopt(void *ctx, int fd, struct transport **ret)
-{
-	struct fixture *f = ctx;
-
-	f->adopts_tried++;
-	close(fd);
-	return f->adopt_error < 0 ? f->adopt_error : fake_open(&f->device, false, ret);
-}
-
-static const char *world_why_none(void *ctx)
-{
-	(void)ctx;
-	return "modprobe uballoon";
-}
-
 /* Two ends of a connection. */
 static void connection(int ret[2])
 {
@@ -128,6 +113,21 @@ static void connection(int ret[2])
 	ret[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(ret[1] >= 0);
 	close(listening);
+}
+
+static int world_adopt(void *ctx, int fd, struct transport **ret)
+{
+	struct fixture *f = ctx;
+
+	f->adopts_tried++;
+	close(fd);
+	return f->adopt_error < 0 ? f->adopt_error : fake_open(&f->device, false, ret);
+}
+
+static const char *world_why_none(void *ctx)
+{
+	(void)ctx;
+	return "modprobe uballoon";
 }
 
 static int world_arm(void *ctx, enum sample_trigger which, const struct config_trigger *t)
