@@ -99,9 +99,15 @@ static int bring_back_of(struct swapper *s, const char *proc, uint64_t *left)
 	if (!f)
 		return -errno;
 	while (*left && getline(&line, &size, f) > 0) {
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %" SCNu64, &start, &end,
-			   &inode) == 3)
+		uint64_t a, b, i;
+
+		/* Half of such a line is enough to spoil what the last one said. */
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %" SCNu64, &a, &b, &i) == 3) {
+			start = a;
+			end = b;
+			inode = i;
 			continue;
+		}
 		swapped = amount(line, "Swap:");
 		if (!swapped || inode || end <= s->address || start >= end)
 			continue;

@@ -67,7 +67,8 @@ static int make_proc(void **state)
 	put(root, 31, "status", "Name:\tVmSwap: 0 kB\nVmSwap:\t    4096 kB\n");
 	put(root, 31, "smaps",
 	    "10000000-10100000 rw-p 00000000 00:00 0                  [heap]\n"
-	    "Rss:    12 kB\nSwap:                 64 kB\nSwapPss: 64 kB\n"
+	    "Rss:    12 kB\nAnonymous:  12 kB\nFilePmdMapped:   0 kB\n"
+	    "Swap:                 64 kB\nSwapPss: 64 kB\n"
 	    "20000000-21000000 rw-p 00000000 00:00 0\nSwap:               3072 kB\n"
 	    "30000000-30100000 rw-p 00000000 fd:01 1234      /usr/lib/libx.so\nSwap:    960 kB\n"
 	    "40000000-40100000 r--p 00000000 00:00 0\nSwap:                  0 kB\n");
