@@ -18,16 +18,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "basic/arith.h"
 #include "basic/log.h"
 #include "basic/units.h"
 
 /* Between two attempts to reach a bus that is not there. */
 #define BUS_RETRY_US (10 * 1000 * 1000)
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 uint64_t serve_limit(const struct loop *l)
 {
@@ -36,11 +32,6 @@ uint64_t serve_limit(const struct loop *l)
 	if (l->sample.balloon.valid)
 		limit = min_u64(limit, l->sample.balloon.limit);
 	return limit;
-}
-
-static uint64_t sub_sat(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
 }
 
 static void fill_status(struct loop *l)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "basic/arith.h"
 #include "decide/policy.h"
 
 struct view {
@@ -59,39 +60,3 @@ bool view_make(const struct policy_config *c, const struct policy_state *st, con
 
 /* Make *s a reference of later rates. Call once a decision, after view_make(). */
 void view_remember(struct policy_state *st, const struct sample *s);
-
-static inline uint64_t sub_sat(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
-static inline uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static inline uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static inline uint64_t clamp_u64(uint64_t v, uint64_t lo, uint64_t hi)
-{
-	return v < lo ? lo : v > hi ? hi : v;
-}
-
-/* a + b, without wrapping. */
-static inline uint64_t add_sat(uint64_t a, uint64_t b)
-{
-	return a + b < a ? UINT64_MAX : a + b;
-}
-
-/* v * num / den without overflow for any v; num and den below 2^32, den not 0. */
-static inline uint64_t scale(uint64_t v, uint64_t num, uint64_t den)
-{
-	uint64_t q = v / den;
-
-	if (num && q > UINT64_MAX / num)
-		return UINT64_MAX;
-	return add_sat(q * num, v % den * num / den);
-}

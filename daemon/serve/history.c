@@ -27,6 +27,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "basic/arith.h"
+
 #define FILE_NAME    "history"
 #define NEW_NAME     "history.new"
 #define DAMAGED_NAME "history.damaged"
@@ -270,11 +272,6 @@ static void append(struct history *h, struct history_record *r, uint64_t real_us
 	h->lost = result < 0;
 	if (result == 0)
 		h->next++;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 static uint32_t max_u32(uint32_t a, uint32_t b)

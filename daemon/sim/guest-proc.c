@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "basic/arith.h"
 #include "sim/guest.h"
 #include "uballoon.h"
 
@@ -20,21 +21,6 @@
 
 /* One direct reclaim is asked for 32 pages (SWAP_CLUSTER_MAX). */
 #define DIRECT_RECLAIM_BYTES (32 * PAGE)
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t sub_sat(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
 
 static uint64_t isqrt(uint64_t v)
 {

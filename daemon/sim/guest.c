@@ -17,6 +17,7 @@
  */
 #include <string.h>
 
+#include "basic/arith.h"
 #include "sim/guest.h"
 #include "uballoon.h"
 
@@ -55,30 +56,15 @@
 /* What passes over all priorities, 12 to 0, add up to: half, a quarter, ... of the divisor's share. */
 #define SHRINK_ALL_PRIORITIES 2
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t sub_sat(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
-/* part of whole, without overflow */
-static uint64_t scale(uint64_t amount, uint64_t part, uint64_t whole)
+/* part of whole, with 64 bits each */
+static uint64_t share(uint64_t amount, uint64_t part, uint64_t whole)
 {
 	return (unsigned __int128)amount * part / whole;
 }
 
 static uint64_t flow(uint64_t rate, uint64_t dt_us)
 {
-	return scale(rate, dt_us, SECOND_US);
+	return share(rate, dt_us, SECOND_US);
 }
 
 /* The balloon moves in whole pages. */
@@ -90,7 +76,7 @@ static uint64_t pages(uint64_t bytes)
 /* Time that so many bytes take at that rate. */
 static uint64_t cost_us(uint64_t bytes, uint64_t rate)
 {
-	return scale(bytes, SECOND_US, rate);
+	return share(bytes, SECOND_US, rate);
 }
 
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
@@ -211,8 +197,8 @@ static struct reclaimed reclaim_lists(struct guest *g, uint64_t want)
 		goto out;
 
 	anon = min_u64(g->idle + g->anon, swap_free(g));
-	weight = scale(g->hot, WEIGHT_FILE, 200) + scale(anon, WEIGHT_ANON, 200);
-	file = weight ? scale(want, scale(g->hot, WEIGHT_FILE, 200), weight) : 0;
+	weight = share(g->hot, WEIGHT_FILE, 200) + share(anon, WEIGHT_ANON, 200);
+	file = weight ? share(want, share(g->hot, WEIGHT_FILE, 200), weight) : 0;
 	if (!anon)
 		file = want;
 	file = min_u64(min_u64(file, g->hot), g->reclaim_left);
@@ -271,7 +257,7 @@ static struct reclaimed reclaim(struct guest *g, uint64_t want)
 		return r;
 	due = g->balloon / g->c.shrink_divisor;
 	if (r.total >= want && r.total < lists)
-		due = scale(due, r.total, lists);
+		due = share(due, r.total, lists);
 	else
 		due = min_u64(due * SHRINK_ALL_PRIORITIES, want);
 	shrink_balloon(g, due);
@@ -287,7 +273,7 @@ static void shrink_set(struct guest *g, uint64_t *resident, uint64_t *swapped, u
 
 	if (!drop)
 		return;
-	from_swap = scale(drop, *swapped, have);
+	from_swap = share(drop, *swapped, have);
 	*swapped -= from_swap;
 	*resident -= drop - from_swap;
 	g->free += drop - from_swap;
@@ -349,7 +335,7 @@ static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 	if (n > room && g->may_reclaim) {
 		struct reclaimed r = reclaim_lists(g, n - room);
 
-		slow_us = scale(cost_us(r.cold, g->c.reclaim_rate), BALLOON_SHARE_PERMILLE, 1000) +
+		slow_us = share(cost_us(r.cold, g->c.reclaim_rate), BALLOON_SHARE_PERMILLE, 1000) +
 			  r.slow_us;
 		g->direct_bytes += r.total;
 		room = sub_sat(g->free, g->watermark_low);
@@ -386,12 +372,12 @@ static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
 	uint64_t grow = min_u64(sub_sat(active, g->anon + g->swapped_anon), touch);
 	uint64_t grow_idle = min_u64(sub_sat(d->idle, g->idle + g->swapped_idle), touch - grow);
 	uint64_t swapin = min_u64(min_u64(g->swapped_anon, flow(g->c.swap_rate, dt_us)),
-				  scale(g->swapped_anon, dt_us, ANON_PERIOD_US) + PAGE);
+				  share(g->swapped_anon, dt_us, ANON_PERIOD_US) + PAGE);
 	uint64_t hot = sub_sat(d->hot, g->hot);
 	uint64_t ask, room, taken = 0, got = 0, pool;
 
 	hot = min_u64(min_u64(hot, flow(g->c.read_rate, dt_us)),
-		      scale(hot, dt_us, HOT_PERIOD_US) + PAGE);
+		      share(hot, dt_us, HOT_PERIOD_US) + PAGE);
 	ask = grow + grow_idle + swapin + hot;
 	g->unmet = 0;
 	if (!ask) {
@@ -402,7 +388,7 @@ static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
 	room = sub_sat(g->free, g->watermark_min);
 	if (ask > room) {
 		struct reclaimed r = reclaim(g, ask - room);
-		uint64_t direct = scale(r.cold, DIRECT_SHARE_PERMILLE, 1000);
+		uint64_t direct = share(r.cold, DIRECT_SHARE_PERMILLE, 1000);
 
 		g->direct_bytes += r.total - (r.cold - direct);
 		g->kswapd_bytes += r.cold - direct;
@@ -416,14 +402,14 @@ static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
 	grant(&g->idle, &pool, grow_idle, &taken);
 	g->unmet = grow + grow_idle - taken;
 	if (g->unmet)
-		st->grow_us += scale(dt_us, g->unmet, grow + grow_idle);
+		st->grow_us += share(dt_us, g->unmet, grow + grow_idle);
 
 	grant(&g->anon, &pool, swapin, &got);
 	g->swapped_anon -= got;
 	g->swapin_bytes += got;
 	st->work_us += cost_us(got, g->c.swap_rate);
 	if (got < swapin)
-		st->work_us += scale(dt_us, swapin - got, swapin);
+		st->work_us += share(dt_us, swapin - got, swapin);
 	g->unmet += swapin - got;
 
 	got = 0;
@@ -435,7 +421,7 @@ static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
 
 	/* Nothing left to reclaim: the programs' own code is what goes next, and everybody stalls. */
 	if (g->unmet && !g->cold && !g->hot && (!g->anon || !swap_free(g))) {
-		st->work_us += scale(dt_us, min_u64(g->unmet, ask), ask);
+		st->work_us += share(dt_us, min_u64(g->unmet, ask), ask);
 		g->oom_us += dt_us;
 	} else {
 		g->oom_us = sub_sat(g->oom_us, dt_us);
@@ -513,13 +499,13 @@ static void account_stalls(struct guest *g, uint64_t dt_us, const struct stalls 
 	if (!(grow | balloon | io))
 		return;
 	/* Two independent tasks and the daemon: some = one of them waits, full = both tasks do. */
-	well = scale(dt_us - grow, dt_us - work, dt_us);
-	g->psi_us[PSI_MEM_SOME_US] += dt_us - scale(well, dt_us - balloon, dt_us);
-	g->balloon_some_us += scale(well, balloon, dt_us);
+	well = share(dt_us - grow, dt_us - work, dt_us);
+	g->psi_us[PSI_MEM_SOME_US] += dt_us - share(well, dt_us - balloon, dt_us);
+	g->balloon_some_us += share(well, balloon, dt_us);
 	/* The daemon's wait is everybody's, where nobody else has anything to do: the worst case. */
-	g->psi_us[PSI_MEM_FULL_US] += max_u64(scale(grow, work, dt_us), balloon);
+	g->psi_us[PSI_MEM_FULL_US] += max_u64(share(grow, work, dt_us), balloon);
 	g->psi_us[PSI_IO_SOME_US] += io;
-	g->psi_us[PSI_IO_FULL_US] += scale(io, work, dt_us);
+	g->psi_us[PSI_IO_FULL_US] += share(io, work, dt_us);
 }
 
 void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)

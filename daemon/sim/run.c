@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "basic/arith.h"
 #include "sim/run.h"
 
 #define SECOND_US 1000000ULL
@@ -57,16 +58,6 @@ struct run {
 	enum policy_reason reason;
 	struct score_run score;
 };
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
 
 uint64_t sim_ram_for(const struct trace *t)
 {

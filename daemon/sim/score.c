@@ -12,25 +12,11 @@
  */
 #include <string.h>
 
+#include "basic/arith.h"
 #include "sim/score.h"
 
 /* A deflation is over when the balloon has not become smaller for that long. */
 #define DEFLATION_GAP_US 5000000ULL
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t sub_sat(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
 
 uint64_t score_demand(const struct guest_demand *d, uint64_t ram)
 {

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "basic/arith.h"
 #include "basic/cleanup.h"
 #include "sim/trace.h"
 
@@ -105,11 +106,6 @@ struct reader {
 };
 
 DEFINE_CLEANUP(struct trace *, trace_free);
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
 
 __attribute__((format(printf, 3, 4)))
 static void report(const struct reader *r, bool bad, const char *format, ...)
