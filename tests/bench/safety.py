@@ -57,7 +57,7 @@ def hog(mib):
 
 
 def slab(g):
-    text = g.sh("read a b < /proc/uptime; n=0; while [ $n -lt 100 ]; do echo 2 > /proc/sys/vm/drop_caches; "
+    text = g.sh("read a b < /proc/uptime; n=0; while [ $n -lt 1000 ]; do echo 2 > /proc/sys/vm/drop_caches; "
                 "n=$((n + 1)); done; read c d < /proc/uptime; echo $a $c", 120)
     start, end = map(float, text.split())
     return (end - start) * 1000

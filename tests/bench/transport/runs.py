@@ -38,7 +38,7 @@ class Plan:
     """Sizes and numbers of a run."""
 
     def __init__(self, ram_mib, balloon_mib, states, series=kernels.SERIES, init_on_alloc=(0, 1),
-                 rounds=3, repeats=2):
+                 rounds=3, repeats=5):
         self.ram_mib, self.balloon_mib, self.states = ram_mib, balloon_mib, states
         self.series, self.init_on_alloc = series, init_on_alloc
         self.rounds, self.repeats = rounds, repeats
@@ -60,7 +60,7 @@ def full_plan():
 
 
 def quick_plan():
-    return Plan(1024, 512, ("fresh", "fragmented"), init_on_alloc=(0,), rounds=1, repeats=1)
+    return Plan(1024, 512, ("fresh", "fragmented"), init_on_alloc=(0,), rounds=1, repeats=3)
 
 
 def programs():
