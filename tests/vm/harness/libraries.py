@@ -22,9 +22,9 @@ def needed(path):
 
 def closure(programs, root="/"):
     """{name: path} of all libraries that @programs need, found below @root."""
-    found, todo = {}, {n for p in programs for n in needed(p)}
-    while todo:
-        name = todo.pop()
+    found, missing = {}, {n for p in programs for n in needed(p)}
+    while missing:
+        name = missing.pop()
         for folder in FOLDERS:
             path = os.path.join(root, folder, name)
             if os.path.exists(path):
@@ -32,7 +32,7 @@ def closure(programs, root="/"):
         else:
             raise HarnessError(f"{name}: no such library below {root}")
         found[name] = path
-        todo |= needed(path) - set(found)
+        missing |= needed(path) - set(found)
     return found
 
 
