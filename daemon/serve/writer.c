@@ -9,7 +9,7 @@
  * record and to wake the thread. tests/bench/history.c measures both.
  *
  * Invariants: the lock is never held across a system call that touches a file;
- * nothing is allocated after writer_new(); the thread blocks all signals.
+ * nothing is allocated or first touched after writer_new(); the thread blocks all signals.
  *
  * Leaves out: what is written, and fsync(). What a crash of the machine may cost is the
  * file system's write-back interval.
@@ -192,6 +192,8 @@ int writer_new(struct writer **ret)
 
 	if (!w)
 		return -ENOMEM;
+	/* The queue fills when the disk hangs; by then there may be no page to be had for it. */
+	explicit_bzero(w, sizeof(*w));
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	pthread_cond_init(&w->idle, NULL);
