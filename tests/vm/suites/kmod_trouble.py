@@ -107,14 +107,22 @@ def must_tell(t, series):
             t.equal(s["size_4k_pages"], 34 * PAGES_PER_MIB, "size_4k_pages")
             t.equal(b.g.meminfo()["MemTotal"], before + 6 * MIB, "MemTotal")
         with t.subtest("a page that compaction replaced is not used before, either"):
-            b.lock("4k", 220)
-            for _ in range(50):
-                b.ok("lock 4k 1M", "unlock 4k 2M")
-            before = b.free()
-            b.answering(device, False)
-            b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
-            s = b.state()
-            moved = s["migrated_pages"]
+            moved = before = 0
+            # How much there is to compact is the allocator's matter.
+            for _ in range(8):
+                b.lock("4k", 220)
+                for _ in range(50):
+                    b.ok("lock 4k 1M", "unlock 4k 2M")
+                earlier, before = b.state()["migrated_pages"], b.free()
+                b.answering(device, False)
+                b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
+                moved = b.state()["migrated_pages"] - earlier
+                if moved >= 100:
+                    break
+                b.answering(device, True)
+                b.tool("lock 4k 2M 100")
+                t.wait(lambda: not b.state()["inflight_batches"], 10, "all answered")
+                b.ok("unlock 4k 200M")
             t.between(moved, 100, OLD_PAGES, "migrated_pages, for which there is room to remember")
             t.check(b.free() < before - moved * 4096 // 2, "the old ones are not free")
             b.answering(device, True)
@@ -137,6 +145,7 @@ def must_tell(t, series):
             b.ok("pop")
             b.parameter("oom_holdoff_ms", 0)
             b.lock("4k", 100)
+            moved = b.state()["migrated_pages"]
             b.answering(device, False)
             # The OOM killer may well have to act.
             b.g.run("ubtool hog 400M", 60)
@@ -145,7 +154,9 @@ def must_tell(t, series):
             t.check(0 < given < 100 * PAGES_PER_MIB, f"{given} pages given back")
             t.equal(s["size_pages"], 100 * PAGES_PER_MIB - given, "size")
             t.check(s["ceiling_pages"] <= s["size_pages"], "the ceiling follows")
-            t.equal(b.g.meminfo()["MemTotal"], total - 100 * MIB, "MemTotal")
+            # Of a page that compaction has put in the place of another one the host does not know.
+            t.between(b.g.meminfo()["MemTotal"] - (total - 100 * MIB), 0, (s["migrated_pages"] - moved) * 4096,
+                      "free without an answer, bytes")
             a = b.tool("alarm 200", "pop")[-1]
             t.check((a["rc"], a["done_pages"]) == ("OK", 0) and a["us"] < 1500000, f"POP, and a signal: {a}")
         with t.subtest("a suspend gets all of it back, and the device is awake again"):
