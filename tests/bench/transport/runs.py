@@ -25,7 +25,7 @@ sys.path[:0] = [os.path.join(HERE, "..", "..", "vm")]
 
 from harness import kernels, micro                                    # noqa: E402
 
-from .drivers import DRIVERS, MIB, CpuClock, MoveFailed, move         # noqa: E402
+from .drivers import DRIVERS, MIB, CpuClock, DeviceTrace, MoveFailed, move  # noqa: E402
 
 # Free memory beside the fragments; the guest needs some to live on.
 SPARE_MIB = 64
@@ -82,8 +82,9 @@ class Boot:
         self.plan, self.driver, self.record = plan, driver, record
         # Clearing pages hides what having no neighbours costs.
         self.states = [s for s in plan.states if s != "scattered" or not init_on_alloc]
-        self.g = micro.guest(series, name=f"bench-{driver.name}", memory=plan.ram_mib * MIB,
-                             files=programs(), append=f"init_on_alloc={init_on_alloc}")
+        self.trace = DeviceTrace()
+        self.g = micro.guest(series, name=f"bench-{driver.name}", memory=plan.ram_mib * MIB, files=programs(),
+                             append=f"init_on_alloc={init_on_alloc}", devices=[self.trace.arguments])
 
     def run(self):
         try:
@@ -92,7 +93,7 @@ class Boot:
             self.clock = CpuClock(self.g)
             # Code that runs for the first time is loaded into caches, and translated under emulation.
             for mib in (WARM_UP_MIB, 0):
-                move(driver, self.clock, mib)
+                move(driver, self.trace, self.clock, mib)
             if "fresh" in self.states:
                 for _ in range(self.plan.repeats):
                     self._there_and_back(driver, "fresh", self.plan.balloon_mib)
@@ -107,11 +108,12 @@ class Boot:
             self.g.finish(("uballoon", "virtio_balloon"))
         finally:
             self.g.kill()
+            self.trace.close()
 
     def _there_and_back(self, driver, state, mib, only_4k=False):
         free = free_mib(self.g)
         for way, to_mib in (("inflate", mib), ("deflate", 0)):
-            for metric, value in move(driver, self.clock, to_mib, only_4k).items():
+            for metric, value in move(driver, self.trace, self.clock, to_mib, only_4k).items():
                 self.record(state, f"{way}_{metric}", value)
         lost = free - free_mib(self.g)
         if lost > LOST_MIB:

@@ -7,9 +7,9 @@
  *
  * All commands of a run share one file, opened for writing by the first one
  * that needs it, so that a script can hold the device while things happen.
- * Each command prints one line, "COMMAND rc=ERRNO KEY=VALUE ...", at once; the
- * exit status is 0 unless a command is malformed for ubtool itself: what the
- * module answers is for the script to judge.
+ * Each command prints one line, "COMMAND rc=ERRNO KEY=VALUE ...", at once (that
+ * of poll comes with the next one); the exit status is 0 unless a command is
+ * malformed for ubtool itself: what the module answers is for the script to judge.
  *
  * Amounts are 4 KiB pages, or bytes with a suffix K, M or G. Static, no
  * library but libc, nothing but the uapi header: it also shows how small a
@@ -493,7 +493,9 @@ static int run(char **words)
 			fprintf(stderr, "usage: %s\n", commands[i].usage);
 			return 2;
 		}
-		fflush(stdout);
+		/* Printing wakes others up, and what follows a poll() is in a hurry. */
+		if (strcmp(words[0], "poll"))
+			fflush(stdout);
 		return 0;
 	}
 	fprintf(stderr, "ubtool: unknown command \"%s\"; commands:\n", words[0]);
