@@ -9,11 +9,11 @@
  * on a silent host loses nothing: its pages stay with the host until the
  * answer comes, and are booked then.
  *
- * Invariants: size = sum of the lists + pages isolated by compaction + pages
- * in batches marked as migration; a page is taken off the size
- * before it is taken off a list.
+ * Invariant: size = sum of the lists + pages isolated by compaction + pages
+ * in batches marked as migration.
  *
- * Left out: which page size, how much and when is core.c's matter.
+ * Left out: which page size, how much and when (move.c); from the lists back to the
+ * guest (release.c).
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -23,8 +23,6 @@
 
 /* Pages that one host refuses are kept from the allocator, at most so many. */
 #define REFUSED_MAX	16
-/* Pages that are given back at a time: bounds the latency of a signal. */
-#define QUIET_PAGES	(32 * UBALLOON_PAGES_PER_2M)
 
 /* ---- the pool ---- */
 
@@ -369,223 +367,6 @@ void uballoon_host_silent(struct uballoon *ub, const char *what)
 		ub->host->ops->nudge(ub->host);
 }
 
-/* ---- host -> guest ---- */
-
-static unsigned int take_off_list(struct uballoon *ub, unsigned int order, unsigned int hold,
-				  unsigned int count, struct list_head *pages)
-{
-	unsigned int taken = 0;
-	struct page *page;
-
-	if (order == UBALLOON_ORDER_4K)
-		return balloon_page_list_dequeue(&ub->lists_4k[hold].dev, pages, count);
-	if (hold == UBALLOON_HOLD_NEW)
-		return 0;
-
-	spin_lock(&ub->lock);
-	while (taken < count && !list_empty(&ub->pages_2m[hold])) {
-		page = list_first_entry(&ub->pages_2m[hold], struct page, lru);
-		list_move(&page->lru, pages);
-		taken++;
-	}
-	spin_unlock(&ub->lock);
-	return taken;
-}
-
-/**
- * uballoon_batch_take_new - fill a batch with pages that the host does not know of
- * @ub:		balloon
- * @b:		empty
- * @most:	4 KiB pages
- */
-void uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most)
-{
-	b->count = take_off_list(ub, UBALLOON_ORDER_4K, UBALLOON_HOLD_NEW,
-				 min(most, ub->host->batch_4k), &b->pages);
-	uballoon_pages_sort(&b->pages);
-}
-
-static bool batch_answered(struct uballoon *ub, const void *arg)
-{
-	const struct uballoon_batch *b = arg;
-
-	return READ_ONCE(b->answered);
-}
-
-static bool batch_free(struct uballoon *ub, const void *arg)
-{
-	return READ_ONCE(ub->free_count);
-}
-
-/* Tells the host about pages held that way. Returns the pages, 0 if there are none. */
-static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsigned int count,
-				   ktime_t until, unsigned int mode, unsigned int *ret_refused,
-				   u32 *ret_stop)
-{
-	struct uballoon_host *host = ub->host;
-	struct uballoon_batch *b;
-	LIST_HEAD(pages);
-	u32 stop;
-
-	while (!(b = uballoon_batch_get(ub, 0))) {
-		stop = uballoon_wait(ub, batch_free, NULL, until, mode);
-		if (stop != UBALLOON_STOP_NONE) {
-			*ret_stop = stop;
-			if (stop == UBALLOON_STOP_BUDGET && until)
-				uballoon_host_silent(ub, "earlier requests");
-			return 0;
-		}
-	}
-	b->unlock = true;
-	b->order = order;
-	b->hold = UBALLOON_HOLD_TOLD;
-	count = min(count, order == UBALLOON_ORDER_2M ? host->batch_2m : host->batch_4k);
-	count = take_off_list(ub, order, UBALLOON_HOLD_TOLD, count, &b->pages);
-	b->count = count;
-	if (!count) {
-		uballoon_batch_put(ub, b);
-		return 0;
-	}
-	uballoon_pages_sort(&b->pages);
-
-	atomic_inc(&b->parts);
-	host->ops->unlock(host, b);
-	if (host->caps & UBALLOON_CAP_MUST_TELL) {
-		stop = uballoon_wait(ub, batch_answered, b, until, mode);
-		if (stop == UBALLOON_STOP_BUDGET && until)
-			uballoon_host_silent(ub, "an unlock");
-		*ret_stop = stop;
-		if (stop == UBALLOON_STOP_NONE) {
-			*ret_refused = b->refused_count;
-			*ret_stop = b->stop;
-		}
-	} else {
-		spin_lock(&ub->lock);
-		list_splice_init(&b->pages, &pages);
-		spin_unlock(&ub->lock);
-		uballoon_pages_release(ub, &pages, order);
-	}
-	uballoon_batch_put(ub, b);
-	return count;
-}
-
-/* The same for a host that moves the pages itself: what it gives is free at once. */
-static u64 take_back_by_host(struct uballoon *ub, unsigned int order, u64 want_pages,
-			     ktime_t until, unsigned int mode, u32 *ret_stop)
-{
-	struct uballoon_host *host = ub->host;
-	u64 size, got;
-
-	spin_lock(&ub->lock);
-	size = uballoon_total(ub);
-	want_pages = min3(want_pages, size - uballoon_min_size(ub), (u64)host->batch_4k);
-	spin_unlock(&ub->lock);
-	if (order != UBALLOON_ORDER_4K || !want_pages) {
-		*ret_stop = order == UBALLOON_ORDER_4K && size ? UBALLOON_STOP_TARGET :
-								 UBALLOON_STOP_NOMEM;
-		return 0;
-	}
-	got = host->ops->move(host, -(s64)want_pages, false, until, mode, ret_stop);
-	spin_lock(&ub->lock);
-	ub->counters.unlocked_4k_pages += got;
-	spin_unlock(&ub->lock);
-	if (got)
-		*ret_stop = UBALLOON_STOP_NONE;
-	return got;
-}
-
-/**
- * uballoon_batch_take_back - give one batch of pages back to the guest
- * @ub:		balloon
- * @order:	page size
- * @want_pages:	at most so many 4 KiB pages
- * @until:	wait so long for the host's acknowledgement, where it is needed; 0 = do not wait
- * @mode:	TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
- * @refused:	4 KiB pages that the host does not release are added to it
- * @ret_stop:	UBALLOON_STOP_NONE: the pages are free. RESET: they are, and the host has nothing
- *		any more (or the device goes away). TARGET: the host allows no less. REFUSED: it
- *		releases none of that size. NOMEM: no page of that size is there.
- *		BUDGET, INTERRUPTED: they will be free when the host answers
- *
- * Pages that the host need not be told about go first. Does not allocate.
- *
- * Return: 4 KiB pages taken off the balloon.
- */
-u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_pages,
-			     ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop)
-{
-	enum uballoon_pagesize ps = uballoon_pagesize(order);
-	unsigned int unit = 1U << order;
-	unsigned int claim, got, kept = 0;
-	u64 room, total;
-	LIST_HEAD(pages);
-
-	if (ub->host->ops->move)
-		return take_back_by_host(ub, order, want_pages, until, mode, ret_stop);
-
-	*ret_stop = UBALLOON_STOP_NONE;
-	spin_lock(&ub->lock);
-	total = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
-	room = total - uballoon_min_size(ub);
-	claim = min3(min(want_pages, room), ub->size[ps], (u64)QUIET_PAGES) >> order;
-	if (order == UBALLOON_ORDER_4K)
-		claim = min_t(unsigned int, claim, UBALLOON_PAGES_PER_2M);
-	ub->size[ps] -= (u64)claim << order;
-	if (!claim)
-		*ret_stop = ub->size[ps] < unit ? UBALLOON_STOP_NOMEM : UBALLOON_STOP_TARGET;
-	spin_unlock(&ub->lock);
-	if (!claim)
-		return 0;
-
-	got = take_off_list(ub, order, UBALLOON_HOLD_NEW, claim, &pages);
-	got += take_off_list(ub, order, UBALLOON_HOLD_QUIET, claim - got, &pages);
-	if (got)
-		uballoon_pages_release(ub, &pages, order);
-	else
-		got = take_back_told(ub, order, claim, until, mode, &kept, ret_stop);
-
-	spin_lock(&ub->lock);
-	ub->size[ps] += (u64)(claim - got) << order;
-	got -= kept;
-	if (order == UBALLOON_ORDER_2M)
-		ub->counters.unlocked_2m_pages += (u64)got << order;
-	else
-		ub->counters.unlocked_4k_pages += got;
-	spin_unlock(&ub->lock);
-	*refused += (u64)kept << order;
-	if (!got && *ret_stop == UBALLOON_STOP_NONE)
-		*ret_stop = kept ? UBALLOON_STOP_REFUSED : UBALLOON_STOP_NOMEM;
-	if (got && ub->host->ops->size_changed)
-		ub->host->ops->size_changed(ub->host);
-	return (u64)got << order;
-}
-
-/**
- * uballoon_batch_none - is there not a page of the balloon, on a list or in a batch?
- * @ub:	balloon
- *
- * Who takes a page off a list has a batch before, so lists come first.
- */
-bool uballoon_batch_none(struct uballoon *ub)
-{
-	unsigned int hold;
-	bool none;
-
-	spin_lock(&ub->lock);
-	none = !uballoon_total(ub) && !ub->old_count;
-	for (hold = 0; hold < UBALLOON_HOLDS; hold++)
-		none &= list_empty(&ub->pages_2m[hold]);
-	spin_unlock(&ub->lock);
-	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-		struct balloon_dev_info *dev = &ub->lists_4k[hold].dev;
-
-		spin_lock_irq(&dev->pages_lock);
-		none &= list_empty(&dev->pages) && !dev->isolated_pages;
-		spin_unlock_irq(&dev->pages_lock);
-	}
-	return none && READ_ONCE(ub->free_count) == UBALLOON_BATCHES;
-}
-
 /**
  * uballoon_batch_drop - free everything without a word to the host
  * @ub:	balloon
@@ -596,8 +377,7 @@ bool uballoon_batch_none(struct uballoon *ub)
 void uballoon_batch_drop(struct uballoon *ub)
 {
 	struct uballoon_batch *b;
-	unsigned int hold, i, n;
-	LIST_HEAD(pages);
+	unsigned int i, n;
 
 	uballoon_reap(ub);
 	/* What was with the device comes back as if refused. */
@@ -622,25 +402,5 @@ void uballoon_batch_drop(struct uballoon *ub)
 	spin_unlock(&ub->lock);
 	for (i = 0; i < n; i++)
 		put_page(ub->old_pages[i]);
-
-	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-		n = take_off_list(ub, UBALLOON_ORDER_2M, hold, UINT_MAX, &pages);
-		spin_lock(&ub->lock);
-		ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_ORDER_2M;
-		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_ORDER_2M;
-		ub->counters.pop_pages += (u64)n << UBALLOON_ORDER_2M;
-		spin_unlock(&ub->lock);
-		uballoon_pages_release(ub, &pages, UBALLOON_ORDER_2M);
-		do {
-			n = take_off_list(ub, UBALLOON_ORDER_4K, hold, UBALLOON_PAGES_PER_2M,
-					  &pages);
-			spin_lock(&ub->lock);
-			ub->size[UBALLOON_4K] -= n;
-			ub->counters.unlocked_4k_pages += n;
-			ub->counters.pop_pages += n;
-			spin_unlock(&ub->lock);
-			uballoon_pages_release(ub, &pages, UBALLOON_ORDER_4K);
-			cond_resched();
-		} while (n);
-	}
+	uballoon_lists_drop(ub);
 }

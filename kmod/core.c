@@ -9,7 +9,7 @@
  * Invariants: there is one balloon; once it is "gone" nobody enters; whoever
  * is inside leaves soon.
  *
- * Left out: moving pages (move.c, batch.c).
+ * Left out: moving pages (move.c, batch.c, release.c).
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
@@ -220,7 +220,7 @@ void uballoon_host_reset(struct uballoon *ub)
 	ub->counters.pop_events++;
 	ub->host_generation++;
 	spin_unlock(&ub->lock);
-	while (!uballoon_batch_none(ub)) {
+	while (!uballoon_is_empty(ub)) {
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
 		got = uballoon_give_back(ub, U64_MAX, until, TASK_UNINTERRUPTIBLE, &stop);
 		spin_lock(&ub->lock);

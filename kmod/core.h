@@ -216,7 +216,12 @@ static inline bool uballoon_is_free(u32 stop)
 	return stop != UBALLOON_STOP_BUDGET && stop != UBALLOON_STOP_INTERRUPTED;
 }
 
-/* move.c: for reclaim.c and core.c. */
+/* release.c: for move.c, reclaim.c, core.c and migrate.c. */
+u64 uballoon_take_back(struct uballoon *ub, unsigned int order, u64 want_pages, ktime_t until,
+		       unsigned int mode, u64 *refused, u32 *ret_stop);
+void uballoon_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most);
+bool uballoon_is_empty(struct uballoon *ub);
+void uballoon_lists_drop(struct uballoon *ub);
 u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom);
 u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsigned int mode,
 		       u32 *ret_stop);
@@ -226,15 +231,12 @@ void uballoon_drain_work(struct work_struct *work);
 /* batch.c: for the hosts, any context. */
 void uballoon_batch_done(struct uballoon *ub, struct uballoon_batch *b);
 
-/* batch.c: for core.c and migrate.c. */
+/* batch.c: for the other files of the core, and migrate.c. */
 int uballoon_batch_init(struct uballoon *ub);
 void uballoon_batch_exit(struct uballoon *ub);
 void uballoon_batch_drop(struct uballoon *ub);
 struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep);
 void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b);
-u64 uballoon_batch_take_back(struct uballoon *ub, unsigned int order, u64 want_pages,
-			     ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop);
-bool uballoon_batch_none(struct uballoon *ub);
 void uballoon_reap(struct uballoon *ub);
 void uballoon_reapers_inc(struct uballoon *ub);
 void uballoon_reapers_dec(struct uballoon *ub);
@@ -242,7 +244,6 @@ bool uballoon_has_reapers(struct uballoon *ub);
 u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
 		  const void *arg, ktime_t until, unsigned int mode);
 void uballoon_host_silent(struct uballoon *ub, const char *what);
-void uballoon_batch_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most);
 
 /* pages.c */
 unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, unsigned int count,

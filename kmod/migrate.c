@@ -100,7 +100,7 @@ static unsigned int lock_new(struct uballoon *ub)
 	if (!b)
 		return 0;
 	b->migration = true;
-	uballoon_batch_take_new(ub, b, owed ? READ_ONCE(ub->owed_pages) : UINT_MAX);
+	uballoon_take_new(ub, b, owed ? READ_ONCE(ub->owed_pages) : UINT_MAX);
 	count = b->count;
 	if (!count) {
 		uballoon_batch_put(ub, b);

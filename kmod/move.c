@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * move.c - LOCK, UNLOCK, POP, and giving back unasked
+ * move.c - LOCK, UNLOCK and POP, each from its limits to its end
  *
  * LOCK claims room under the bounds, allocates a small batch, hands it over at
- * once and goes on with the next one while the host works. What gives memory
- * back (UNLOCK, POP, OOM notifier, shrinker, the background) works in batches,
- * too, and allocates nothing.
+ * once and goes on with the next one while the host works. UNLOCK and POP give
+ * back batch by batch (release.c).
  *
  * Invariants: size + in flight <= ceiling at the time of each claim; LOCK never
- * takes MemAvailable below the module's floor; giving back by itself lowers
- * the ceiling to what is left, so that relief sticks; every call ends within
- * its budget plus UBALLOON_HOST_GRACE_MS, whatever the host does.
+ * takes MemAvailable below the module's floor; every call ends within its budget
+ * plus UBALLOON_HOST_GRACE_MS, whatever the host does.
  *
  * Left out: any opinion on how large the balloon should be.
  */
@@ -29,11 +27,6 @@
 #define CLEARED_BATCH_2M	8
 /* Refused pages that end a LOCK call. */
 #define REFUSED_ENOUGH		16
-/* The OOM notifier gives back at least 64 MiB and at least 1/8 of the balloon. */
-#define OOM_MIN_PAGES		(64 * 256)
-#define OOM_SHARE		8
-/* How often the background tries again when the host or compaction has the pages. */
-#define DRAIN_RETRY_MS		100
 
 /* ---- one mover at a time ---- */
 
@@ -380,7 +373,7 @@ out:
 	spin_unlock(&ub->lock);
 }
 
-/* ---- UNLOCK, POP, and giving back unasked ---- */
+/* ---- UNLOCK and POP ---- */
 
 /**
  * uballoon_move_unlock - UNLOCK
@@ -416,10 +409,9 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 			stop = UBALLOON_STOP_TARGET;
 			break;
 		}
-		got = uballoon_batch_take_back(ub, mv->page_order,
-					       min(room, mv->pages - mv->done_pages),
-					       with_grace(until), TASK_INTERRUPTIBLE,
-					       &mv->refused_pages, &stop);
+		got = uballoon_take_back(ub, mv->page_order, min(room, mv->pages - mv->done_pages),
+					 with_grace(until), TASK_INTERRUPTIBLE, &mv->refused_pages,
+					 &stop);
 		if (!uballoon_is_free(stop))
 			break;
 		mv->done_pages += got;
@@ -437,140 +429,6 @@ out:
 	spin_lock(&ub->lock);
 	ub->last_stop = stop;
 	spin_unlock(&ub->lock);
-}
-
-/* Lowers the bounds to what the balloon is now. Called with ub->lock held. */
-static void lower_bounds(struct uballoon *ub)
-{
-	lockdep_assert_held(&ub->lock);
-	ub->ceiling_pages = min(ub->ceiling_pages, uballoon_total(ub) + ub->inflight_pages);
-	ub->floor_pages = min(ub->floor_pages, ub->ceiling_pages);
-}
-
-/**
- * uballoon_give_back - give one batch of either page size back to the guest
- * @ub:		balloon
- * @want_pages:	at most so many
- * @until:	as in uballoon_batch_take_back(), and so are @mode and @ret_stop
- * @mode:	see there
- * @ret_stop:	see there
- *
- * Large pages first: they give most for the least work.
- *
- * Return: 4 KiB pages taken off the balloon.
- */
-u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsigned int mode,
-		       u32 *ret_stop)
-{
-	u64 got = 0, refused = 0;
-
-	if (want_pages >= UBALLOON_PAGES_PER_2M)
-		got = uballoon_batch_take_back(ub, UBALLOON_ORDER_2M, want_pages, until, mode,
-					       &refused, ret_stop);
-	if (!got)
-		got = uballoon_batch_take_back(ub, UBALLOON_ORDER_4K, want_pages, until, mode,
-					       &refused, ret_stop);
-	return got;
-}
-
-/**
- * uballoon_relieve - give memory back because the guest needs it
- * @ub:		balloon
- * @want_pages:	how much; for @oom more if that is little
- * @oom:	the OOM killer is next: wait for the host if need be, and hold LOCK off
- *
- * Does not allocate, takes no lock that an allocation is made under.
- *
- * Return: pages that are free now.
- */
-u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom)
-{
-	ktime_t until = oom ? ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS) : 0;
-	u64 freed = 0, coming = 0, got, left, size = uballoon_size(ub);
-	u32 stop;
-
-	if (oom)
-		want_pages = max3(want_pages, (u64)OOM_MIN_PAGES, size / OOM_SHARE);
-	while (freed < want_pages) {
-		/* A little more than asked for, rather than small pages out of thrift. */
-		left = want_pages - freed;
-		if (oom)
-			left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
-		got = uballoon_give_back(ub, left, until, TASK_UNINTERRUPTIBLE, &stop);
-		if (!got)
-			break;
-		/* Free as soon as the host has answered. */
-		if (!uballoon_is_free(stop)) {
-			coming = got;
-			break;
-		}
-		freed += got;
-	}
-
-	spin_lock(&ub->lock);
-	if (oom && size) {
-		ub->counters.oom_events++;
-		ub->counters.oom_pages += freed + coming;
-		ub->holdoff = true;
-		ub->holdoff_end = jiffies + msecs_to_jiffies(uballoon_params.oom_holdoff_ms);
-	} else if (freed || coming) {
-		ub->counters.shrink_events++;
-		ub->counters.shrink_pages += freed + coming;
-	}
-	if (freed || coming || (oom && size)) {
-		lower_bounds(ub);
-		ub->relief_generation++;
-	}
-	spin_unlock(&ub->lock);
-	if (freed || coming || (oom && size))
-		wake_up_all(&ub->poll_wait);
-	return freed;
-}
-
-/**
- * uballoon_start_drain - empty the balloon in the background
- * @ub:		balloon; its bounds are 0
- * @counter:	in ub->counters; the pages are added to it
- */
-void uballoon_start_drain(struct uballoon *ub, u64 *counter)
-{
-	spin_lock(&ub->lock);
-	ub->draining = true;
-	ub->drain_counter = counter;
-	spin_unlock(&ub->lock);
-	mod_delayed_work(ub->wq, &ub->drain_work, 0);
-}
-
-/* uballoon.drain_work */
-void uballoon_drain_work(struct work_struct *work)
-{
-	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, drain_work);
-	u64 got, left, held;
-	ktime_t until;
-	u32 stop;
-
-	spin_lock(&ub->lock);
-	ub->internals.drain_events++;
-	spin_unlock(&ub->lock);
-	for (;;) {
-		if (READ_ONCE(ub->gone) || !READ_ONCE(ub->draining))
-			return;
-		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
-		got = uballoon_give_back(ub, U64_MAX, until, TASK_KILLABLE, &stop);
-		spin_lock(&ub->lock);
-		*ub->drain_counter += got;
-		left = uballoon_total(ub) + ub->inflight_pages;
-		held = uballoon_min_size(ub);
-		if (!left)
-			ub->draining = false;
-		spin_unlock(&ub->lock);
-		if (!got)
-			break;
-		cond_resched();
-	}
-	/* What the host holds on to waits for its next target. */
-	if (left > held)
-		queue_delayed_work(ub->wq, &ub->drain_work, msecs_to_jiffies(DRAIN_RETRY_MS));
 }
 
 /**
