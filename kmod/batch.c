@@ -143,14 +143,16 @@ void uballoon_reapers_dec(struct uballoon *ub)
 }
 
 /**
- * uballoon_has_reapers - does somebody look for answers, at the latest once a second?
+ * uballoon_attention - who looks for answers?
  * @ub:	balloon
  *
- * Any context. When the last one leaves, ops->poll() is called.
+ * Any context. When there will be less of it, ops->poll() is called afterwards.
  */
-bool uballoon_has_reapers(struct uballoon *ub)
+enum uballoon_attention uballoon_attention(struct uballoon *ub)
 {
-	return atomic_read(&ub->reapers);
+	if (!atomic_read(&ub->reapers))
+		return UBALLOON_NOBODY;
+	return atomic_read(&ub->waiters) ? UBALLOON_WAITS : UBALLOON_LOOKS;
 }
 
 static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
@@ -326,6 +328,9 @@ u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const 
 	s64 left_us;
 
 	uballoon_reapers_inc(ub);
+	/* Before the first look: with that the host learns that it must wake us. */
+	atomic_inc(&ub->waiters);
+	smp_mb__after_atomic();
 	add_wait_queue(&ub->wait, &wait);
 	for (;;) {
 		uballoon_reap(ub);
@@ -347,6 +352,7 @@ u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const 
 		wait_woken(&wait, mode, usecs_to_jiffies(min_t(s64, left_us, USEC_PER_SEC)) + 1);
 	}
 	remove_wait_queue(&ub->wait, &wait);
+	atomic_dec(&ub->waiters);
 	uballoon_reapers_dec(ub);
 	return stop;
 }

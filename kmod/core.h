@@ -162,6 +162,7 @@ struct uballoon {
 	struct uballoon_batch *batches[UBALLOON_BATCHES]; /* constant */
 	struct llist_head done;		/* lock-free: answered, not finished */
 	atomic_t reapers;		/* callers that will look at @done by themselves */
+	atomic_t waiters;		/* ... and of these, those that sleep until then */
 	wait_queue_head_t wait;		/* answers, free batches, the end of a mover */
 	wait_queue_head_t poll_wait;	/* files */
 	struct delayed_work reap_work;
@@ -231,6 +232,20 @@ void uballoon_drain_work(struct work_struct *work);
 /* batch.c: for the hosts, any context. */
 void uballoon_batch_done(struct uballoon *ub, struct uballoon_batch *b);
 
+/**
+ * enum uballoon_attention - whether the host's answers need an interrupt
+ * @UBALLOON_NOBODY:	nobody looks: interrupt at once
+ * @UBALLOON_WAITS:	a caller sleeps until they come, for a second at most: may be late
+ * @UBALLOON_LOOKS:	whoever moves pages calls ops->poll() after each batch: no interrupt
+ */
+enum uballoon_attention {
+	UBALLOON_NOBODY,
+	UBALLOON_WAITS,
+	UBALLOON_LOOKS,
+};
+
+enum uballoon_attention uballoon_attention(struct uballoon *ub);
+
 /* batch.c: for the other files of the core, and migrate.c. */
 int uballoon_batch_init(struct uballoon *ub);
 void uballoon_batch_exit(struct uballoon *ub);
@@ -240,7 +255,6 @@ void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b);
 void uballoon_reap(struct uballoon *ub);
 void uballoon_reapers_inc(struct uballoon *ub);
 void uballoon_reapers_dec(struct uballoon *ub);
-bool uballoon_has_reapers(struct uballoon *ub);
 u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const void *arg),
 		  const void *arg, ktime_t until, unsigned int mode);
 void uballoon_host_silent(struct uballoon *ub, const char *what);

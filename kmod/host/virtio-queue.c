@@ -93,6 +93,7 @@ static void take_answers(struct vballoon *v, struct queue *q)
 
 	while ((token = virtqueue_get_buf(q->vq, &len))) {
 		if (token == &v->pr) {
+			v->report_pending = false;
 			v->report_done = true;
 			wake_up_all(&v->report_wait);
 			continue;
@@ -123,17 +124,22 @@ static bool fill_ring(struct vballoon *v, struct queue *q)
 }
 
 /*
- * Asks for the next interrupt. False: there are answers now. As long as somebody
- * looks by himself it may be late: one for each request would cost more than the
- * request. Called with the queue's lock held.
+ * Asks for the next interrupt, if one is wanted. False: there are answers now. An interrupt a
+ * request would cost more than the request. Called with the queue's lock held.
  */
 static bool expect_answers(struct vballoon *v, struct queue *q)
 {
 	if (virtqueue_is_broken(q->vq))
 		return true;
-	if (uballoon_has_reapers(v->host.core))
+	switch (uballoon_attention(v->host.core)) {
+	case UBALLOON_LOOKS:
+		/* Free page reporting does not look by itself. */
+		return q != &v->q[Q_REPORT] || !v->report_pending || virtqueue_enable_cb(q->vq);
+	case UBALLOON_WAITS:
 		return virtqueue_enable_cb_delayed(q->vq);
-	return virtqueue_enable_cb(q->vq);
+	default:
+		return virtqueue_enable_cb(q->vq);
+	}
 }
 
 /*
@@ -288,11 +294,15 @@ static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n
 	if (!r) {
 		q->requests++;
 		q->entries += n;
+		v->report_pending = true;
 		notify = virtqueue_kick_prepare(q->vq);
 	}
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (notify)
 		virtqueue_notify(q->vq);
+	/* Whoever moves pages may have switched interrupts off. */
+	if (!r)
+		pump(v, q);
 	*ret_added = !r;
 	return r == -ENOSPC ? 0 : r;
 }

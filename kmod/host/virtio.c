@@ -221,6 +221,7 @@ static void stop_device(struct vballoon *v)
 	mutex_unlock(&v->actual_lock);
 	virtio_reset_device(v->vdev);
 	/* Only now may pages that were being reported be used. */
+	v->report_pending = false;
 	WRITE_ONCE(v->resets, v->resets + 1);
 	wake_up_all(&v->report_wait);
 }

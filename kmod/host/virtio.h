@@ -60,7 +60,8 @@ struct vballoon {
 
 	struct page_reporting_dev_info pr;
 	wait_queue_head_t report_wait;
-	bool report_done;		/* protected by q[Q_REPORT].lock */
+	bool report_pending;		/* with the device; protected by q[Q_REPORT].lock */
+	bool report_done;		/* same */
 };
 
 /* uballoon_batch.priv */
