@@ -29,8 +29,10 @@
 /* Ticks after which a script that has not ended is a failure. */
 #define TICKS_MAX 120
 
-struct fixture {
+struct fake_world {
 	struct fake_device device;
+	struct config config;
+	struct loop_options options;
 	struct loop *loop;
 	unsigned tick;
 	unsigned opens_tried;
@@ -44,40 +46,40 @@ struct fixture {
 	int pull[2], end[2];		/* ... and this fires one: early, emergency */
 	bool pressed;			/* hardly anything is available */
 	uint64_t pulled_us;
-	void (*script)(struct fixture *f);
+	void (*script)(struct fake_world *w);
 	unsigned step;			/* for the script */
 };
 
 static int world_read(void *ctx, struct sample *ret)
 {
-	struct fixture *f = ctx;
+	struct fake_world *w = ctx;
 	uint64_t left;
 
-	f->tick++;
-	if (f->tick > TICKS_MAX)
-		fail_msg("the script did not come to its end, but to step %u", f->step);
+	w->tick++;
+	if (w->tick > TICKS_MAX)
+		fail_msg("the script did not come to its end, but to step %u", w->step);
 	/* One event a pull. */
-	for (int i = 0; f->armed && i < 2; i++) {
+	for (int i = 0; w->armed && i < 2; i++) {
 		char c;
 
-		(void)recv(f->end[i], &c, 1, MSG_OOB | MSG_DONTWAIT);
+		(void)recv(w->end[i], &c, 1, MSG_OOB | MSG_DONTWAIT);
 	}
-	f->script(f);
+	w->script(w);
 
 	*ret = healthy(loop_now());
 	ret->balloon = (struct sample_balloon){};
-	set_balloon(ret, f->device.size);
+	set_balloon(ret, w->device.size);
 	ret->balloon = (struct sample_balloon){};
-	left = 8 * GIB - f->device.size;
-	ret->mem[MEM_AVAILABLE] = left > f->used ? left - f->used : 0;
+	left = 8 * GIB - w->device.size;
+	ret->mem[MEM_AVAILABLE] = left > w->used ? left - w->used : 0;
 	ret->mem[MEM_FREE] = ret->mem[MEM_AVAILABLE];
-	f->stalled += f->stalls;
-	ret->psi[PSI_MEM_SOME_US] += f->stalled * 50000;
-	ret->psi[PSI_MEM_FULL_US] += f->stalled * 50000;
-	ret->vm[VM_ALLOCSTALL] += f->stalled * 1000;
-	if (f->pressed)
+	w->stalled += w->stalls;
+	ret->psi[PSI_MEM_SOME_US] += w->stalled * 50000;
+	ret->psi[PSI_MEM_FULL_US] += w->stalled * 50000;
+	ret->vm[VM_ALLOCSTALL] += w->stalled * 1000;
+	if (w->pressed)
 		ret->mem[MEM_AVAILABLE] = ret->mem[MEM_FREE] = 20 * MIB;
-	if (f->unreadable) {
+	if (w->unreadable) {
 		memset(ret, 0, sizeof(*ret));
 		return -ENODATA;
 	}
@@ -92,10 +94,10 @@ static const char *world_news(void *ctx)
 
 static int world_open(void *ctx, bool read_only, struct transport **ret)
 {
-	struct fixture *f = ctx;
+	struct fake_world *w = ctx;
 
-	f->opens_tried++;
-	return fake_open(&f->device, read_only, ret);
+	w->opens_tried++;
+	return fake_open(&w->device, read_only, ret);
 }
 
 /* Two ends of a connection. */
@@ -117,11 +119,11 @@ static void connection(int ret[2])
 
 static int world_adopt(void *ctx, int fd, struct transport **ret)
 {
-	struct fixture *f = ctx;
+	struct fake_world *w = ctx;
 
-	f->adopts_tried++;
+	w->adopts_tried++;
 	close(fd);
-	return f->adopt_error < 0 ? f->adopt_error : fake_open(&f->device, false, ret);
+	return w->adopt_error < 0 ? w->adopt_error : fake_open(&w->device, false, ret);
 }
 
 static const char *world_why_none(void *ctx)
@@ -132,22 +134,22 @@ static const char *world_why_none(void *ctx)
 
 static int world_arm(void *ctx, enum sample_trigger which, const struct config_trigger *t)
 {
-	struct fixture *f = ctx;
+	struct fake_world *w = ctx;
 	int ends[2];
 
 	(void)t;
-	if (!f->armed)
+	if (!w->armed)
 		return -ENOENT;
 	connection(ends);
-	f->pull[which == TRIGGER_EMERGENCY] = ends[0];
-	f->end[which == TRIGGER_EMERGENCY] = ends[1];
+	w->pull[which == TRIGGER_EMERGENCY] = ends[0];
+	w->end[which == TRIGGER_EMERGENCY] = ends[1];
 	return ends[1];
 }
 
-static void pull(struct fixture *f, enum sample_trigger which)
+static void fake_world_pull(struct fake_world *w, enum sample_trigger which)
 {
-	assert_int_equal(send(f->pull[which == TRIGGER_EMERGENCY], "!", 1, MSG_OOB), 1);
-	f->pulled_us = loop_now();
+	assert_int_equal(send(w->pull[which == TRIGGER_EMERGENCY], "!", 1, MSG_OOB), 1);
+	w->pulled_us = loop_now();
 }
 
 static int world_announce_fd(void *ctx)
@@ -162,49 +164,59 @@ static int world_announce_dispatch(void *ctx)
 	return 0;
 }
 
-static struct config config;
-static struct loop_options options;
-
-static int setup(void **state)
+static int fake_world_begin(void **state)
 {
-	static struct fixture f;
+	sigset_t set;
 
-	f = (struct fixture){
-		.device = {
-			.present = true,
-			.ram = 8 * GIB,
-			.slice = 256 * MIB,
-			.slice_took_us = 1000,
-		},
-		.used = 1 * GIB,
+	(void)state;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	/* TAP goes to standard output; what the loop says would only be in the way. */
+	log_set_level(getenv("V") ? LOG_DEBUG : LOG_EMERG);
+	return 0;
+}
+
+static int fake_world_setup(void **state)
+{
+	static struct fake_world w;
+
+	w = (struct fake_world){.used = 1 * GIB};
+	w.device = (struct fake_device){
+		.present = true,
+		.ram = 8 * GIB,
+		.slice = 256 * MIB,
+		.slice_took_us = 1000,
 	};
-	config_default(&config);
-	config.policy.interval_us = 100000;
-	config.policy.idle_interval_us = 100000;
-	config.policy.dwell_us = 0;
-	config.policy.settle_us = 0;
-	options = (struct loop_options){
+	config_default(&w.config);
+	w.config.policy.interval_us = 100000;
+	w.config.policy.idle_interval_us = 100000;
+	w.config.policy.dwell_us = 0;
+	w.config.policy.settle_us = 0;
+	w.options = (struct loop_options){
 		.config_path = "/nonexistent",
 		.mode = -1,
 		.log_level = getenv("V") ? LOG_DEBUG : LOG_EMERG,
 		.no_bus = true,
 	};
-	*state = &f;
+	*state = &w;
 	alarm(TEST_TIMEOUT_S);
 	return 0;
 }
 
-static int teardown(void **state)
+static int fake_world_teardown(void **state)
 {
 	(void)state;
 	alarm(0);
 	return 0;
 }
 
-static void run(struct fixture *f, void (*script)(struct fixture *f))
+static void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 {
 	struct loop_world world = {
-		.ctx = f,
+		.ctx = w,
 		.read = world_read,
 		.news = world_news,
 		.open = world_open,
@@ -215,98 +227,102 @@ static void run(struct fixture *f, void (*script)(struct fixture *f))
 		.announce_dispatch = world_announce_dispatch,
 	};
 
-	f->script = script;
-	assert_int_equal(loop_new(&options, &world, &config, &f->loop), 0);
-	assert_int_equal(loop_run(f->loop), 0);
-	loop_free(f->loop);
+	w->script = script;
+	assert_int_equal(loop_new(&w->options, &world, &w->config, &w->loop), 0);
+	assert_int_equal(loop_run(w->loop), 0);
+	loop_free(w->loop);
+	w->loop = NULL;
+	/* The loop has closed its ends of the triggers. */
+	for (int i = 0; w->armed && i < 2; i++)
+		close(w->pull[i]);
 	/* Nothing is left open, whatever happened. */
-	assert_int_equal(f->device.opens, f->device.frees);
+	assert_int_equal(w->device.opens, w->device.frees);
 }
 
-static const char *problem(const struct fixture *f, enum problem which)
+static const char *fake_world_problem(const struct fake_world *w, enum problem which)
 {
-	return f->loop->problems.text[which];
+	return w->loop->problems.text[which];
 }
 
 /* --- the ordinary life --- */
 
-static void stop_when_large(struct fixture *f)
+static void stop_when_large(struct fake_world *w)
 {
-	if (f->device.size >= 2 * GIB)
+	if (w->device.size >= 2 * GIB)
 		raise(SIGTERM);
 }
 
 static void inflates_and_returns_all_on_stop(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	run(f, stop_when_large);
-	assert_true(f->device.largest >= 2 * GIB);
-	assert_int_equal(f->device.size, 0);
-	assert_int_equal(f->device.pops, 0);
+	fake_world_run(w, stop_when_large);
+	assert_true(w->device.largest >= 2 * GIB);
+	assert_int_equal(w->device.size, 0);
+	assert_int_equal(w->device.pops, 0);
 	/* In slices, so that something else could have happened in between. */
-	assert_true(f->device.moves > 10);
-	assert_int_equal(f->device.first_lease_us, 30 * SEC);
+	assert_true(w->device.moves > 10);
+	assert_int_equal(w->device.first_lease_us, 30 * SEC);
 	/* An empty balloon needs no lease. */
-	assert_int_equal(f->device.lease_us, 0);
+	assert_int_equal(w->device.lease_us, 0);
 }
 
 static void keeps_on_stop_if_told(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	config.on_stop = ON_STOP_KEEP;
-	run(f, stop_when_large);
-	assert_true(f->device.size >= 2 * GIB);
-	assert_int_equal(f->device.lease_us, 0);
+	w->config.on_stop = ON_STOP_KEEP;
+	fake_world_run(w, stop_when_large);
+	assert_true(w->device.size >= 2 * GIB);
+	assert_int_equal(w->device.lease_us, 0);
 	/* Nothing that is asked of the device later may move it. */
-	assert_int_equal(f->device.ceiling, f->device.size);
-	assert_int_equal(f->device.floor, f->device.size);
+	assert_int_equal(w->device.ceiling, w->device.size);
+	assert_int_equal(w->device.floor, w->device.size);
 }
 
-static void need_script(struct fixture *f)
+static void need_script(struct fake_world *w)
 {
 	/* Once it is large, programs need more and more, in the end all there is. */
-	if (f->step == 0 && f->device.size >= 3 * GIB) {
-		f->used = 8 * GIB - f->device.size - 64 * MIB;
-		f->step = 1;
-	} else if (f->step == 1 && 8 * GIB - f->device.size - f->used > 512 * MIB) {
-		f->used = 8 * GIB - 16 * MIB;
-		f->step = 2;
-	} else if (f->step == 2 && f->device.size == 0) {
-		assert_true(f->loop->deflated_total >= 3 * GIB);
+	if (w->step == 0 && w->device.size >= 3 * GIB) {
+		w->used = 8 * GIB - w->device.size - 64 * MIB;
+		w->step = 1;
+	} else if (w->step == 1 && 8 * GIB - w->device.size - w->used > 512 * MIB) {
+		w->used = 8 * GIB - 16 * MIB;
+		w->step = 2;
+	} else if (w->step == 2 && w->device.size == 0) {
+		assert_true(w->loop->deflated_total >= 3 * GIB);
 		raise(SIGTERM);
 	}
 }
 
 static void gives_back_when_needed(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	run(f, need_script);
-	assert_int_equal(f->step, 2);
+	fake_world_run(w, need_script);
+	assert_int_equal(w->step, 2);
 }
 
-static void takeover_script(struct fixture *f)
+static void takeover_script(struct fake_world *w)
 {
-	if (f->tick == 4) {
-		assert_int_equal(f->loop->transport != NULL, true);
+	if (w->tick == 4) {
+		assert_int_equal(w->loop->transport != NULL, true);
 		raise(SIGTERM);
 	}
 }
 
 static void takes_over_a_balloon(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
 	/* As a crashed daemon leaves it, its lease about to run out. */
-	f->device.size = 4 * GIB;
-	config.policy.mode = MODE_MANUAL;
-	config.on_stop = ON_STOP_KEEP;
-	run(f, takeover_script);
-	assert_int_equal(f->device.size, 4 * GIB);
-	assert_int_equal(f->device.moves, 0);
-	assert_int_equal(f->device.first_lease_us, 30 * SEC);
+	w->device.size = 4 * GIB;
+	w->config.policy.mode = MODE_MANUAL;
+	w->config.on_stop = ON_STOP_KEEP;
+	fake_world_run(w, takeover_script);
+	assert_int_equal(w->device.size, 4 * GIB);
+	assert_int_equal(w->device.moves, 0);
+	assert_int_equal(w->device.first_lease_us, 30 * SEC);
 }
 
 /* As a service manager passes the device of the daemon before: descriptor 3, with its name. */
@@ -324,101 +340,101 @@ static void hand_over(void)
 
 static void goes_on_with_a_device_handed_over(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.size = 4 * GIB;
-	config.policy.mode = MODE_MANUAL;
-	config.on_stop = ON_STOP_KEEP;
+	w->device.size = 4 * GIB;
+	w->config.policy.mode = MODE_MANUAL;
+	w->config.on_stop = ON_STOP_KEEP;
 	hand_over();
-	run(f, takeover_script);
-	assert_int_equal(f->adopts_tried, 1);
-	assert_int_equal(f->opens_tried, 0);
-	assert_int_equal(f->device.size, 4 * GIB);
-	assert_int_equal(f->device.first_lease_us, 30 * SEC);
+	fake_world_run(w, takeover_script);
+	assert_int_equal(w->adopts_tried, 1);
+	assert_int_equal(w->opens_tried, 0);
+	assert_int_equal(w->device.size, 4 * GIB);
+	assert_int_equal(w->device.first_lease_us, 30 * SEC);
 }
 
 static void opens_anew_what_is_of_no_use(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.size = 4 * GIB;
-	f->adopt_error = -ENODEV;
-	config.policy.mode = MODE_MANUAL;
-	config.on_stop = ON_STOP_KEEP;
+	w->device.size = 4 * GIB;
+	w->adopt_error = -ENODEV;
+	w->config.policy.mode = MODE_MANUAL;
+	w->config.on_stop = ON_STOP_KEEP;
 	hand_over();
-	run(f, takeover_script);
-	assert_int_equal(f->adopts_tried, 1);
-	assert_int_equal(f->opens_tried, 1);
-	assert_int_equal(f->device.size, 4 * GIB);
+	fake_world_run(w, takeover_script);
+	assert_int_equal(w->adopts_tried, 1);
+	assert_int_equal(w->opens_tried, 1);
+	assert_int_equal(w->device.size, 4 * GIB);
 }
 
 static void watching_takes_no_device_over(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	config.policy.mode = MODE_OBSERVE;
+	w->config.policy.mode = MODE_OBSERVE;
 	hand_over();
-	run(f, takeover_script);
-	assert_int_equal(f->adopts_tried, 0);
-	assert_int_equal(f->device.read_only_opens, 1);
+	fake_world_run(w, takeover_script);
+	assert_int_equal(w->adopts_tried, 0);
+	assert_int_equal(w->device.read_only_opens, 1);
 }
 
-static void keepalive_script(struct fixture *f)
+static void keepalive_script(struct fake_world *w)
 {
-	if (f->step == 0 && f->device.keepalives >= 2) {
+	if (w->step == 0 && w->device.keepalives >= 2) {
 		/* The daemon was stopped for too long. */
-		f->device.lease_expired = true;
-		f->step = 1;
-	} else if (f->step == 1 && !f->device.lease_expired) {
+		w->device.lease_expired = true;
+		w->step = 1;
+	} else if (w->step == 1 && !w->device.lease_expired) {
 		raise(SIGTERM);
 	}
 }
 
 static void renews_the_lease(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
 	/* Nothing to move: a move would renew it as well. */
-	config.policy.mode = MODE_MANUAL;
-	config.lease_us = 600000;
-	run(f, keepalive_script);
-	assert_int_equal(f->step, 1);
-	assert_true(f->device.keepalives >= 3);
+	w->config.policy.mode = MODE_MANUAL;
+	w->config.lease_us = 600000;
+	fake_world_run(w, keepalive_script);
+	assert_int_equal(w->step, 1);
+	assert_true(w->device.keepalives >= 3);
 }
 
 /* --- devices that come, go and fail --- */
 
-static void comes_and_goes_script(struct fixture *f)
+static void comes_and_goes_script(struct fake_world *w)
 {
-	switch (f->step) {
+	switch (w->step) {
 	case 0:
-		if (f->tick < 4)
+		if (w->tick < 4)
 			return;
-		assert_non_null(strstr(problem(f, PROBLEM_DEVICE), "modprobe uballoon"));
-		assert_int_equal(f->loop->decision.reason, REASON_NO_DEVICE);
-		f->device.present = true;
-		f->step = 1;
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
+		assert_int_equal(w->loop->decision.reason, REASON_NO_DEVICE);
+		w->device.present = true;
+		w->step = 1;
 		return;
 	case 1:
-		if (f->device.size < GIB)
+		if (w->device.size < GIB)
 			return;
-		assert_string_equal(problem(f, PROBLEM_DEVICE), "");
+		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
 		/* Taken out of the machine; what it held is free again. */
-		f->device.present = false;
-		f->device.size = 0;
-		f->step = 2;
+		w->device.present = false;
+		w->device.size = 0;
+		w->step = 2;
 		return;
 	case 2:
-		if (f->loop->transport)
+		if (w->loop->transport)
 			return;
-		assert_non_null(strstr(problem(f, PROBLEM_DEVICE), "has gone"));
-		f->device.present = true;
-		f->step = 3;
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "has gone"));
+		w->device.present = true;
+		w->step = 3;
 		return;
 	case 3:
-		if (f->device.size < GIB)
+		if (w->device.size < GIB)
 			return;
-		assert_string_equal(problem(f, PROBLEM_DEVICE), "");
+		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
 		raise(SIGTERM);
 		return;
 	}
@@ -426,12 +442,12 @@ static void comes_and_goes_script(struct fixture *f)
 
 static void device_comes_and_goes(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.present = false;
-	run(f, comes_and_goes_script);
-	assert_int_equal(f->device.opens, 2);
-	assert_int_equal(f->device.size, 0);
+	w->device.present = false;
+	fake_world_run(w, comes_and_goes_script);
+	assert_int_equal(w->device.opens, 2);
+	assert_int_equal(w->device.size, 0);
 }
 
 static void vanish_in_move(struct fake_device *d, int64_t step)
@@ -441,24 +457,24 @@ static void vanish_in_move(struct fake_device *d, int64_t step)
 		d->present = false;
 }
 
-static void vanish_script(struct fixture *f)
+static void vanish_script(struct fake_world *w)
 {
-	if (f->step == 0 && f->tick > 1 && !f->loop->transport) {
-		f->device.on_move = NULL;
-		f->device.present = true;
-		f->step = 1;
-	} else if (f->step == 1 && f->loop->transport) {
+	if (w->step == 0 && w->tick > 1 && !w->loop->transport) {
+		w->device.on_move = NULL;
+		w->device.present = true;
+		w->step = 1;
+	} else if (w->step == 1 && w->loop->transport) {
 		raise(SIGTERM);
 	}
 }
 
 static void device_vanishes_in_a_move(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.on_move = vanish_in_move;
-	run(f, vanish_script);
-	assert_int_equal(f->device.opens, 2);
+	w->device.on_move = vanish_in_move;
+	fake_world_run(w, vanish_script);
+	assert_int_equal(w->device.opens, 2);
 }
 
 static void vanish_in_deflate(struct fake_device *d, int64_t step)
@@ -469,73 +485,73 @@ static void vanish_in_deflate(struct fake_device *d, int64_t step)
 
 static void device_vanishes_while_stopping(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.on_move = vanish_in_deflate;
-	run(f, stop_when_large);
-	assert_int_equal(f->device.opens, 1);
+	w->device.on_move = vanish_in_deflate;
+	fake_world_run(w, stop_when_large);
+	assert_int_equal(w->device.opens, 1);
 }
 
-static void failing_script(struct fixture *f)
+static void failing_script(struct fake_world *w)
 {
-	if (f->tick == 36)
+	if (w->tick == 36)
 		raise(SIGTERM);
 }
 
 static void failing_device_is_not_hammered(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.move_error = -EIO;
-	run(f, failing_script);
+	w->device.move_error = -EIO;
+	fake_world_run(w, failing_script);
 	/* At 0, 1 and 3 s of 3.6. */
-	assert_in_range(f->opens_tried, 2, 3);
+	assert_in_range(w->opens_tried, 2, 3);
 }
 
-static void busy_script(struct fixture *f)
+static void busy_script(struct fake_world *w)
 {
-	if (f->step == 0 && f->tick == 3) {
-		assert_non_null(strstr(problem(f, PROBLEM_DEVICE), "fuser"));
-		f->device.open_error = 0;
-		f->step = 1;
-	} else if (f->step == 1 && f->loop->transport) {
-		assert_string_equal(problem(f, PROBLEM_DEVICE), "");
+	if (w->step == 0 && w->tick == 3) {
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "fuser"));
+		w->device.open_error = 0;
+		w->step = 1;
+	} else if (w->step == 1 && w->loop->transport) {
+		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
 		raise(SIGTERM);
 	}
 }
 
 static void second_writer_is_waited_for(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.open_error = -EBUSY;
-	run(f, busy_script);
-	assert_int_equal(f->step, 1);
+	w->device.open_error = -EBUSY;
+	fake_world_run(w, busy_script);
+	assert_int_equal(w->step, 1);
 }
 
 /* --- a device that does not move --- */
 
-static void stuck_script(struct fixture *f)
+static void stuck_script(struct fake_world *w)
 {
-	if (f->step == 0 && f->tick > 1 && f->loop->decision.reason == REASON_STUCK) {
-		assert_non_null(strstr(problem(f, PROBLEM_STUCK), "no progress"));
-		f->step = 1;
+	if (w->step == 0 && w->tick > 1 && w->loop->decision.reason == REASON_STUCK) {
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_STUCK), "no progress"));
+		w->step = 1;
 		raise(SIGTERM);
 	}
 }
 
 static void stuck_device_is_noticed(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.slice = 0;
-	f->device.slice_took_us = 20000;
-	config.policy.stuck_us = SEC;
-	run(f, stuck_script);
-	assert_int_equal(f->step, 1);
-	assert_int_equal(f->device.largest, 0);
+	w->device.slice = 0;
+	w->device.slice_took_us = 20000;
+	w->config.policy.stuck_us = SEC;
+	fake_world_run(w, stuck_script);
+	assert_int_equal(w->step, 1);
+	assert_int_equal(w->device.largest, 0);
 	/* Asked once a tick and not in a loop. */
-	assert_true(f->device.moves <= f->tick);
+	assert_true(w->device.moves <= w->tick);
 }
 
 static void stop_again(struct fake_device *d, int64_t step)
@@ -549,14 +565,14 @@ static void stop_again(struct fake_device *d, int64_t step)
 
 static void second_signal_does_not_wait(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->device.on_move = stop_again;
-	run(f, stop_when_large);
-	assert_true(f->device.size > 0);
+	w->device.on_move = stop_again;
+	fake_world_run(w, stop_when_large);
+	assert_true(w->device.size > 0);
 	/* The module takes it from here. */
-	assert_int_equal(f->device.ceiling, 0);
-	assert_int_equal(f->device.lease_us, 1 * SEC);
+	assert_int_equal(w->device.ceiling, 0);
+	assert_int_equal(w->device.lease_us, 1 * SEC);
 }
 
 static void get_stuck(struct fake_device *d, int64_t step)
@@ -567,153 +583,153 @@ static void get_stuck(struct fake_device *d, int64_t step)
 
 static void stop_is_bounded(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 	uint64_t before;
 
-	f->device.on_move = get_stuck;
-	config.policy.stuck_us = 2 * SEC;
+	w->device.on_move = get_stuck;
+	w->config.policy.stuck_us = 2 * SEC;
 	before = loop_now();
-	run(f, stop_when_large);
-	assert_true(f->device.size > 0);
-	assert_int_equal(f->device.lease_us, 1 * SEC);
+	fake_world_run(w, stop_when_large);
+	assert_true(w->device.size > 0);
+	assert_int_equal(w->device.lease_us, 1 * SEC);
 	assert_true(loop_now() - before < 20 * SEC);
 }
 
 /* --- no data, and nobody who may act --- */
 
-static void unreadable_script(struct fixture *f)
+static void unreadable_script(struct fake_world *w)
 {
-	if (f->tick == 8) {
-		assert_non_null(strstr(problem(f, PROBLEM_DATA), "MemAvailable"));
-		assert_int_equal(f->loop->decision.reason, REASON_NO_DATA);
+	if (w->tick == 8) {
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DATA), "MemAvailable"));
+		assert_int_equal(w->loop->decision.reason, REASON_NO_DATA);
 		raise(SIGTERM);
 	}
 }
 
 static void missing_data_moves_nothing(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->unreadable = true;
-	f->device.size = GIB;
-	config.on_stop = ON_STOP_KEEP;
-	run(f, unreadable_script);
-	assert_int_equal(f->device.moves, 0);
-	assert_int_equal(f->device.size, GIB);
+	w->unreadable = true;
+	w->device.size = GIB;
+	w->config.on_stop = ON_STOP_KEEP;
+	fake_world_run(w, unreadable_script);
+	assert_int_equal(w->device.moves, 0);
+	assert_int_equal(w->device.size, GIB);
 }
 
-static void observe_script(struct fixture *f)
+static void observe_script(struct fake_world *w)
 {
-	if (f->tick == 10) {
+	if (w->tick == 10) {
 		/* It would, though. */
-		assert_true(f->loop->decision.goal > GIB);
+		assert_true(w->loop->decision.goal > GIB);
 		raise(SIGTERM);
 	}
 }
 
 static void observe_touches_nothing(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	options.mode = MODE_OBSERVE;
-	f->device.size = GIB;
-	run(f, observe_script);
-	assert_int_equal(f->device.opens, 1);
-	assert_int_equal(f->device.read_only_opens, 1);
-	assert_int_equal(f->device.set_targets, 0);
-	assert_int_equal(f->device.moves, 0);
-	assert_int_equal(f->device.keepalives, 0);
-	assert_int_equal(f->device.size, GIB);
+	w->options.mode = MODE_OBSERVE;
+	w->device.size = GIB;
+	fake_world_run(w, observe_script);
+	assert_int_equal(w->device.opens, 1);
+	assert_int_equal(w->device.read_only_opens, 1);
+	assert_int_equal(w->device.set_targets, 0);
+	assert_int_equal(w->device.moves, 0);
+	assert_int_equal(w->device.keepalives, 0);
+	assert_int_equal(w->device.size, GIB);
 }
 
 /* --- the operator's hold --- */
 
-static void order_hold(struct fixture *f, const char *reason, uint64_t for_us)
+static void order_hold(struct fake_world *w, const char *reason, uint64_t for_us)
 {
 	struct bus_answer answer;
 	bool kept;
 
-	order_methods.hold(f->loop, reason, for_us, &kept, &answer);
+	order_methods.hold(w->loop, reason, for_us, &kept, &answer);
 	assert_int_equal(answer.refusal, BUS_DONE);
 	/* There is no state directory. */
 	assert_false(kept);
 }
 
-static void held_script(struct fixture *f)
+static void held_script(struct fake_world *w)
 {
 	static uint64_t size, moves;
 	struct bus_answer answer;
 	bool was;
 
-	switch (f->step) {
+	switch (w->step) {
 	case 0:
 		/* In the middle of an inflation. */
-		if (f->device.size < GIB)
+		if (w->device.size < GIB)
 			return;
-		order_hold(f, "test", 0);
-		f->step = 1;
+		order_hold(w, "test", 0);
+		w->step = 1;
 		return;
 	case 1:
-		if (f->loop->decision.reason != REASON_HELD)
+		if (w->loop->decision.reason != REASON_HELD)
 			return;
-		size = f->device.size;
-		moves = f->device.moves;
-		order_methods.set_target(f->loop, 0, &answer);
+		size = w->device.size;
+		moves = w->device.moves;
+		order_methods.set_target(w->loop, 0, &answer);
 		assert_int_equal(answer.refusal, BUS_HELD);
-		f->tick = 0;
-		f->step = 2;
+		w->tick = 0;
+		w->step = 2;
 		return;
 	case 2:
-		if (f->tick < 15)
+		if (w->tick < 15)
 			return;
 		/* The law wants more, and the lease goes on. */
-		assert_int_equal(f->device.size, size);
-		assert_int_equal(f->device.moves, moves);
-		assert_true(f->loop->decision.goal > size);
-		assert_true(f->device.keepalives >= 2);
+		assert_int_equal(w->device.size, size);
+		assert_int_equal(w->device.moves, moves);
+		assert_true(w->loop->decision.goal > size);
+		assert_true(w->device.keepalives >= 2);
 		/* Programs need all there is. */
-		f->used = 8 * GIB - 16 * MIB;
-		f->stalls = true;
-		f->step = 3;
+		w->used = 8 * GIB - 16 * MIB;
+		w->stalls = true;
+		w->step = 3;
 		return;
 	case 3:
-		if (f->device.size > 0)
+		if (w->device.size > 0)
 			return;
-		assert_true(f->loop->hold.held);
-		f->used = 1 * GIB;
-		f->stalls = false;
-		f->tick = 0;
-		f->step = 4;
+		assert_true(w->loop->hold.held);
+		w->used = 1 * GIB;
+		w->stalls = false;
+		w->tick = 0;
+		w->step = 4;
 		return;
 	case 4:
-		if (f->tick < 10)
+		if (w->tick < 10)
 			return;
-		assert_int_equal(f->device.size, 0);
-		order_methods.release(f->loop, &was, &answer);
+		assert_int_equal(w->device.size, 0);
+		order_methods.release(w->loop, &was, &answer);
 		assert_true(was);
-		f->step = 5;
+		w->step = 5;
 		return;
 	case 5:
-		if (f->loop->decision.reason == REASON_HELD)
+		if (w->loop->decision.reason == REASON_HELD)
 			return;
-		order_hold(f, "short", 300000);
-		f->step = 6;
+		order_hold(w, "short", 300000);
+		w->step = 6;
 		return;
 	case 6:
-		if (f->loop->hold.held)
+		if (w->loop->hold.held)
 			return;
-		f->step = 7;
+		w->step = 7;
 		raise(SIGTERM);
 	}
 }
 
 static void held_balloon_only_gives_back(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	config.lease_us = 900000;
-	run(f, held_script);
-	assert_int_equal(f->step, 7);
+	w->config.lease_us = 900000;
+	fake_world_run(w, held_script);
+	assert_int_equal(w->step, 7);
 }
 
 /* --- reload --- */
@@ -729,31 +745,31 @@ static void write_config(const char *text)
 	fclose(file);
 }
 
-static void reload_script(struct fixture *f)
+static void reload_script(struct fake_world *w)
 {
-	switch (f->step++) {
+	switch (w->step++) {
 	case 0:
 		write_config("mode = \"observe\"; lease = \"20\";");
 		raise(SIGHUP);
 		return;
 	case 2:
-		assert_non_null(strstr(f->loop->status.config_error, ":1: lease: needs a unit"));
-		assert_non_null(strstr(problem(f, PROBLEM_CONFIG), "old configuration"));
-		assert_int_equal(f->loop->mode, MODE_AUTO);
-		assert_int_equal(f->loop->config.lease_us, 30 * SEC);
+		assert_non_null(strstr(w->loop->status.config_error, ":1: lease: needs a unit"));
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_CONFIG), "old configuration"));
+		assert_int_equal(w->loop->mode, MODE_AUTO);
+		assert_int_equal(w->loop->config.lease_us, 30 * SEC);
 		write_config("mode = \"manual\"; lease = \"20s\"; limit = \"50%\";\n"
 			     "interval = \"100ms\"; idle_interval = \"100ms\";");
 		raise(SIGHUP);
 		return;
 	case 4:
-		assert_string_equal(f->loop->status.config_error, "");
-		assert_string_equal(problem(f, PROBLEM_CONFIG), "");
-		assert_int_equal(f->loop->mode, MODE_MANUAL);
-		assert_int_equal(f->device.lease_us, 20 * SEC);
-		assert_int_equal(f->loop->policy.limit, 4 * GIB);
+		assert_string_equal(w->loop->status.config_error, "");
+		assert_string_equal(fake_world_problem(w, PROBLEM_CONFIG), "");
+		assert_int_equal(w->loop->mode, MODE_MANUAL);
+		assert_int_equal(w->device.lease_us, 20 * SEC);
+		assert_int_equal(w->loop->policy.limit, 4 * GIB);
 		/* Nobody named a size. */
-		assert_true(f->loop->manual_target > 0);
-		assert_int_equal(f->loop->manual_target, f->device.size);
+		assert_true(w->loop->manual_target > 0);
+		assert_int_equal(w->loop->manual_target, w->device.size);
 		raise(SIGTERM);
 		return;
 	}
@@ -761,68 +777,66 @@ static void reload_script(struct fixture *f)
 
 static void reload_is_all_or_nothing(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 	int fd = mkstemp(path);
 
 	assert_true(fd >= 0);
 	close(fd);
-	options.config_path = path;
-	run(f, reload_script);
+	w->options.config_path = path;
+	fake_world_run(w, reload_script);
 	unlink(path);
 }
 
 /* --- triggers --- */
 
-static void pull_twice(struct fixture *f)
+static void pull_twice(struct fake_world *w)
 {
-	const struct policy_decision *d = &f->loop->decision;
+	const struct policy_decision *d = &w->loop->decision;
 
-	switch (f->step) {
+	switch (w->step) {
 	case 0:
-		if (f->device.size < 2 * GIB)
+		if (w->device.size < 2 * GIB)
 			return;
 		/* From now on only a trigger can be the reason for a tick. */
-		f->loop->policy.idle_interval_us = 20 * SEC;
-		f->loop->policy.hold = true;
-		pull(f, TRIGGER_EARLY);
+		w->loop->policy.idle_interval_us = 20 * SEC;
+		w->loop->policy.hold = true;
+		fake_world_pull(w, TRIGGER_EARLY);
 		break;
 	case 1:
-		assert_true(d->next_us == 20 * SEC && loop_now() - f->pulled_us < 5 * SEC);
-		assert_int_equal(f->loop->trigger, TRIGGER_EARLY);
+		assert_true(d->next_us == 20 * SEC && loop_now() - w->pulled_us < 5 * SEC);
+		assert_int_equal(w->loop->trigger, TRIGGER_EARLY);
 		break;
 	case 2:
 		/* Looked at closely, and nothing else says that memory is short. */
-		assert_true(d->next_us == SEC / 10 && d->step == 0 && f->device.size >= 2 * GIB);
-		if (loop_now() - f->pulled_us < SEC)
+		assert_true(d->next_us == SEC / 10 && d->step == 0 && w->device.size >= 2 * GIB);
+		if (loop_now() - w->pulled_us < SEC)
 			return;
-		f->pressed = true;
-		pull(f, TRIGGER_EMERGENCY);
+		w->pressed = true;
+		fake_world_pull(w, TRIGGER_EMERGENCY);
 		break;
 	case 3:
-		if (f->device.size > 0)
+		if (w->device.size > 0)
 			return;
-		assert_int_equal(f->loop->emergencies, 1);
+		assert_int_equal(w->loop->emergencies, 1);
 		raise(SIGTERM);
 		break;
 	}
-	f->step++;
+	w->step++;
 }
 
 static void a_trigger_wakes_the_loop_at_once(void **state)
 {
-	struct fixture *f = *state;
+	struct fake_world *w = *state;
 
-	f->armed = true;
-	run(f, pull_twice);
-	assert_int_equal(f->step, 4);
-	close(f->pull[0]);
-	close(f->pull[1]);
+	w->armed = true;
+	fake_world_run(w, pull_twice);
+	assert_int_equal(w->step, 4);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, fake_world_setup, fake_world_teardown)
 		T(inflates_and_returns_all_on_stop),
 		T(keeps_on_stop_if_told),
 		T(goes_on_with_a_device_handed_over),
@@ -846,14 +860,6 @@ int main(void)
 		T(reload_is_all_or_nothing),
 #undef T
 	};
-	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	/* TAP goes to standard output; what the loop says would only be in the way. */
-	log_set_level(getenv("V") ? LOG_DEBUG : LOG_EMERG);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, fake_world_begin, NULL);
 }
