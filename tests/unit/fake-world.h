@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fake-world.h - a world for the loop of the daemon to run in, made by a test
+ *
+ * A case sets what is special about its world and runs the loop with a script,
+ * which the world calls once a tick, before the loop sees anything: it looks at
+ * what happened, breaks things, sends signals, and ends the loop with SIGTERM.
+ */
+#pragma once
+
+#include "sample-maker.h"
+
+#include "fake-transport.h"
+#include "loop-internal.h"
+
+struct fake_world {
+	/* Set by the test, before or while the loop runs. Bytes. */
+	struct fake_device device;
+	struct config config; /* before only */
+	struct loop_options options; /* before only */
+	int adopt_error; /* what the daemon before left does not work */
+	uint64_t used; /* what the guest needs */
+	bool unreadable; /* /proc says nothing */
+	bool stalls; /* tasks stall for half of the time and reclaim */
+	bool pressed; /* hardly anything is available */
+	bool armed; /* there are triggers, for fake_world_pull(); before only */
+	unsigned tick; /* counted by the world */
+	unsigned step; /* for the script; the world only names it if the script hangs */
+
+	/* What has happened. */
+	struct loop *loop; /* gone after fake_world_run() */
+	unsigned opens_tried;
+	unsigned adopts_tried;
+	uint64_t pulled_us; /* time of the last fake_world_pull() */
+
+	/* The world's own. */
+	void (*script)(struct fake_world *w);
+	unsigned stalled; /* ticks so far */
+	int pull[2], end[2]; /* of the triggers: ours and the loop's; early, emergency */
+};
+
+/*
+ * For cmocka: the group's setup, and each case's. *state becomes a healthy guest of 8 GiB with
+ * 1 GiB in use, a device that works, short intervals and no D-Bus. A case that hangs is killed.
+ */
+int fake_world_begin(void **state);
+int fake_world_setup(void **state);
+int fake_world_teardown(void **state);
+
+/* Run the loop until the script ends it, and free it. */
+void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w));
+/* Fire a trigger; for the script. */
+void fake_world_pull(struct fake_world *w, enum sample_trigger which);
+/* What the loop has to complain about, "" = nothing; for the script. */
+const char *fake_world_problem(const struct fake_world *w, enum problem which);
