@@ -2,7 +2,7 @@
 /*
  * The very loop of the daemon in a world of the test's own (fake-world.c): what
  * it does in an ordinary life, with devices that fail, without data, and when a
- * trigger fires.
+ * trigger fires. What it is asked to do is in test-loop-orders.c.
  *
  * Not tested here: PSI and udev themselves, which only a real kernel has.
  */
@@ -413,151 +413,6 @@ static void observe_touches_nothing(void **state)
 	assert_int_equal(w->device.size, GIB);
 }
 
-/* --- the operator's hold --- */
-
-static void order_hold(struct fake_world *w, const char *reason, uint64_t for_us)
-{
-	struct bus_answer answer;
-	bool kept;
-
-	order_methods.hold(w->loop, reason, for_us, &kept, &answer);
-	assert_int_equal(answer.refusal, BUS_DONE);
-	/* There is no state directory. */
-	assert_false(kept);
-}
-
-static void held_script(struct fake_world *w)
-{
-	static uint64_t size, moves;
-	struct bus_answer answer;
-	bool was;
-
-	switch (w->step) {
-	case 0:
-		/* In the middle of an inflation. */
-		if (w->device.size < GIB)
-			return;
-		order_hold(w, "test", 0);
-		w->step = 1;
-		return;
-	case 1:
-		if (w->loop->decision.reason != REASON_HELD)
-			return;
-		size = w->device.size;
-		moves = w->device.moves;
-		order_methods.set_target(w->loop, 0, &answer);
-		assert_int_equal(answer.refusal, BUS_HELD);
-		w->tick = 0;
-		w->step = 2;
-		return;
-	case 2:
-		if (w->tick < 15)
-			return;
-		/* The law wants more, and the lease goes on. */
-		assert_int_equal(w->device.size, size);
-		assert_int_equal(w->device.moves, moves);
-		assert_true(w->loop->decision.goal > size);
-		assert_true(w->device.keepalives >= 2);
-		/* Programs need all there is. */
-		w->used = 8 * GIB - 16 * MIB;
-		w->stalls = true;
-		w->step = 3;
-		return;
-	case 3:
-		if (w->device.size > 0)
-			return;
-		assert_true(w->loop->hold.held);
-		w->used = 1 * GIB;
-		w->stalls = false;
-		w->tick = 0;
-		w->step = 4;
-		return;
-	case 4:
-		if (w->tick < 10)
-			return;
-		assert_int_equal(w->device.size, 0);
-		order_methods.release(w->loop, &was, &answer);
-		assert_true(was);
-		w->step = 5;
-		return;
-	case 5:
-		if (w->loop->decision.reason == REASON_HELD)
-			return;
-		order_hold(w, "short", 300000);
-		w->step = 6;
-		return;
-	case 6:
-		if (w->loop->hold.held)
-			return;
-		w->step = 7;
-		raise(SIGTERM);
-	}
-}
-
-static void held_balloon_only_gives_back(void **state)
-{
-	struct fake_world *w = *state;
-
-	w->config.lease_us = 900000;
-	fake_world_run(w, held_script);
-	assert_int_equal(w->step, 7);
-}
-
-/* --- reload --- */
-
-static char path[] = "/tmp/test-loop-XXXXXX";
-
-static void write_config(const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
-
-static void reload_script(struct fake_world *w)
-{
-	switch (w->step++) {
-	case 0:
-		write_config("mode = \"observe\"; lease = \"20\";");
-		raise(SIGHUP);
-		return;
-	case 2:
-		assert_non_null(strstr(w->loop->status.config_error, ":1: lease: needs a unit"));
-		assert_non_null(strstr(fake_world_problem(w, PROBLEM_CONFIG), "old configuration"));
-		assert_int_equal(w->loop->mode, MODE_AUTO);
-		assert_int_equal(w->loop->config.lease_us, 30 * SEC);
-		write_config("mode = \"manual\"; lease = \"20s\"; limit = \"50%\";\n"
-			     "interval = \"100ms\"; idle_interval = \"100ms\";");
-		raise(SIGHUP);
-		return;
-	case 4:
-		assert_string_equal(w->loop->status.config_error, "");
-		assert_string_equal(fake_world_problem(w, PROBLEM_CONFIG), "");
-		assert_int_equal(w->loop->mode, MODE_MANUAL);
-		assert_int_equal(w->device.lease_us, 20 * SEC);
-		assert_int_equal(w->loop->policy.limit, 4 * GIB);
-		/* Nobody named a size. */
-		assert_true(w->loop->manual_target > 0);
-		assert_int_equal(w->loop->manual_target, w->device.size);
-		raise(SIGTERM);
-		return;
-	}
-}
-
-static void reload_is_all_or_nothing(void **state)
-{
-	struct fake_world *w = *state;
-	int fd = mkstemp(path);
-
-	assert_true(fd >= 0);
-	close(fd);
-	w->options.config_path = path;
-	fake_world_run(w, reload_script);
-	unlink(path);
-}
-
 /* --- triggers --- */
 
 static void pull_twice(struct fake_world *w)
@@ -626,9 +481,7 @@ int main(void)
 		T(stop_is_bounded),
 		T(missing_data_moves_nothing),
 		T(observe_touches_nothing),
-		T(held_balloon_only_gives_back),
 		T(a_trigger_wakes_the_loop_at_once),
-		T(reload_is_all_or_nothing),
 #undef T
 	};
 
