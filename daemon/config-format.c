@@ -2,7 +2,7 @@
 /*
  * config-format.c - values as balloond.conf writes them
  *
- * What is written here is read back as the same value by config.c, except that
+ * What is written here is read back as the same value by config-parse.c, except that
  * amounts are cut to the digits that people read (1.5 GiB and some pages are
  * 1.5 GiB).
  */

@@ -45,5 +45,14 @@ static inline struct config_trigger config_get_trigger(const struct config *c,
 	return v;
 }
 
+/*
+ * Set key in *c to what the file has, without the quotes: any type but
+ * CONFIG_COUNT and CONFIG_BOOL. Returns 0; -EINVAL and in *ret_why what fits
+ * behind "KEY: ", for the caller to free; or -ENOMEM. On error *c is untouched.
+ */
+int config_parse(struct config *c, const struct config_key *key, const char *value, char **ret_why);
+/* The same for the number of a CONFIG_COUNT or CONFIG_PERMILLE. */
+int config_parse_number(struct config *c, const struct config_key *key, uint64_t v, char **ret_why);
+
 /* v in the unit of a key of this type: "30s", "10%". Returns buf. */
 const char *config_format_amount(enum config_type type, uint64_t v, char *buf, size_t n);

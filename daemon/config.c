@@ -3,8 +3,9 @@
  * config.c - balloond.conf: reading, checking, and what a share of RAM is worth
  *
  * The only user of libconfig. libconfig parses; config-keys.c says what a key
- * may be; this file walks the tree and collects every error, so that a file
- * with five mistakes takes one run to put right and not five.
+ * may be, config-parse.c takes its value; this file walks the tree and collects
+ * every error, so that a file with five mistakes takes one run to put right and
+ * not five.
  *
  * What libconfig lets pass is refused before it sees the text: a comment that
  * is never closed (it would swallow the rest of the file without a word), NUL
@@ -33,8 +34,6 @@
 #define FILE_BYTES_MAX (64 * 1024)
 /* More keys than the table will ever have. */
 #define KEYS_MAX 64
-/* Longest value that is quoted in an error; the rest is cut. */
-#define QUOTE_MAX 40
 
 DEFINE_CLEANUP(config_t *, config_destroy)
 
@@ -81,198 +80,6 @@ static void complain(struct reader *rd, unsigned line, const char *key, const ch
 
 no_memory:
 	rd->no_memory = true;
-}
-
-/* A value from the file for an error line: quoted, cut, nothing unprintable. */
-static const char *quote(const char *value, char buf[static QUOTE_MAX + 8])
-{
-	size_t n = 0;
-
-	buf[n++] = '"';
-	for (; *value && n <= QUOTE_MAX; value++)
-		buf[n++] = (unsigned char)*value < ' ' || *value == 127 ? '?' : *value;
-	snprintf(buf + n, 8, "%s\"", *value ? "..." : "");
-	return buf;
-}
-
-/* True if v is in the range of key; else an error has been added. */
-static bool check_range(struct reader *rd, const struct config_key *key, unsigned line, uint64_t v,
-			const char *what)
-{
-	char low[UNITS_MAX], high[UNITS_MAX];
-
-	if (v >= key->min && v <= key->max)
-		return true;
-	complain(rd, line, key->name, "%sis out of range: at least %s, at most %s%s%s%s", what,
-		 config_format_amount(key->type, key->min, low, sizeof(low)),
-		 config_format_amount(key->type, key->max, high, sizeof(high)), key->word ? ", or \"" : "",
-		 key->word ?: "", key->word ? "\"" : "");
-	return false;
-}
-
-static void read_enum(struct reader *rd, const struct config_key *key, unsigned line,
-		      const char *value)
-{
-	char names[128] = "", quoted[QUOTE_MAX + 8];
-	const char *name;
-
-	for (int i = key->enum_first; (name = key->enum_name(i)); i++) {
-		size_t n = strlen(names);
-
-		if (strcmp(name, value) == 0) {
-			config_set_u32(&rd->config, key, (uint32_t)i);
-			return;
-		}
-		snprintf(names + n, sizeof(names) - n, "%s%s", n > 0 ? ", " : "", name);
-	}
-	complain(rd, line, key->name, "is none of %s: %s", names, quote(value, quoted));
-}
-
-static void read_size(struct reader *rd, const struct config_key *key, unsigned line,
-		      const char *value)
-{
-	bool percent = key->size_key >= 0 && strchr(value, '%');
-	char quoted[QUOTE_MAX + 8];
-	const char *why = "";
-	uint64_t v;
-
-	if (units_parse_size(value, percent ? 1000000 : 0, &v, &why) < 0) {
-		complain(rd, line, key->name, "%s: %s", why, quote(value, quoted));
-		return;
-	}
-	if (percent) {
-		if (v == 0) {
-			complain(rd, line, key->name, "must be more than 0%%");
-			return;
-		}
-		rd->config.ram_ppm[key->size_key] = (uint32_t)v;
-		return;
-	}
-	if (!check_range(rd, key, line, v, ""))
-		return;
-	if (key->size_key >= 0)
-		rd->config.ram_ppm[key->size_key] = 0;
-	config_set_u64(&rd->config, key, v);
-}
-
-static void read_trigger(struct reader *rd, const struct config_key *key, unsigned line,
-			 const char *value)
-{
-	const char *slash = strchr(value, '/'), *why = "";
-	_cleanup_free_ char *stall = NULL;
-	char quoted[QUOTE_MAX + 8];
-	struct config_trigger t;
-
-	if (!slash) {
-		complain(rd, line, key->name, "is not STALL/WINDOW, e.g. \"70ms/1s\", or \"off\": %s",
-			 quote(value, quoted));
-		return;
-	}
-	stall = strndup(value, (size_t)(slash - value));
-	if (!stall) {
-		rd->no_memory = true;
-		return;
-	}
-	if (units_parse_time(stall, &t.stall_us, &why) < 0) {
-		complain(rd, line, key->name, "the stall %s: %s", why, quote(value, quoted));
-		return;
-	}
-	if (units_parse_time(slash + 1, &t.window_us, &why) < 0) {
-		complain(rd, line, key->name, "the window %s: %s", why, quote(value, quoted));
-		return;
-	}
-	if (!check_range(rd, key, line, t.window_us, "the window "))
-		return;
-	if (t.stall_us == 0 || t.stall_us > t.window_us) {
-		complain(rd, line, key->name,
-			 "the stall must be over 0 and at most the window: %s", quote(value, quoted));
-		return;
-	}
-	memcpy((char *)&rd->config + key->offset, &t, sizeof(t));
-}
-
-static void read_path(struct reader *rd, const struct config_key *key, unsigned line,
-		      const char *value)
-{
-	char quoted[QUOTE_MAX + 8];
-	size_t n = strlen(value);
-
-	if (value[0] != '/')
-		complain(rd, line, key->name, "must be an absolute path or \"%s\": %s", key->word,
-			 quote(value, quoted));
-	else if (n >= CONFIG_PATH_MAX)
-		complain(rd, line, key->name, "is too long, at most %d bytes", CONFIG_PATH_MAX - 1);
-	else if (n < 6 || strcmp(value + n - 5, ".prom") != 0)
-		complain(rd, line, key->name, "must end with .prom, or the collector ignores it: %s",
-			 quote(value, quoted));
-	else
-		snprintf((char *)&rd->config + key->offset, CONFIG_PATH_MAX, "%s", value);
-}
-
-/* The word that stands for a value outside of the range. */
-static void set_word(struct reader *rd, const struct config_key *key)
-{
-	if (key->type == CONFIG_FILE) {
-		memset((char *)&rd->config + key->offset, 0, CONFIG_PATH_MAX);
-		return;
-	}
-	if (key->type == CONFIG_TRIGGER) {
-		memset((char *)&rd->config + key->offset, 0, sizeof(struct config_trigger));
-		return;
-	}
-	if (key->size_key >= 0)
-		rd->config.ram_ppm[key->size_key] = 0;
-	config_set_u64(&rd->config, key, key->word_value);
-}
-
-static void read_value(struct reader *rd, const struct config_key *key, unsigned line,
-		       const char *value)
-{
-	char quoted[QUOTE_MAX + 8];
-	const char *why = "";
-	uint32_t permille;
-	uint64_t v;
-	int r;
-
-	if (key->word && strcmp(key->word, value) == 0) {
-		set_word(rd, key);
-		return;
-	}
-
-	switch (key->type) {
-	case CONFIG_ENUM:
-		read_enum(rd, key, line, value);
-		return;
-	case CONFIG_SIZE:
-		read_size(rd, key, line, value);
-		return;
-	case CONFIG_TRIGGER:
-		read_trigger(rd, key, line, value);
-		return;
-	case CONFIG_PERMILLE:
-		if (units_parse_permille(value, &permille, &why) < 0)
-			complain(rd, line, key->name, "%s: %s", why, quote(value, quoted));
-		else if (check_range(rd, key, line, permille, ""))
-			config_set_u32(&rd->config, key, permille);
-		return;
-	case CONFIG_RATE:
-	case CONFIG_TIME:
-		r = key->type == CONFIG_RATE ? units_parse_rate(value, &v, &why)
-					     : units_parse_time(value, &v, &why);
-		if (r < 0)
-			complain(rd, line, key->name, "%s: %s", why, quote(value, quoted));
-		/* "0" is the usual way to write "off" and "unlimited". */
-		else if ((key->word && v == 0 && key->word_value == 0) ||
-			 check_range(rd, key, line, v, ""))
-			config_set_u64(&rd->config, key, v);
-		return;
-	case CONFIG_FILE:
-		read_path(rd, key, line, value);
-		return;
-	case CONFIG_COUNT:
-	case CONFIG_BOOL:
-		return;
-	}
 }
 
 static const char *example(const struct config_key *key)
@@ -329,11 +136,32 @@ static void unknown_key(struct reader *rd, const char *name, unsigned line)
 	complain(rd, line, name, "unknown key");
 }
 
+/* A value as config-parse.c took it, or did not. */
+static void judge(struct reader *rd, const struct config_key *key, unsigned line, int r,
+		  const char *why)
+{
+	if (r == -EINVAL)
+		complain(rd, line, key->name, "%s", why);
+	else if (r < 0)
+		rd->no_memory = true;
+}
+
+static void read_string(struct reader *rd, const struct config_key *key, unsigned line,
+			const char *value)
+{
+	_cleanup_free_ char *why = NULL;
+	int r;
+
+	r = config_parse(&rd->config, key, value, &why);
+	judge(rd, key, line, r, why);
+}
+
 /* The two types that libconfig knows as such. */
 static void read_plain(struct reader *rd, const struct config_key *key, unsigned line,
 		       const config_setting_t *setting)
 {
-	int type = config_setting_type(setting);
+	int r, type = config_setting_type(setting);
+	_cleanup_free_ char *why = NULL;
 	long long v;
 
 	if (key->type == CONFIG_BOOL) {
@@ -351,8 +179,8 @@ static void read_plain(struct reader *rd, const struct config_key *key, unsigned
 		return;
 	}
 	v = config_setting_get_int64(setting);
-	if (check_range(rd, key, line, v < 0 ? UINT64_MAX : (uint64_t)v, ""))
-		config_set_u32(&rd->config, key, (uint32_t)v);
+	r = config_parse_number(&rd->config, key, v < 0 ? UINT64_MAX : (uint64_t)v, &why);
+	judge(rd, key, line, r, why);
 }
 
 static void read_setting(struct reader *rd, const config_setting_t *setting, const char *name)
@@ -376,7 +204,7 @@ static void read_setting(struct reader *rd, const config_setting_t *setting, con
 				 config_setting_is_number(setting) ? " with a unit" : "",
 				 example(&keys[i]));
 		else
-			read_value(rd, &keys[i], line, config_setting_get_string(setting));
+			read_string(rd, &keys[i], line, config_setting_get_string(setting));
 		return;
 	}
 	unknown_key(rd, name, line);
