@@ -64,8 +64,8 @@ enum policy_reason {
 };
 
 /*
- * Tunables. policy_config_default() fills them; config.c documents each with
- * unit, range and reason, and is the only writer.
+ * Tunables. policy_config_default() fills them; config*.c document each with
+ * unit, range and reason, and are the only writers.
  */
 struct policy_config {
 	enum policy_mode mode;
