@@ -257,6 +257,17 @@ out:
 	return code;
 }
 
+enum ctl_exit ctl_bus_ask(struct ctl_bus *b, const char *address, struct ctl_props *ret)
+{
+	enum ctl_exit code;
+
+	ctl_props_init(ret);
+	code = ctl_bus_open(b, address);
+	if (code == CTL_OK)
+		code = ctl_bus_read(b, ret);
+	return code == CTL_OK ? CTL_OK : ctl_fail(code, "%s", ctl_bus_why(b));
+}
+
 enum ctl_exit ctl_bus_set_target(struct ctl_bus *b, uint64_t balloon)
 {
 	return call(b, NULL, INTERFACE, "SetTarget", "t", balloon);

@@ -47,6 +47,11 @@ const char *ctl_bus_why(const struct ctl_bus *b);
 
 /* All properties at once. *ret must be initialised, and is replaced only on success. */
 enum ctl_exit ctl_bus_read(struct ctl_bus *b, struct ctl_props *ret);
+/*
+ * Open and read, for a verb that shows what there is. Prints its own failure. *ret need not be
+ * initialised; ctl_props_done() and ctl_bus_done() in any case.
+ */
+enum ctl_exit ctl_bus_ask(struct ctl_bus *b, const char *address, struct ctl_props *ret);
 
 /* CTL_REFUSED: see b->refusal. */
 enum ctl_exit ctl_bus_set_target(struct ctl_bus *b, uint64_t balloon);

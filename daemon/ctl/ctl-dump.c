@@ -165,13 +165,8 @@ static enum ctl_exit run(const struct ctl_args *args)
 	struct ctl_bus bus;
 	struct json j;
 
-	ctl_props_init(&props);
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_ask(&bus, args->bus_address, &props);
 	if (code == CTL_OK)
-		code = ctl_bus_read(&bus, &props);
-	if (code != CTL_OK)
-		ctl_fail(code, "%s", ctl_bus_why(&bus));
-	else
 		code = history_data_load(&bus, &h);
 	if (code != CTL_OK)
 		goto out;

@@ -273,18 +273,13 @@ static enum ctl_exit run(const struct ctl_args *args)
 	struct ctl_bus bus;
 	enum ctl_exit code;
 
-	ctl_props_init(&props);
-	code = ctl_bus_open(&bus, args->bus_address);
-	if (code == CTL_OK)
-		code = ctl_bus_read(&bus, &props);
-	if (code != CTL_OK) {
-		ctl_fail(code, "%s", ctl_bus_why(&bus));
-	} else if (args->option[OPT_JSON]) {
+	code = ctl_bus_ask(&bus, args->bus_address, &props);
+	if (code == CTL_OK && args->option[OPT_JSON]) {
 		struct json j;
 
 		json_init(&j, stdout);
 		props_json(&j, NULL, &props);
-	} else {
+	} else if (code == CTL_OK) {
 		print_head(&props);
 		print_memory(&props);
 		print_policy(&props);
