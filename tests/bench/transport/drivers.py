@@ -13,9 +13,6 @@ The times are those of QEMU's own trace. Asking it over and over would take, on 
 CPUs, half of what is to be measured. A line of the trace costs some microseconds; the stock driver
 causes one a MiB, ours one a batch.
 """
-import os
-import re
-import tempfile
 import time
 
 MIB = 1 << 20
@@ -30,32 +27,6 @@ CALL_MS, CALLS = 10000, 8
 
 class MoveFailed(Exception):
     """The balloon did not get where it was sent."""
-
-
-class DeviceTrace:
-    """What QEMU's balloon device notes, with QEMU's clock. @arguments are for QEMU's command line."""
-
-    # PID@seconds.microseconds:event [balloon ]name: number ...
-    _LINE = re.compile(r"\d+@(\d+\.\d+):virtio_balloon_(\w+) (?:balloon )?\w+: (\w+)")
-
-    def __init__(self):
-        self._dir = tempfile.TemporaryDirectory(prefix="bench-")
-        path = os.path.join(self._dir.name, "trace")
-        self._file = open(path, "w+")
-        self.arguments = ["-D", path, "-msg", "timestamp=on", "-trace", "virtio_balloon_to_target",
-                          "-trace", "virtio_balloon_set_config"]
-
-    def events(self):
-        """[(seconds, event, number)] since the last call: bytes that the guest shall have
-        ("to_target"), or pages of 4 KiB in the balloon ("set_config")."""
-        text = self._file.read()
-        whole = text.rfind("\n") + 1
-        self._file.seek(self._file.tell() - len(text) + whole)
-        return [(float(s), event, int(number, 0)) for s, event, number in self._LINE.findall(text[:whole])]
-
-    def close(self):
-        self._file.close()
-        self._dir.cleanup()
 
 
 class Stock:
@@ -131,7 +102,7 @@ class CpuClock:
 
 def move(driver, trace, clock, balloon_mib, only_4k=False):
     """Sends the balloon to @balloon_mib and measures; {metric: value}. @trace: the guest's
-    DeviceTrace; @clock: a CpuClock."""
+    harness.trace.DeviceTrace; @clock: a CpuClock."""
     g = driver.g
     start_pages, want_pages = (g.memory - g.balloon_actual()) // PAGE, balloon_mib * MIB // PAGE
     driver.prepare("lock" if want_pages > start_pages else "unlock",

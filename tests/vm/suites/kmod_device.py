@@ -3,7 +3,6 @@
 import itertools
 import os
 import random
-import re
 import struct
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import (BALLOON, DRIVER, MIB, PAGES_PER_MIB, SWAP_OFF, SWAP_ON, answer, balloon, both,   # noqa: E402
                       meddle, swap_disk, tap)
+from harness.trace import DeviceTrace                                 # noqa: E402
 
 BACKEND = "/machine/peripheral/b0/virtio-backend"
 TAGS = 16
@@ -41,28 +41,30 @@ def host_target(t, series):
         t.wait(lambda: b.actual_mib() == 0, 10, "deflated to zero")
 
 
-def told(t, b, work):
+def told(b, trace, work):
     """What QEMU was told while work() ran: ("target", pages) and ("actual", old, new), in order."""
-    for event in ("virtio_balloon_set_config", "virtio_balloon_to_target"):
-        b.g.qmp("trace-event-set-state", name=event, enable=True)
-    start = len(b.g.qemu_messages())
+    old = b.state()["size_pages"]
+    trace.events()
     work()
     said = []
-    for line in b.g.qemu_messages()[start:].splitlines():
-        if m := re.search(r"set_config actual: (\d+) oldactual: (\d+)", line):
-            said.append(("actual", int(m[2]), int(m[1])))
-        elif m := re.search(r"to_target balloon target: 0x(\w+) num_pages: (\d+)", line):
-            said.append(("target", int(m[2])))
+    for _, event, number in trace.events():
+        if event == "to_target":
+            said.append(("target", (b.g.memory - number) // 4096))
+        else:
+            said.append(("actual", old, number))
+            old = number
     return said
 
 
 def moving_target(t, series):
     """The host changes its mind while memory moves, and is told of each batch."""
-    with balloon(t, series, balloon="virtio-balloon-pci,id=b0") as b:
+    trace = DeviceTrace()
+    t.defer(trace.close)
+    with balloon(t, series, balloon="virtio-balloon-pci,id=b0", devices=[trace.arguments]) as b:
         with t.subtest("each batch is told"):
             b.g.balloon(b.g.memory - 200 * MIB)
             t.wait(lambda: b.state()["host_target_pages"] == 200 * PAGES_PER_MIB, 10, "host target")
-            said = told(t, b, lambda: b.ok("target 450M", "lock 4k 100M", "lock 2m 100M"))
+            said = told(b, trace, lambda: b.ok("target 450M", "lock 4k 100M", "lock 2m 100M"))
             steps = [new - old for what, old, new in said]
             t.equal(sum(steps), 200 * PAGES_PER_MIB, "sum")
             t.check(min(steps) > 0 and max(steps) <= INFLIGHT_4K, f"steps: {steps}")
@@ -79,7 +81,7 @@ def moving_target(t, series):
                     b.g.balloon(b.g.memory - mib * MIB)
                     time.sleep(0.1)
                 t.wait(lambda: b.actual_mib() == 120, 20, "the last target")
-            said = told(t, b, change)
+            said = told(b, trace, change)
             b.stop(follow)
             # On a loaded machine the guest may be some changes behind: memory moves towards one of the last.
             goals = [200 * PAGES_PER_MIB] * 4
@@ -102,6 +104,22 @@ def moving_target(t, series):
             t.equal((s["size_pages"], b.actual_mib()), (120 * PAGES_PER_MIB, 120), "size, query-balloon")
             t.check(s["host_target_events"] > 10, "host_target_events")
             b.g.balloon(b.g.memory)
+
+
+def interrupts(t, series):
+    """Whoever moves memory collects the answers and is not interrupted for each."""
+    with balloon(t, series, memory=2048 * MIB) as b:
+        def count():
+            lines = [line.split() for line in b.g.read("/proc/interrupts").splitlines()]
+            mine = [line for line in lines if line[-1].split("-")[0] == b.device()]
+            t.check(mine, "it has a line in /proc/interrupts")
+            return sum(int(n) for line in mine for n in line[1:3])
+        before = count()
+        b.lock("2m", 1500)
+        s, came = b.state(), count() - before
+        t.diag(f"{came} interrupts for {s['quiet_2m_batches']} batches")
+        t.check(came <= s["quiet_2m_batches"] * 2 // 3, "fewer than batches")
+        t.equal(s["host_timeout_events"], 0, "host_timeout_events")
 
 
 def expected_stats(b):
@@ -339,6 +357,7 @@ def suspend(t, series):
 
 both("host target", host_target)
 both("host target that changes while memory moves", moving_target)
+both("interrupts", interrupts)
 both("statistics queue", statistics, timeout=180)
 both("kinds of devices", kinds, timeout=240)
 both("unbind and bind", unbind)
