@@ -10,6 +10,8 @@ A boot is a micro guest with the driver loaded at once, as it would be. In turn:
   scattered    ... while a program keeps every second page: no two free neighbours;
                half the memory
   fragmented   ... while it keeps every eighth page: runs of seven at most
+  bound        uballoon without a device (host=none), at its own clock: the page allocator and
+               the book-keeping, which no device can make faster
 
 What leaves the state as it was (fresh) is repeated in the same boot. Drivers take
 turns round by round, and who begins alternates. The balloon device is the
@@ -24,8 +26,9 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "..", "vm")]
 
 from harness import kernels, micro                                    # noqa: E402
+from harness.trace import DeviceTrace                                 # noqa: E402
 
-from .drivers import DRIVERS, MIB, CpuClock, DeviceTrace, MoveFailed, move  # noqa: E402
+from .drivers import DRIVERS, MIB, CpuClock, MoveFailed, move         # noqa: E402
 
 # Free memory beside the fragments; the guest needs some to live on.
 SPARE_MIB = 64
@@ -52,7 +55,7 @@ class Plan:
                         yield r, series, init, driver
 
 
-STATES = ("fresh", "touched", "scattered", "fragmented")
+STATES = ("fresh", "touched", "scattered", "fragmented", "bound")
 
 
 def full_plan():
@@ -105,6 +108,8 @@ class Boot:
                 self.record("touched", "retouch_huge_mib", huge)
             self._holes(driver, [s for s in ("scattered", "fragmented") if s in self.states])
             self.clock.stop()
+            if "bound" in self.states and driver.name == "uballoon":
+                self._bound()
             self.g.finish(("uballoon", "virtio_balloon"))
         finally:
             self.g.kill()
@@ -126,6 +131,17 @@ class Boot:
         if fields["rc"] != "OK":
             raise MoveFailed(f"touching {self.plan.balloon_mib} MiB: {text}")
         return int(fields["us"]) / 1e6, self.g.smaps()["ram_anon_huge"] / MIB
+
+    def _bound(self):
+        self.g.sh("rmmod uballoon && insmod /lib/modules-test/uballoon.ko floor_mb=64 host=none")
+        mib = self.plan.balloon_mib
+        for _ in range(self.plan.repeats):
+            text = self.g.sh(f"ubtool target {mib}M , lock 2m {mib}M 10000 , unlock 2m {mib}M 10000", 60)
+            for way, verb in (("inflate", "lock"), ("deflate", "unlock")):
+                done = re.search(rf"^{verb} rc=OK .* stop=DONE us=(\d+)$", text, re.M)
+                if not done:
+                    raise MoveFailed(f"without a device: {text}")
+                self.record("bound", f"{way}_total_ms", int(done[1]) / 1000)
 
     def _holes(self, driver, states):
         if not states:
