@@ -190,7 +190,8 @@ static void open_failed(struct loop *l, int r)
 	case EACCES:
 		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
 			    "no permission to open the balloon device; run as root or in the group "
-			    "balloond, and install 60-balloond.rules");
+			    "balloond, and have udev apply 60-balloond.rules: udevadm trigger "
+			    "/dev/uballoon");
 		return;
 	case EPROTONOSUPPORT:
 		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
