@@ -10,7 +10,7 @@ clock starts when the target reaches the device and ends when the device's "actu
 are free again.
 
 The times are those of QEMU's own trace. Asking it over and over would take, on a machine of two
-CPUs, half of what is to be measured. A line of the trace costs some microseconds; the stock driver
+CPUs, a good part of what is to be measured. A line of the trace costs some microseconds; the stock driver
 causes one a MiB, ours one a batch.
 """
 import time

@@ -226,11 +226,34 @@ static int append(const struct header *h)
 	return 0;
 }
 
+/*
+ * After a resume poll() says for a moment that a port can be read which is but not connected yet.
+ * Who waits for a message then hears of nothing else until the next one.
+ */
+static ssize_t read_what_is_there(void *buf, size_t n)
+{
+	ssize_t got;
+
+	if (fcntl(port_fd, F_SETFL, O_NONBLOCK) < 0)
+		die("fcntl");
+	got = read(port_fd, buf, n);
+	if (got < 0 && errno != EAGAIN && errno != EINTR)
+		die("read");
+	if (fcntl(port_fd, F_SETFL, 0) < 0)
+		die("fcntl");
+	return got;
+}
+
 static void handle(void)
 {
 	struct header h;
+	ssize_t got = read_what_is_there(&h, sizeof(h));
 
-	read_all(&h, sizeof(h));
+	if (got <= 0) {
+		usleep(20000);
+		return;
+	}
+	read_all((char *)&h + got, sizeof(h) - (size_t)got);
 	if (h.length > MAX_PAYLOAD) {
 		errno = EMSGSIZE;
 		die("message");
