@@ -163,7 +163,7 @@ static int run(const struct loop_options *options, const struct config *config)
 	};
 	int r;
 
-	r = sense_open(NULL, &sense);
+	r = sense_open(NULL, NULL, &sense);
 	if (r < 0)
 		return r;
 	r = discover_new(&discover);

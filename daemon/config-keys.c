@@ -46,6 +46,21 @@ const char *config_on_stop_name(int i)
 	return NULL;
 }
 
+const char *config_account_name(int i)
+{
+	switch ((enum config_account)i) {
+	case ACCOUNT_AUTO:
+		return "auto";
+	case ACCOUNT_AVAILABLE:
+		return "available";
+	case ACCOUNT_GONE:
+		return "gone";
+	case _ACCOUNT_MAX:
+		break;
+	}
+	return NULL;
+}
+
 #define POLICY(field) offsetof(struct config, policy.field)
 
 #define ENUM(n, off, name_of, first, h)                                                            \
@@ -96,6 +111,8 @@ static const struct config_key keys[] = {
 	     "The module empties the balloon if the daemon is silent for so long"),
 	ENUM("on_stop", offsetof(struct config, on_stop), config_on_stop_name, 0,
 	     "On exit: return the memory to the guest, or keep the balloon"),
+	ENUM("account", offsetof(struct config, account), config_account_name, 0,
+	     "How programs see the balloon: memory that they can have, or memory that is gone"),
 	TIME("interval", POLICY(interval_us), 100 * MS, 30 * S, NULL,
 	     "Between two samples while something moves"),
 	TIME("idle_interval", POLICY(idle_interval_us), 100 * MS, 60 * S, NULL,
@@ -108,9 +125,9 @@ static const struct config_key keys[] = {
 	     "At the start of the service, take the device over from the kernel's driver"),
 
 	SIZE("adaptive.headroom_min", headroom_min, MIB, 64 * TIB, SIZE_HEADROOM_MIN, "auto", 0,
-	     "Least MemAvailable to keep for bursts"),
+	     "Least available memory to keep for bursts"),
 	SIZE("adaptive.headroom_max", headroom_max, MIB, 64 * TIB, SIZE_HEADROOM_MAX, "auto", 0,
-	     "Most MemAvailable to keep, however large the bursts were"),
+	     "Most available memory to keep, however large the bursts were"),
 	TIME("adaptive.probe_interval", POLICY(probe_interval_us), 500 * MS, 10 * MIN, NULL,
 	     "Cache zone: one probe per interval"),
 	PERMILLE("adaptive.probe_share", probe_permille, 1, 100,
@@ -162,7 +179,8 @@ static const struct config_key keys[] = {
 };
 
 _Static_assert(sizeof(enum policy_mode) == 4 && sizeof(enum policy_law) == 4 &&
-	       sizeof(enum config_on_stop) == 4, "enumerations are stored as 32 bits");
+	       sizeof(enum config_on_stop) == 4 &&
+	       sizeof(enum config_account) == 4, "enumerations are stored as 32 bits");
 
 const struct config_key *config_keys(size_t *ret_n)
 {

@@ -27,6 +27,14 @@ enum config_on_stop {
 	_ON_STOP_MAX,
 };
 
+/* Where the balloon's pages stand in the kernel's books. */
+enum config_account {
+	ACCOUNT_AUTO,	/* by what is true */
+	ACCOUNT_AVAILABLE, /* programs see them as memory they can have */
+	ACCOUNT_GONE,	/* programs see a smaller machine */
+	_ACCOUNT_MAX,
+};
+
 /* Keys that are sizes and may be given as a share of RAM. */
 enum config_size_key {
 	SIZE_LIMIT,
@@ -55,6 +63,7 @@ struct config {
 
 	uint64_t lease_us;		/* 0 = off */
 	enum config_on_stop on_stop;
+	enum config_account account;
 	struct config_trigger psi_early;
 	struct config_trigger psi_emergency;
 	int log_level;			/* LOG_ERR to LOG_DEBUG */
@@ -135,3 +144,5 @@ void config_resolve(const struct config *c, uint64_t ram, struct policy_config *
 
 /* "return", "keep"; NULL if out of range. */
 const char *config_on_stop_name(int i);
+/* "auto", "available", "gone"; NULL if out of range. */
+const char *config_account_name(int i);

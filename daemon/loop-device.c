@@ -25,9 +25,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "basic/arith.h"
 #include "basic/log.h"
 #include "basic/units.h"
 #include "uballoon.h"
+
+_Static_assert((int)ACCOUNT_AVAILABLE == TRANSPORT_ACCOUNT_AVAILABLE &&
+	       (int)ACCOUNT_GONE == TRANSPORT_ACCOUNT_GONE, "the same accounts");
 
 /* One slice of a step. The bus and signals wait at most this long, and one batch. */
 #define SLICE_US (20 * 1000)
@@ -42,6 +46,8 @@
 #define REOPEN_MIN_US  (1000 * 1000)
 #define REOPEN_MAX_US  (64ULL * 1000 * 1000)
 #define REOPEN_GOOD_US (60 * 1000 * 1000)
+/* A relief line that has moved by less than one part in this is left as it is. */
+#define RELIEF_GRAIN 16
 /* A device that always has news must not keep the loop busy. */
 #define DEVICE_EVENTS 20
 #define DEVICE_EVENTS_PERIOD_US (1000 * 1000)
@@ -86,11 +92,20 @@ static void failed(struct loop *l, const char *what, int r)
 
 static int set_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t lease_us)
 {
+	struct transport_target to = {
+		.ceiling = ceiling,
+		.floor = floor,
+		/* Until the first decision as it was found. */
+		.relief_line = l->decision.relief_line ?: l->told.relief_line,
+		.account = (enum transport_account)l->config.account,
+		.lease_us = lease_us,
+	};
 	int r;
 
-	r = l->transport->ops->set_target(l->transport, ceiling, floor, lease_us);
+	r = l->transport->ops->set_target(l->transport, &to);
 	if (r < 0)
 		return r;
+	l->told = to;
 	l->lease_renewed_us = loop_now();
 	return 0;
 }
@@ -261,6 +276,7 @@ static int attach(struct loop *l)
 	r = l->transport->ops->info(l->transport, &l->info);
 	if (r >= 0)
 		r = l->transport->ops->state(l->transport, &b);
+	l->told = (struct transport_target){.relief_line = b.relief_line};
 	if (r >= 0 && !l->read_only)
 		r = set_bounds(l, b.size, b.size, l->config.lease_us);
 	if (r < 0) {
@@ -312,6 +328,15 @@ void device_sense(struct loop *l, struct sample_balloon *b)
 	mover_report(&l->mover, b);
 }
 
+/* Whether the module is to be told more than where the balloon may go. */
+static bool has_news(const struct loop *l, const struct policy_decision *d)
+{
+	uint64_t old = l->told.relief_line, new = d->relief_line;
+
+	return l->told.account != (enum transport_account)l->config.account ||
+	       (new && max_u64(old, new) - min_u64(old, new) > old / RELIEF_GRAIN);
+}
+
 void device_act(struct loop *l, const struct policy_decision *d)
 {
 	uint64_t size = l->sample.balloon.size, ceiling = size, floor = size;
@@ -321,6 +346,11 @@ void device_act(struct loop *l, const struct policy_decision *d)
 	    l->stopping) {
 		mover_start(&l->mover, 0, false);
 		(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
+		if (!l->transport || l->read_only || l->stopping || !has_news(l, d))
+			return;
+		r = set_bounds(l, size, size, l->config.lease_us);
+		if (r < 0)
+			failed(l, "take a target", r);
 		return;
 	}
 

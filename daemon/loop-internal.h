@@ -50,6 +50,7 @@ struct loop {
 	struct mover mover;
 	struct swapper swapper;
 	uint64_t lease_renewed_us;
+	struct transport_target told;	/* what the module was told last */
 
 	bool stopping;
 	uint64_t stop_deadline_us;

@@ -91,8 +91,10 @@ static void sense(struct loop *l, struct sample *s)
 	device_sense(l, &s->balloon);
 
 	/* MemTotal is RAM only as long as there is no balloon in it. */
-	if (l->transport)
-		ram = l->info.ram;
+	if (s->balloon.valid)
+		ram = s->balloon.ram;
+	else if (l->transport)
+		ram = l->ram;
 	else
 		ram = sample_has_mem(s, MEM_TOTAL) ? s->mem[MEM_TOTAL] : 0;
 	s->ram = ram;

@@ -172,14 +172,11 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 
 	spin_lock(&ub->lock);
 	if (b->migration)
-		uballoon_pages_manage(ub, &b->refused, order, 1);
+		uballoon_accounts_change(ub, &b->refused, order, -1);
 	else
-		uballoon_pages_manage(ub, &b->pages, order, -1);
-	if (order == UBALLOON_ORDER_2M)
-		list_splice_init(&b->pages, &ub->pages_2m[b->hold]);
+		uballoon_accounts_change(ub, &b->pages, order, 1);
 	spin_unlock(&ub->lock);
-	if (order == UBALLOON_ORDER_4K)
-		balloon_page_list_enqueue(&ub->lists_4k[b->hold].dev, &b->pages);
+	uballoon_lists_add(ub, order, b->hold, &b->pages);
 
 	spin_lock(&ub->lock);
 	ours = ub->call && b->call == ub->call;
@@ -252,11 +249,8 @@ static void keep_refused(struct uballoon *ub, struct uballoon_batch *b)
 
 	if (list_empty(&b->refused))
 		return;
-	if (b->order == UBALLOON_ORDER_4K)
-		balloon_page_list_enqueue(&ub->lists_4k[b->hold].dev, &b->refused);
+	uballoon_lists_add(ub, b->order, b->hold, &b->refused);
 	spin_lock(&ub->lock);
-	if (b->order == UBALLOON_ORDER_2M)
-		list_splice_tail_init(&b->refused, &ub->pages_2m[b->hold]);
 	ub->size[uballoon_pagesize(b->order)] += kept_4k;
 	ub->counters.refused_pages += kept_4k;
 	spin_unlock(&ub->lock);

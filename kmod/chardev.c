@@ -2,6 +2,9 @@
 /*
  * chardev.c - /dev/uballoon: copies, validates, calls the core, nothing else
  *
+ * Beside it, in sysfs, the two figures without which nobody can read /proc/meminfo
+ * rightly.
+ *
  * The node exists exactly while a host's device is bound. A file that is open
  * when it goes keeps the core alive, gets ENODEV from each call and
  * POLLERR|POLLHUP from poll(), and never touches the host again.
@@ -10,6 +13,7 @@
  * its poll() quiet.
  */
 #include <linux/compat.h>
+#include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/poll.h>
@@ -125,7 +129,8 @@ static long get_state(struct uballoon_file *file, void __user *argp)
 
 	if (copy_from_user(&state, argp, sizeof(state)))
 		return -EFAULT;
-	if (state.size != sizeof(state) || !all_zero(state.reserved, ARRAY_SIZE(state.reserved)))
+	if (state.size != sizeof(state) || state.reserved32 ||
+	    !all_zero(state.reserved, ARRAY_SIZE(state.reserved)))
 		return -EINVAL;
 	uballoon_core_state(file->ub, &state, &host, &relief);
 	if (copy_to_user(argp, &state, sizeof(state)))
@@ -146,7 +151,8 @@ static long set_target(struct uballoon *ub, void __user *argp)
 		return -EFAULT;
 	if (t.size != sizeof(t) || !all_zero(t.reserved, ARRAY_SIZE(t.reserved)) ||
 	    t.lease_ms > UBALLOON_MAX_LEASE_MS || t.floor_pages > t.ceiling_pages ||
-	    t.ceiling_pages > uballoon_ram(ub))
+	    t.ceiling_pages > uballoon_ram(ub) || t.relief_pages > uballoon_ram(ub) ||
+	    t.account > UBALLOON_ACCOUNT_GONE || t.reserved32)
 		return -EINVAL;
 	uballoon_core_set_target(ub, &t);
 	return 0;
@@ -249,6 +255,35 @@ static const struct file_operations uballoon_fops = {
 	.llseek		= noop_llseek,
 };
 
+/* ---- what everybody may read ---- */
+
+static struct uballoon *balloon_of(struct device *dev)
+{
+	struct miscdevice *misc = dev_get_drvdata(dev);
+
+	return container_of(misc, struct uballoon, misc);
+}
+
+static ssize_t mem_available_pages_show(struct device *dev, struct device_attribute *attr,
+					char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", uballoon_available(balloon_of(dev)));
+}
+static DEVICE_ATTR_RO(mem_available_pages);
+
+static ssize_t available_pages_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(balloon_of(dev)->available_pages));
+}
+static DEVICE_ATTR_RO(available_pages);
+
+static struct attribute *uballoon_attrs[] = {
+	&dev_attr_mem_available_pages.attr,
+	&dev_attr_available_pages.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(uballoon);
+
 /**
  * uballoon_chardev_init - make the node appear
  * @ub:	balloon that can take requests
@@ -259,6 +294,7 @@ int uballoon_chardev_init(struct uballoon *ub)
 	ub->misc.name = "uballoon";
 	ub->misc.mode = 0660;
 	ub->misc.fops = &uballoon_fops;
+	ub->misc.groups = uballoon_groups;
 	return misc_register(&ub->misc);
 }
 

@@ -50,13 +50,13 @@ u64 uballoon_ram(struct uballoon *ub)
 
 	spin_lock(&ub->lock);
 	pages = totalram_pages();
-	pages += ub->host->ops->pages ? uballoon_total(ub) : ub->unmanaged_pages;
+	pages += ub->host->ops->pages ? uballoon_total(ub) : ub->gone_pages;
 	spin_unlock(&ub->lock);
 	return pages;
 }
 
 /*
- * The MemAvailable that LOCK leaves alone: a share that falls as the guest
+ * What LOCK leaves of what is available: a share that falls as the guest
  * grows, as the Hyper-V and Xen drivers have it.
  */
 u64 uballoon_floor(struct uballoon *ub)
@@ -88,17 +88,24 @@ u64 uballoon_host_bound(struct uballoon *ub)
 }
 
 /**
+ * uballoon_insisted - the balloon that the host does not let go of, 4 KiB pages
+ * @ub:	balloon; locked
+ */
+u64 uballoon_insisted(struct uballoon *ub)
+{
+	lockdep_assert_held(&ub->lock);
+	if (!ub->host_target_valid || (ub->host->caps & UBALLOON_CAP_DEFLATE_ON_OOM) || ub->gone)
+		return 0;
+	return ub->host_target_pages;
+}
+
+/**
  * uballoon_min_size - the size below which the host does not allow to deflate
  * @ub:	balloon; locked
  */
 u64 uballoon_min_size(struct uballoon *ub)
 {
-	u64 size = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
-
-	lockdep_assert_held(&ub->lock);
-	if (!ub->host_target_valid || (ub->host->caps & UBALLOON_CAP_DEFLATE_ON_OOM) || ub->gone)
-		return 0;
-	return min(ub->host_target_pages, size);
+	return min(uballoon_insisted(ub), ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M]);
 }
 
 u32 uballoon_holdoff_left_ms(struct uballoon *ub)
@@ -126,9 +133,12 @@ void uballoon_core_set_target(struct uballoon *ub, const struct uballoon_target 
 	spin_lock(&ub->lock);
 	ub->ceiling_pages = t->ceiling_pages;
 	ub->floor_pages = t->floor_pages;
+	ub->relief_pages = t->relief_pages;
+	ub->account = t->account;
 	ub->lease_ms = t->lease_ms;
 	ub->lease_expired = false;
 	ub->draining = false;
+	uballoon_accounts_settle(ub);
 	restart_lease(ub);
 	spin_unlock(&ub->lock);
 }
@@ -191,6 +201,7 @@ void uballoon_host_target(struct uballoon *ub, u64 pages)
 		}
 		ub->host_target_valid = true;
 		ub->host_target_pages = pages;
+		uballoon_accounts_settle(ub);
 	}
 	drain = changed && ub->draining;
 	spin_unlock(&ub->lock);
@@ -222,7 +233,8 @@ void uballoon_host_reset(struct uballoon *ub)
 	spin_unlock(&ub->lock);
 	while (!uballoon_is_empty(ub)) {
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
-		got = uballoon_give_back(ub, U64_MAX, until, TASK_UNINTERRUPTIBLE, &stop);
+		got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, until, TASK_UNINTERRUPTIBLE,
+					 &stop);
 		spin_lock(&ub->lock);
 		ub->counters.pop_pages += got;
 		spin_unlock(&ub->lock);
@@ -257,6 +269,9 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 
 	memset(ret, 0, sizeof(*ret));
 	ret->size = sizeof(*ret);
+	ret->ram_pages = ram;
+	ret->module_floor_pages = floor;
+	ret->mem_available_pages = uballoon_available(ub);
 	spin_lock(&ub->lock);
 	if (ub->host_target_valid)
 		ret->flags |= UBALLOON_STATE_HOST_TARGET;
@@ -278,6 +293,14 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 		ret->lease_left_ms = jiffies_to_msecs(ub->lease_end - jiffies);
 	ret->holdoff_left_ms = uballoon_holdoff_left_ms(ub);
 	ret->last_stop = ub->last_stop;
+	ret->available_pages = ub->available_pages;
+	ret->gone_pages = ub->gone_pages;
+	if (ub->host->ops->pages) {
+		ret->flags |= UBALLOON_STATE_BOOKS_ELSEWHERE;
+		ret->host_pages = ret->size_4k_pages;
+	}
+	ret->relief_pages = ub->relief_pages;
+	ret->account = ub->account;
 	ret->counters = ub->counters;
 	*ret_host_generation = ub->host_generation;
 	*ret_relief_generation = ub->relief_generation;
@@ -349,7 +372,6 @@ void uballoon_core_leave(struct uballoon *ub)
 struct uballoon *uballoon_core_new(struct uballoon_host *host)
 {
 	struct uballoon *ub;
-	unsigned int hold;
 	int r;
 
 	mutex_lock(&uballoon_only_lock);
@@ -366,14 +388,6 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	kref_init(&ub->ref);
 	ub->host = host;
 	spin_lock_init(&ub->lock);
-	for (hold = 0; hold < UBALLOON_HOLDS; hold++)
-		INIT_LIST_HEAD(&ub->pages_2m[hold]);
-	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-		balloon_devinfo_init(&ub->lists_4k[hold].dev);
-		uballoon_migrate_init(&ub->lists_4k[hold].dev);
-		ub->lists_4k[hold].ub = ub;
-		ub->lists_4k[hold].hold = hold;
-	}
 	INIT_LIST_HEAD(&ub->refused);
 	INIT_LIST_HEAD(&ub->whole);
 	INIT_LIST_HEAD(&ub->parts);
@@ -385,9 +399,13 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	INIT_DELAYED_WORK(&ub->drain_work, uballoon_drain_work);
 	INIT_DELAYED_WORK(&ub->migrate_work, uballoon_migrate_work);
 
+	r = uballoon_lists_init(ub);
+	if (r)
+		goto err_free;
+	r = -ENOMEM;
 	ub->wq = alloc_workqueue("uballoon", WQ_MEM_RECLAIM | WQ_FREEZABLE | WQ_UNBOUND, 0);
 	if (!ub->wq)
-		goto err_free;
+		goto err_lists;
 	r = uballoon_batch_init(ub);
 	if (r)
 		goto err_batch;
@@ -397,6 +415,8 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 err_batch:
 	uballoon_batch_exit(ub);
 	destroy_workqueue(ub->wq);
+err_lists:
+	uballoon_lists_exit(ub);
 err_free:
 	kfree(ub);
 err_only:
@@ -424,7 +444,8 @@ static void give_all_back(struct uballoon *ub)
 	u64 got;
 
 	do {
-		got = uballoon_give_back(ub, U64_MAX, patience, TASK_UNINTERRUPTIBLE, &stop);
+		got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, patience, TASK_UNINTERRUPTIBLE,
+					 &stop);
 		spin_lock(&ub->lock);
 		ub->counters.pop_pages += got;
 		spin_unlock(&ub->lock);
@@ -450,6 +471,8 @@ void uballoon_core_stop(struct uballoon *ub)
 	ub->ceiling_pages = 0;
 	ub->floor_pages = 0;
 	ub->counters.pop_events++;
+	/* Nobody insists on anything any more. */
+	uballoon_accounts_settle(ub);
 	spin_unlock(&ub->lock);
 	wake_up_all(&ub->wait);
 	wake_up_all(&ub->poll_wait);
@@ -529,8 +552,9 @@ void uballoon_core_free(struct uballoon *ub)
 	cancel_delayed_work_sync(&ub->drain_work);
 	cancel_delayed_work_sync(&ub->migrate_work);
 	destroy_workqueue(ub->wq);
-	WARN_ON_ONCE(ub->inflight_pages || ub->unmanaged_pages);
+	WARN_ON_ONCE(ub->inflight_pages || ub->available_pages || ub->gone_pages);
 	uballoon_batch_exit(ub);
+	uballoon_lists_exit(ub);
 	ub->host = NULL;
 	uballoon_core_put(ub);
 

@@ -15,9 +15,9 @@
  * The OOM notifier, the shrinker, the lease and compaction do not wait for it.
  *
  * Life of a page: allocated into a batch -> with the host (nobody else knows
- * it) -> answered -> on a list, PageOffline, off the managed count -> claimed
- * (taken off the size first, then off the list) -> for pages held "told" a
- * message to the host -> freed. A page that is with the host is never freed
+ * it) -> answered -> in an account (accounts.c) and on a list, PageOffline ->
+ * claimed (taken off the size first, then off the list) -> for pages held "told"
+ * a message to the host -> out of the account and freed. A page that is with the host is never freed
  * until the host has answered or its device has been reset.
  */
 #ifndef _UBALLOON_CORE_H
@@ -26,6 +26,7 @@
 #include <linux/kref.h>
 #include <linux/ktime.h>
 #include <linux/miscdevice.h>
+#include <linux/mmzone.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -71,13 +72,29 @@ struct uballoon_list_4k {
 	unsigned int hold;
 };
 
+/* The balloon's pages in one zone of one node. */
+struct uballoon_zone {
+	u64 held_pages;			/* in an account; protected by uballoon.lock */
+	u64 gone_pages;			/* of these, off the managed count; same */
+	struct list_head pages_2m[UBALLOON_HOLDS]; /* same */
+	struct uballoon_list_4k lists_4k[UBALLOON_LISTS]; /* own locks */
+};
+
+/* Relief goes on until so much of the line (one part in) is available beyond it. */
+#define UBALLOON_RELIEF_STEP	4
+
+/* Who is given memory back that UNLOCK has not asked for. */
+enum uballoon_relief {
+	UBALLOON_RELIEF_KSWAPD,
+	UBALLOON_RELIEF_DIRECT,		/* a task that reclaims for itself */
+	UBALLOON_RELIEF_OOM,		/* the OOM killer is next */
+};
+
 /* Module parameters; main.c says what they mean. */
 struct uballoon_params {
 	int floor_mb;
-	bool keep_managed;
 	bool guest_driven;
 	unsigned int oom_holdoff_ms;
-	bool shrinker;
 	bool refuse_2m;
 };
 
@@ -114,9 +131,11 @@ struct uballoon {
 	/* The balloon, in 4 KiB pages. */
 	u64 size[UBALLOON_PAGESIZES];
 	u64 inflight_pages;		/* claimed by LOCK, not answered yet */
-	u64 unmanaged_pages;		/* taken off the managed count */
-	struct list_head pages_2m[UBALLOON_HOLDS];
-	struct uballoon_list_4k lists_4k[UBALLOON_LISTS]; /* own locks */
+	u64 available_pages;		/* counted as reclaimable; sum of the zones, as is ... */
+	u64 gone_pages;			/* ... off the managed count */
+	u32 account;			/* enum uballoon_account as set */
+	struct uballoon_zone *zones;	/* constant: MAX_NR_ZONES for each possible node */
+	unsigned int zone_count;	/* constant */
 	struct page *old_pages[UBALLOON_OLD_PAGES];
 	unsigned int old_count;
 	unsigned int owed_pages;	/* released by the host for others that it may get */
@@ -124,6 +143,7 @@ struct uballoon {
 	/* Bounds. */
 	u64 ceiling_pages;
 	u64 floor_pages;
+	u64 relief_pages;		/* the relief line */
 	u64 host_target_pages;
 	bool host_target_valid;
 	unsigned long holdoff_end;	/* jiffies */
@@ -174,6 +194,11 @@ struct uballoon {
 	struct uballoon_reclaim *reclaim; /* reclaim.c */
 };
 
+static inline struct uballoon_zone *uballoon_zone(struct uballoon *ub, struct page *page)
+{
+	return &ub->zones[page_to_nid(page) * MAX_NR_ZONES + page_zonenum(page)];
+}
+
 /* core.c: life. */
 struct uballoon *uballoon_core_new(struct uballoon_host *host);
 void uballoon_core_stop(struct uballoon *ub);
@@ -203,6 +228,7 @@ u64 uballoon_floor(struct uballoon *ub);
 /* ... with uballoon.lock held: */
 u64 uballoon_total(struct uballoon *ub);
 u64 uballoon_host_bound(struct uballoon *ub);
+u64 uballoon_insisted(struct uballoon *ub);
 u64 uballoon_min_size(struct uballoon *ub);
 u32 uballoon_holdoff_left_ms(struct uballoon *ub);
 
@@ -218,14 +244,14 @@ static inline bool uballoon_is_free(u32 stop)
 }
 
 /* release.c: for move.c, reclaim.c, core.c and migrate.c. */
-u64 uballoon_take_back(struct uballoon *ub, unsigned int order, u64 want_pages, ktime_t until,
-		       unsigned int mode, u64 *refused, u32 *ret_stop);
+u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 want_pages,
+		       ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop);
 void uballoon_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most);
 bool uballoon_is_empty(struct uballoon *ub);
 void uballoon_lists_drop(struct uballoon *ub);
-u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom);
-u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsigned int mode,
-		       u32 *ret_stop);
+u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid);
+u64 uballoon_give_back(struct uballoon *ub, int nid, u64 want_pages, ktime_t until,
+		       unsigned int mode, u32 *ret_stop);
 void uballoon_start_drain(struct uballoon *ub, u64 *counter);
 void uballoon_drain_work(struct work_struct *work);
 
@@ -259,12 +285,29 @@ u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const 
 		  const void *arg, ktime_t until, unsigned int mode);
 void uballoon_host_silent(struct uballoon *ub, const char *what);
 
+/* accounts.c; those that change something with uballoon.lock held. */
+void uballoon_accounts_settle(struct uballoon *ub);
+void uballoon_accounts_change(struct uballoon *ub, struct list_head *pages, unsigned int order,
+			      int sign);
+void uballoon_accounts_replace(struct uballoon *ub, struct page *old, struct page *new);
+u64 uballoon_available(struct uballoon *ub);
+u64 uballoon_node_available(struct uballoon *ub, int nid);
+u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun);
+
+/* lists.c */
+int uballoon_lists_init(struct uballoon *ub);
+void uballoon_lists_exit(struct uballoon *ub);
+void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int hold,
+			struct list_head *pages);
+unsigned int uballoon_lists_take(struct uballoon *ub, unsigned int order, unsigned int hold,
+				 int nid, unsigned int count, struct list_head *pages);
+bool uballoon_lists_have_new(struct uballoon *ub);
+bool uballoon_lists_empty(struct uballoon *ub);
+
 /* pages.c */
 unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, unsigned int count,
 				  gfp_t gfp, ktime_t until);
 void uballoon_pages_sort(struct list_head *pages);
-void uballoon_pages_manage(struct uballoon *ub, struct list_head *pages, unsigned int order,
-			   int sign);
 void uballoon_pages_free(struct list_head *pages, unsigned int order);
 void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order);
 void uballoon_page_mark_offline(struct page *page);

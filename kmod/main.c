@@ -22,19 +22,14 @@ MODULE_PARM_DESC(host, "hypervisor: auto (default, whichever is found), virtio, 
 struct uballoon_params uballoon_params = {
 	.floor_mb = -1,
 	.oom_holdoff_ms = 10000,
-	.shrinker = true,
 };
 
 module_param_named(floor_mb, uballoon_params.floor_mb, int, 0644);
-MODULE_PARM_DESC(floor_mb, "LOCK leaves so many MiB of MemAvailable (default -1: by the size of the guest)");
-module_param_named(keep_managed, uballoon_params.keep_managed, bool, 0444);
-MODULE_PARM_DESC(keep_managed, "keep balloon pages in MemTotal (default N)");
+MODULE_PARM_DESC(floor_mb, "LOCK leaves so many MiB of what is available (default -1: by the size of the guest)");
 module_param_named(guest_driven, uballoon_params.guest_driven, bool, 0444);
 MODULE_PARM_DESC(guest_driven, "inflate beyond the host's target even where the host takes no page reports (default N)");
 module_param_named(oom_holdoff_ms, uballoon_params.oom_holdoff_ms, uint, 0644);
 MODULE_PARM_DESC(oom_holdoff_ms, "LOCK answers NOMEM for so long after the OOM notifier (default 10000)");
-module_param_named(shrinker, uballoon_params.shrinker, bool, 0644);
-MODULE_PARM_DESC(shrinker, "give memory back to reclaim when it finds little else (default Y)");
 module_param_named(refuse_2m, uballoon_params.refuse_2m, bool, 0644);
 MODULE_PARM_DESC(refuse_2m, "for tests: behave as if no 2 MiB page were free (default N)");
 

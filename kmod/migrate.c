@@ -31,7 +31,7 @@ static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, str
 {
 	struct uballoon_list_4k *list = container_of(dev, struct uballoon_list_4k, dev);
 	struct uballoon *ub = list->ub;
-	struct balloon_dev_info *new_dev = &ub->lists_4k[UBALLOON_HOLD_NEW].dev;
+	struct balloon_dev_info *new_dev;
 	bool told = list->hold == UBALLOON_HOLD_TOLD;
 	unsigned long flags;
 
@@ -48,14 +48,11 @@ static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, str
 	}
 	if (told)
 		ub->old_pages[ub->old_count++] = page;
-	/* The sum of unmanaged pages stays. */
-	if (!uballoon_params.keep_managed && page_zone(page) != page_zone(new_page)) {
-		adjust_managed_page_count(page, 1);
-		adjust_managed_page_count(new_page, -1);
-	}
+	uballoon_accounts_replace(ub, page, new_page);
 	ub->counters.migrated_pages++;
 	spin_unlock(&ub->lock);
 
+	new_dev = &uballoon_zone(ub, new_page)->lists_4k[UBALLOON_HOLD_NEW].dev;
 	get_page(new_page);
 	spin_lock_irqsave(&new_dev->pages_lock, flags);
 	balloon_page_insert(new_dev, new_page);
@@ -185,7 +182,7 @@ void uballoon_migrate_work(struct work_struct *work)
 		cond_resched();
 	}
 	spin_lock(&ub->lock);
-	left = ub->old_count || !list_empty(&ub->lists_4k[UBALLOON_HOLD_NEW].dev.pages);
+	left = ub->old_count || uballoon_lists_have_new(ub);
 	/* New pages that the guest has taken back meanwhile are not to be made up for. */
 	if (!left)
 		ub->owed_pages = 0;

@@ -7,7 +7,7 @@
  * back batch by batch (release.c).
  *
  * Invariants: size + in flight <= ceiling at the time of each claim; LOCK never
- * takes MemAvailable below the module's floor; every call ends within its budget
+ * takes what is available below the module's floor, nor to where reclaim would take it back; every call ends within its budget
  * plus UBALLOON_HOST_GRACE_MS, whatever the host does.
  *
  * Left out: any opinion on how large the balloon should be.
@@ -94,6 +94,14 @@ static gfp_t lock_gfp(const struct uballoon_move *mv)
 	return gfp | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC;
 }
 
+/* What is left to the guest: the floor, and enough for reclaim not to want it back at once. */
+static u64 keep_available(struct uballoon *ub)
+{
+	u64 line = READ_ONCE(ub->relief_pages);
+
+	return max(uballoon_floor(ub), line + line / UBALLOON_RELIEF_STEP);
+}
+
 /*
  * Claims room for a batch of the running call: *ret_count balloon pages. DONE
  * means that all was asked for that there is to ask for.
@@ -101,7 +109,7 @@ static gfp_t lock_gfp(const struct uballoon_move *mv)
 static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, unsigned int most,
 		      unsigned int *ret_count)
 {
-	long slack = si_mem_available() - (long)uballoon_floor(ub);
+	long slack = uballoon_available(ub) - keep_available(ub);
 	u64 unit = 1ULL << mv->page_order;
 	u64 asked, bound, have, count;
 	u32 stop = UBALLOON_STOP_NONE;
@@ -409,9 +417,9 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 			stop = UBALLOON_STOP_TARGET;
 			break;
 		}
-		got = uballoon_take_back(ub, mv->page_order, min(room, mv->pages - mv->done_pages),
-					 with_grace(until), TASK_INTERRUPTIBLE, &mv->refused_pages,
-					 &stop);
+		got = uballoon_take_back(ub, mv->page_order, NUMA_NO_NODE,
+					 min(room, mv->pages - mv->done_pages), with_grace(until),
+					 TASK_INTERRUPTIBLE, &mv->refused_pages, &stop);
 		if (!uballoon_is_free(stop))
 			break;
 		mv->done_pages += got;
@@ -452,8 +460,8 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 	/* A LOCK that runs finds the ceiling and ends. */
 	if (move_begin(ub, until) == UBALLOON_STOP_NONE) {
 		while (must_leave(ub, until) == UBALLOON_STOP_NONE) {
-			got = uballoon_give_back(ub, U64_MAX, with_grace(until), TASK_INTERRUPTIBLE,
-						 &stop);
+			got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, with_grace(until),
+						 TASK_INTERRUPTIBLE, &stop);
 			if (!got || !uballoon_is_free(stop))
 				break;
 			pop->done_pages += got;

@@ -2,12 +2,10 @@
 /*
  * pages.c - balloon pages and the kernel's page allocator
  *
- * Those on a list are off the managed page count (MemTotal shrinks and free(1)
- * tells the truth) unless the parameter keep_managed is set, and marked
- * PageOffline: the 4 KiB pages by the kernel's balloon lists, the 2 MiB pages
- * here.
+ * Those on a list are marked PageOffline: the 4 KiB pages by the kernel's
+ * balloon lists, the 2 MiB pages here.
  *
- * Invariant: unmanaged_pages and the managed count change together.
+ * Left out: the kernel's books (accounts.c) and the lists (lists.c).
  */
 #include <linux/list_sort.h>
 #include <linux/mm.h>
@@ -75,38 +73,6 @@ unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, u
 }
 
 /**
- * uballoon_pages_manage - take pages off the managed count, or put them back
- * @ub:		balloon; locked
- * @pages:	linked by lru
- * @order:	of each
- * @sign:	-1 or 1
- */
-void uballoon_pages_manage(struct uballoon *ub, struct list_head *pages, unsigned int order,
-			   int sign)
-{
-	struct zone *zone = NULL;
-	struct page *page, *first = NULL;
-	long run = 0;
-
-	lockdep_assert_held(&ub->lock);
-	if (uballoon_params.keep_managed)
-		return;
-	list_for_each_entry(page, pages, lru) {
-		if (page_zone(page) != zone) {
-			if (run)
-				adjust_managed_page_count(first, sign * run);
-			zone = page_zone(page);
-			first = page;
-			run = 0;
-		}
-		run += 1L << order;
-		ub->unmanaged_pages -= sign * (1L << order);
-	}
-	if (run)
-		adjust_managed_page_count(first, sign * run);
-}
-
-/**
  * uballoon_page_mark_offline - have a 2 MiB page skipped by crash dumps and /proc/kcore
  * @page:	its first page; all are marked, because each is looked at by itself
  */
@@ -152,7 +118,7 @@ void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsign
 	struct page *page, *next;
 
 	spin_lock(&ub->lock);
-	uballoon_pages_manage(ub, pages, order, 1);
+	uballoon_accounts_change(ub, pages, order, -1);
 	spin_unlock(&ub->lock);
 
 	/* Page by page: the kernel looks at each struct page, too, and finds it in the cache. */

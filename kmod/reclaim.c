@@ -6,11 +6,14 @@
  * victim; the shrinker, when reclaim finds too little; the lease, when whoever
  * decides has neither renewed it nor taken it off.
  *
- * The shrinker is meant as the last resort of reclaim: it offers little, and
- * nothing at all while there is page cache to take, to drop_caches, to a memory
- * cgroup's own reclaim, or while LOCK runs (the balloon would be chasing itself).
- * Where another driver moves the pages it offers nothing, either: reclaim would
- * wait for that driver, which may be waiting for reclaim.
+ * The shrinker gives what is missing to the relief line, and a step beyond it, on
+ * the node that is being reclaimed: at once, before page cache that is wanted is
+ * thrown out, before anything is swapped, refused or killed. While more than the line is
+ * available it offers nothing, so that reading files, however large, does not push
+ * the balloon out. Nor does it offer anything to drop_caches, to a memory cgroup
+ * at its own limit (for which the kernel does not ask), or to LOCK's own
+ * allocations. Where another driver moves the pages it stays out of it: reclaim
+ * would wait for that driver, which may be waiting for reclaim.
  *
  * Left out: what is done; that is core.c's matter.
  */
@@ -20,22 +23,17 @@
 #include <linux/sched.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 
 #include "core.h"
 #include "reclaim.h"
 
 /* Ahead of the notifiers that give little. */
 #define OOM_PRIORITY		90
-/* Times as dear as a page cache page (DEFAULT_SEEKS), so that page cache goes first. */
-#define SHRINK_SEEKS		(DEFAULT_SEEKS * 16)
-/*
- * kswapd asks from its first and lightest pass on, when page cache is plentiful: a balloon that
- * gave then would be pushed out by any file that is read once. So nothing is offered before
- * MemAvailable is down to this part of the floor that LOCK respects.
- */
-#define SHRINK_FLOOR_SHARE	8
-/* One large page: anything less would split what was handed over whole. */
-#define SHRINK_BATCH		UBALLOON_PAGES_PER_2M
+/* No I/O is needed to make them again: the kernel then asks for half of what is offered. */
+#define SHRINK_SEEKS		0
+/* One call of the scan function gives all that is missing, so any request is worth one. */
+#define SHRINK_BATCH		1
 
 struct uballoon_reclaim {
 	struct uballoon *ub;
@@ -50,7 +48,7 @@ static int oom_notify(struct notifier_block *nb, unsigned long unused, void *dat
 
 	if (!uballoon_core_enter(rc->ub))
 		return NOTIFY_OK;
-	*freed += uballoon_relieve(rc->ub, 0, true);
+	*freed += uballoon_relieve(rc->ub, UBALLOON_RELIEF_OOM, NUMA_NO_NODE);
 	uballoon_core_leave(rc->ub);
 	return NOTIFY_OK;
 }
@@ -59,12 +57,12 @@ static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_contr
 {
 	struct uballoon_reclaim *rc = uballoon_shrinker_data(shrinker, struct uballoon_reclaim,
 							     shrinker);
+	struct uballoon *ub = rc->ub;
 
-	if (!uballoon_params.shrinker || !(current->flags & PF_MEMALLOC) ||
-	    READ_ONCE(rc->ub->locker) || rc->ub->host->ops->move ||
-	    si_mem_available() > (long)(uballoon_floor(rc->ub) / SHRINK_FLOOR_SHARE))
+	if (!(current->flags & PF_MEMALLOC) || READ_ONCE(ub->locker) == current ||
+	    ub->host->ops->move)
 		return 0;
-	return uballoon_size(rc->ub) ?: SHRINK_EMPTY;
+	return 2 * uballoon_relief_missing(ub, sc->nid, false);
 }
 
 static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
@@ -75,9 +73,13 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 
 	if (!uballoon_core_enter(rc->ub))
 		return SHRINK_STOP;
-	freed = uballoon_relieve(rc->ub, sc->nr_to_scan, false);
+	freed = uballoon_relieve(rc->ub, current_is_kswapd() ? UBALLOON_RELIEF_KSWAPD :
+							       UBALLOON_RELIEF_DIRECT, sc->nid);
 	uballoon_core_leave(rc->ub);
-	return freed ?: SHRINK_STOP;
+	if (!freed)
+		return SHRINK_STOP;
+	sc->nr_scanned = freed;
+	return freed;
 }
 
 static void lease_work(struct work_struct *work)

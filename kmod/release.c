@@ -21,31 +21,12 @@
 /* The OOM notifier gives back at least 64 MiB and at least 1/8 of the balloon. */
 #define OOM_MIN_PAGES		(64 * 256)
 #define OOM_SHARE		8
+/* What reclaim gets between two looks at what is missing: 4 MiB. */
+#define RELIEF_PAGES		(2 * UBALLOON_PAGES_PER_2M)
 /* How often the background tries again when the host or compaction has the pages. */
 #define DRAIN_RETRY_MS		100
 
 /* ---- one batch ---- */
-
-static unsigned int take_off_list(struct uballoon *ub, unsigned int order, unsigned int hold,
-				  unsigned int count, struct list_head *pages)
-{
-	unsigned int taken = 0;
-	struct page *page;
-
-	if (order == UBALLOON_ORDER_4K)
-		return balloon_page_list_dequeue(&ub->lists_4k[hold].dev, pages, count);
-	if (hold == UBALLOON_HOLD_NEW)
-		return 0;
-
-	spin_lock(&ub->lock);
-	while (taken < count && !list_empty(&ub->pages_2m[hold])) {
-		page = list_first_entry(&ub->pages_2m[hold], struct page, lru);
-		list_move(&page->lru, pages);
-		taken++;
-	}
-	spin_unlock(&ub->lock);
-	return taken;
-}
 
 /**
  * uballoon_take_new - fill a batch with pages that the host does not know of
@@ -55,8 +36,8 @@ static unsigned int take_off_list(struct uballoon *ub, unsigned int order, unsig
  */
 void uballoon_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most)
 {
-	b->count = take_off_list(ub, UBALLOON_ORDER_4K, UBALLOON_HOLD_NEW,
-				 min(most, ub->host->batch_4k), &b->pages);
+	b->count = uballoon_lists_take(ub, UBALLOON_ORDER_4K, UBALLOON_HOLD_NEW, NUMA_NO_NODE,
+				       min(most, ub->host->batch_4k), &b->pages);
 	uballoon_pages_sort(&b->pages);
 }
 
@@ -73,9 +54,9 @@ static bool batch_free(struct uballoon *ub, const void *arg)
 }
 
 /* Tells the host about pages held that way. Returns the pages, 0 if there are none. */
-static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsigned int count,
-				   ktime_t until, unsigned int mode, unsigned int *ret_refused,
-				   u32 *ret_stop)
+static unsigned int take_back_told(struct uballoon *ub, unsigned int order, int nid,
+				   unsigned int count, ktime_t until, unsigned int mode,
+				   unsigned int *ret_refused, u32 *ret_stop)
 {
 	struct uballoon_host *host = ub->host;
 	struct uballoon_batch *b;
@@ -95,7 +76,7 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, unsi
 	b->order = order;
 	b->hold = UBALLOON_HOLD_TOLD;
 	count = min(count, order == UBALLOON_ORDER_2M ? host->batch_2m : host->batch_4k);
-	count = take_off_list(ub, order, UBALLOON_HOLD_TOLD, count, &b->pages);
+	count = uballoon_lists_take(ub, order, UBALLOON_HOLD_TOLD, nid, count, &b->pages);
 	b->count = count;
 	if (!count) {
 		uballoon_batch_put(ub, b);
@@ -153,6 +134,7 @@ static u64 take_back_by_host(struct uballoon *ub, unsigned int order, u64 want_p
  * uballoon_take_back - give one batch of pages back to the guest
  * @ub:		balloon
  * @order:	page size
+ * @nid:	of this node only, or NUMA_NO_NODE
  * @want_pages:	at most so many 4 KiB pages
  * @until:	wait so long for the host's acknowledgement, where it is needed; 0 = do not wait
  * @mode:	TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
@@ -166,8 +148,8 @@ static u64 take_back_by_host(struct uballoon *ub, unsigned int order, u64 want_p
  *
  * Return: 4 KiB pages taken off the balloon.
  */
-u64 uballoon_take_back(struct uballoon *ub, unsigned int order, u64 want_pages, ktime_t until,
-		       unsigned int mode, u64 *refused, u32 *ret_stop)
+u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 want_pages,
+		       ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop)
 {
 	enum uballoon_pagesize ps = uballoon_pagesize(order);
 	unsigned int unit = 1U << order;
@@ -192,12 +174,12 @@ u64 uballoon_take_back(struct uballoon *ub, unsigned int order, u64 want_pages, 
 	if (!claim)
 		return 0;
 
-	got = take_off_list(ub, order, UBALLOON_HOLD_NEW, claim, &pages);
-	got += take_off_list(ub, order, UBALLOON_HOLD_QUIET, claim - got, &pages);
+	got = uballoon_lists_take(ub, order, UBALLOON_HOLD_NEW, nid, claim, &pages);
+	got += uballoon_lists_take(ub, order, UBALLOON_HOLD_QUIET, nid, claim - got, &pages);
 	if (got)
 		uballoon_pages_release(ub, &pages, order);
 	else
-		got = take_back_told(ub, order, claim, until, mode, &kept, ret_stop);
+		got = take_back_told(ub, order, nid, claim, until, mode, &kept, ret_stop);
 
 	spin_lock(&ub->lock);
 	ub->size[ps] += (u64)(claim - got) << order;
@@ -228,6 +210,7 @@ static void lower_bounds(struct uballoon *ub)
 /**
  * uballoon_give_back - give one batch of either page size back to the guest
  * @ub:		balloon
+ * @nid:	of this node only, or NUMA_NO_NODE
  * @want_pages:	at most so many
  * @until:	as in uballoon_take_back(), and so are @mode and @ret_stop
  * @mode:	see there
@@ -237,44 +220,122 @@ static void lower_bounds(struct uballoon *ub)
  *
  * Return: 4 KiB pages taken off the balloon.
  */
-u64 uballoon_give_back(struct uballoon *ub, u64 want_pages, ktime_t until, unsigned int mode,
-		       u32 *ret_stop)
+u64 uballoon_give_back(struct uballoon *ub, int nid, u64 want_pages, ktime_t until,
+		       unsigned int mode, u32 *ret_stop)
 {
 	u64 got = 0, refused = 0;
 
 	if (want_pages >= UBALLOON_PAGES_PER_2M)
-		got = uballoon_take_back(ub, UBALLOON_ORDER_2M, want_pages, until, mode,
+		got = uballoon_take_back(ub, UBALLOON_ORDER_2M, nid, want_pages, until, mode,
 					 &refused, ret_stop);
 	if (!got)
-		got = uballoon_take_back(ub, UBALLOON_ORDER_4K, want_pages, until, mode,
+		got = uballoon_take_back(ub, UBALLOON_ORDER_4K, nid, want_pages, until, mode,
 					 &refused, ret_stop);
 	return got;
+}
+
+/*
+ * What one who asks still has to get. Looked at again after each batch: others may be giving
+ * memory back as well, or may have taken what was given.
+ */
+static u64 relief_left(struct uballoon *ub, enum uballoon_relief who, int nid, u64 wanted,
+		       u64 freed)
+{
+	if (who == UBALLOON_RELIEF_OOM)
+		return wanted - min(wanted, freed);
+	return uballoon_relief_missing(ub, nid, true);
+}
+
+/* Of which node: those of the one in need first. */
+static u64 relieve_once(struct uballoon *ub, enum uballoon_relief who, int nid, u64 left,
+			u32 *ret_stop)
+{
+	bool oom = who == UBALLOON_RELIEF_OOM;
+	ktime_t until = 0;
+
+	/* kswapd has others to serve: what the host must confirm will be free a little later. */
+	if (oom)
+		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+	else if (who == UBALLOON_RELIEF_DIRECT)
+		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_GRACE_MS);
+	/* A little more than asked for, rather than small pages out of thrift. */
+	left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
+	return uballoon_give_back(ub, nid, oom ? left : min_t(u64, left, RELIEF_PAGES), until,
+				  TASK_UNINTERRUPTIBLE, ret_stop);
+}
+
+static void relief_count(struct uballoon *ub, enum uballoon_relief who, u64 pages)
+{
+	struct uballoon_counters *c = &ub->counters;
+
+	lockdep_assert_held(&ub->lock);
+	switch (who) {
+	case UBALLOON_RELIEF_OOM:
+		c->oom_events++;
+		c->oom_pages += pages;
+		ub->holdoff = true;
+		ub->holdoff_end = jiffies + msecs_to_jiffies(uballoon_params.oom_holdoff_ms);
+		return;
+	case UBALLOON_RELIEF_DIRECT:
+		c->direct_events++;
+		c->direct_pages += pages;
+		break;
+	case UBALLOON_RELIEF_KSWAPD:
+		break;
+	}
+	c->shrink_events++;
+	c->shrink_pages += pages;
+}
+
+/* The node that is shortest by the measure of its own size, NUMA_NO_NODE if there is but one. */
+static int neediest_node(struct uballoon *ub)
+{
+	u64 least = U64_MAX, permille;
+	int nid, best = NUMA_NO_NODE;
+
+	if (num_online_nodes() == 1)
+		return NUMA_NO_NODE;
+	for_each_online_node(nid) {
+		if (!node_present_pages(nid))
+			continue;
+		permille = div64_u64(uballoon_node_available(ub, nid) * 1000,
+				     node_present_pages(nid));
+		if (permille < least) {
+			least = permille;
+			best = nid;
+		}
+	}
+	return best;
 }
 
 /**
  * uballoon_relieve - give memory back because the guest needs it
  * @ub:		balloon
- * @want_pages:	how much; for @oom more if that is little
- * @oom:	the OOM killer is next: wait for the host if need be, and hold LOCK off
+ * @who:	needs it. OOM: at least 64 MiB and at least 1/8 of the balloon, and LOCK is held off;
+ *		else what is missing to the relief line and its step
+ * @nid:	where it is missing; not used for OOM
  *
- * Does not allocate, takes no lock that an allocation is made under.
+ * Does not allocate, takes no lock that an allocation is made under. Waits for the host only
+ * where it must acknowledge, and kswapd does not wait at all.
  *
  * Return: pages that are free now.
  */
-u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom)
+u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid)
 {
-	ktime_t until = oom ? ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS) : 0;
-	u64 freed = 0, coming = 0, got, left, size = uballoon_size(ub);
+	u64 freed = 0, coming = 0, wanted = 0, got, left, size = uballoon_size(ub);
+	bool oom = who == UBALLOON_RELIEF_OOM;
 	u32 stop;
 
-	if (oom)
-		want_pages = max3(want_pages, (u64)OOM_MIN_PAGES, size / OOM_SHARE);
-	while (freed < want_pages) {
-		/* A little more than asked for, rather than small pages out of thrift. */
-		left = want_pages - freed;
-		if (oom)
-			left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
-		got = uballoon_give_back(ub, left, until, TASK_UNINTERRUPTIBLE, &stop);
+	if (oom) {
+		wanted = max_t(u64, OOM_MIN_PAGES, size / OOM_SHARE);
+		nid = neediest_node(ub);
+	}
+	while ((left = relief_left(ub, who, nid, wanted, freed))) {
+		got = relieve_once(ub, who, nid, left, &stop);
+		if (!got && oom && nid != NUMA_NO_NODE) {
+			nid = NUMA_NO_NODE;
+			continue;
+		}
 		if (!got)
 			break;
 		/* Free as soon as the host has answered. */
@@ -284,24 +345,15 @@ u64 uballoon_relieve(struct uballoon *ub, u64 want_pages, bool oom)
 		}
 		freed += got;
 	}
+	if (!freed && !coming && !(oom && size))
+		return 0;
 
 	spin_lock(&ub->lock);
-	if (oom && size) {
-		ub->counters.oom_events++;
-		ub->counters.oom_pages += freed + coming;
-		ub->holdoff = true;
-		ub->holdoff_end = jiffies + msecs_to_jiffies(uballoon_params.oom_holdoff_ms);
-	} else if (freed || coming) {
-		ub->counters.shrink_events++;
-		ub->counters.shrink_pages += freed + coming;
-	}
-	if (freed || coming || (oom && size)) {
-		lower_bounds(ub);
-		ub->relief_generation++;
-	}
+	relief_count(ub, who, freed + coming);
+	lower_bounds(ub);
+	ub->relief_generation++;
 	spin_unlock(&ub->lock);
-	if (freed || coming || (oom && size))
-		wake_up_all(&ub->poll_wait);
+	wake_up_all(&ub->poll_wait);
 	return freed;
 }
 
@@ -334,7 +386,7 @@ void uballoon_drain_work(struct work_struct *work)
 		if (READ_ONCE(ub->gone) || !READ_ONCE(ub->draining))
 			return;
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
-		got = uballoon_give_back(ub, U64_MAX, until, TASK_KILLABLE, &stop);
+		got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, until, TASK_KILLABLE, &stop);
 		spin_lock(&ub->lock);
 		*ub->drain_counter += got;
 		left = uballoon_total(ub) + ub->inflight_pages;
@@ -361,22 +413,12 @@ void uballoon_drain_work(struct work_struct *work)
  */
 bool uballoon_is_empty(struct uballoon *ub)
 {
-	unsigned int hold;
 	bool none;
 
 	spin_lock(&ub->lock);
 	none = !uballoon_total(ub) && !ub->old_count;
-	for (hold = 0; hold < UBALLOON_HOLDS; hold++)
-		none &= list_empty(&ub->pages_2m[hold]);
 	spin_unlock(&ub->lock);
-	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-		struct balloon_dev_info *dev = &ub->lists_4k[hold].dev;
-
-		spin_lock_irq(&dev->pages_lock);
-		none &= list_empty(&dev->pages) && !dev->isolated_pages;
-		spin_unlock_irq(&dev->pages_lock);
-	}
-	return none && READ_ONCE(ub->free_count) == UBALLOON_BATCHES;
+	return none && uballoon_lists_empty(ub) && READ_ONCE(ub->free_count) == UBALLOON_BATCHES;
 }
 
 /**
@@ -391,7 +433,7 @@ void uballoon_lists_drop(struct uballoon *ub)
 	LIST_HEAD(pages);
 
 	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-		n = take_off_list(ub, UBALLOON_ORDER_2M, hold, UINT_MAX, &pages);
+		n = uballoon_lists_take(ub, UBALLOON_ORDER_2M, hold, NUMA_NO_NODE, UINT_MAX, &pages);
 		spin_lock(&ub->lock);
 		ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_ORDER_2M;
 		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_ORDER_2M;
@@ -399,8 +441,8 @@ void uballoon_lists_drop(struct uballoon *ub)
 		spin_unlock(&ub->lock);
 		uballoon_pages_release(ub, &pages, UBALLOON_ORDER_2M);
 		do {
-			n = take_off_list(ub, UBALLOON_ORDER_4K, hold, UBALLOON_PAGES_PER_2M,
-					  &pages);
+			n = uballoon_lists_take(ub, UBALLOON_ORDER_4K, hold, NUMA_NO_NODE,
+						UBALLOON_PAGES_PER_2M, &pages);
 			spin_lock(&ub->lock);
 			ub->size[UBALLOON_4K] -= n;
 			ub->counters.unlocked_4k_pages += n;

@@ -59,6 +59,8 @@ static void show_counters(struct seq_file *m, const struct uballoon_counters *c)
 	SHOW(*c, host_timeout_events);
 	SHOW(*c, host_stats_events);
 	SHOW(*c, reported_pages);
+	SHOW(*c, direct_events);
+	SHOW(*c, direct_pages);
 }
 
 static void show_internals(struct seq_file *m, const struct uballoon_internals *in)
@@ -77,7 +79,7 @@ static int state_show(struct seq_file *m, void *unused)
 {
 	struct uballoon *ub = m->private;
 	struct uballoon_internals in;
-	u64 host_gen, relief_gen, unmanaged, inflight;
+	u64 host_gen, relief_gen, inflight;
 	struct uballoon_state st;
 	unsigned int busy;
 
@@ -86,19 +88,24 @@ static int state_show(struct seq_file *m, void *unused)
 	uballoon_core_state(ub, &st, &host_gen, &relief_gen);
 	spin_lock(&ub->lock);
 	in = ub->internals;
-	unmanaged = ub->unmanaged_pages;
 	inflight = ub->inflight_pages;
 	busy = UBALLOON_BATCHES - ub->free_count;
 	spin_unlock(&ub->lock);
 
 	seq_printf(m, "host %s\n", ub->host->ops->name);
 	seq_printf(m, "capabilities 0x%llx\n", ub->host->caps);
-	seq_printf(m, "ram_pages %llu\n", uballoon_ram(ub));
-	seq_printf(m, "module_floor_pages %llu\n", uballoon_floor(ub));
+	SHOW(st, ram_pages);
+	SHOW(st, module_floor_pages);
+	SHOW(st, mem_available_pages);
 	seq_printf(m, "flags 0x%x\n", st.flags);
 	seq_printf(m, "size_pages %llu\n", st.size_4k_pages + st.size_2m_pages);
 	SHOW(st, size_4k_pages);
 	SHOW(st, size_2m_pages);
+	SHOW(st, available_pages);
+	SHOW(st, gone_pages);
+	SHOW(st, host_pages);
+	SHOW(st, account);
+	SHOW(st, relief_pages);
 	SHOW(st, ceiling_pages);
 	SHOW(st, floor_pages);
 	SHOW(st, host_target_pages);
@@ -113,7 +120,6 @@ static int state_show(struct seq_file *m, void *unused)
 	seq_printf(m, "relief_generation %llu\n", relief_gen);
 	seq_printf(m, "inflight_pages %llu\n", inflight);
 	seq_printf(m, "inflight_batches %u\n", busy);
-	seq_printf(m, "unmanaged_pages %llu\n", unmanaged);
 	show_internals(m, &in);
 	if (ub->host->ops->show)
 		ub->host->ops->show(ub->host, m);

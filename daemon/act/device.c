@@ -26,12 +26,15 @@
 
 #define PAGE_BYTES UBALLOON_PAGE_SIZE
 
+_Static_assert((int)TRANSPORT_ACCOUNT_AUTO == UBALLOON_ACCOUNT_AUTO &&
+	       (int)TRANSPORT_ACCOUNT_AVAILABLE == UBALLOON_ACCOUNT_AVAILABLE &&
+	       (int)TRANSPORT_ACCOUNT_GONE == UBALLOON_ACCOUNT_GONE, "the same accounts");
+
 struct device {
 	struct transport transport;
 	int fd;
 	uint64_t capabilities;
 	uint64_t ram_pages;
-	uint64_t floor_pages;
 };
 
 static struct device *device_of(struct transport *t)
@@ -82,7 +85,6 @@ static int device_info(struct transport *t, struct transport_info *ret)
 	*ret = (struct transport_info){
 		.capabilities = info.capabilities,
 		.ram = info.ram_pages * PAGE_BYTES,
-		.floor = info.floor_pages * PAGE_BYTES,
 	};
 	memcpy(ret->host, info.host, sizeof(ret->host));
 	ret->host[sizeof(ret->host) - 1] = '\0';
@@ -92,41 +94,54 @@ static int device_info(struct transport *t, struct transport_info *ret)
 static int device_state(struct transport *t, struct sample_balloon *ret)
 {
 	struct uballoon_state state = {.size = sizeof(state)};
-	const struct device *d = device_of(t);
+	struct device *d = device_of(t);
 	int r;
 
 	r = device_call(d, UBALLOON_IOC_GET_STATE, &state);
 	if (r < 0)
 		return r;
+	/* It changes when memory is plugged or unplugged. */
+	d->ram_pages = state.ram_pages;
 	ret->valid = true;
 	ret->host_target_valid = state.flags & UBALLOON_STATE_HOST_TARGET;
 	ret->may_exceed_host = d->capabilities & UBALLOON_CAP_GUEST_DRIVEN;
 	ret->may_undercut_host = d->capabilities & UBALLOON_CAP_DEFLATE_ON_OOM;
 	ret->draining = state.flags & UBALLOON_STATE_DRAINING;
+	ret->books_elsewhere = state.flags & UBALLOON_STATE_BOOKS_ELSEWHERE;
+	ret->ram = state.ram_pages * PAGE_BYTES;
+	ret->available = state.available_pages * PAGE_BYTES;
+	ret->gone = state.gone_pages * PAGE_BYTES;
+	ret->elsewhere = state.host_pages * PAGE_BYTES;
 	ret->size = (state.size_4k_pages + state.size_2m_pages) * PAGE_BYTES;
 	ret->host_target = state.host_target_pages * PAGE_BYTES;
 	ret->limit = state.limit_pages * PAGE_BYTES;
-	ret->floor = d->floor_pages * PAGE_BYTES;
+	ret->floor = state.module_floor_pages * PAGE_BYTES;
+	ret->relief_line = state.relief_pages * PAGE_BYTES;
 	ret->holdoff_us = (uint64_t)state.holdoff_left_ms * 1000;
-	ret->relief_events = state.counters.oom_events + state.counters.shrink_events +
-			     state.counters.lease_events;
+	ret->rescue_events = state.counters.oom_events + state.counters.lease_events;
+	ret->relief_events = ret->rescue_events + state.counters.shrink_events;
+	ret->relieved = state.counters.shrink_pages * PAGE_BYTES;
+	ret->relieved_direct = state.counters.direct_pages * PAGE_BYTES;
 	return 0;
 }
 
-static int device_set_target(struct transport *t, uint64_t ceiling, uint64_t floor,
-			     uint64_t lease_us)
+static int device_set_target(struct transport *t, const struct transport_target *to)
 {
 	struct device *d = device_of(t);
 	struct uballoon_target target = {
 		.size = sizeof(target),
 		/* Rounded up: 0 means that there is no lease at all. */
-		.lease_ms = (uint32_t)((lease_us + 999) / 1000),
-		.ceiling_pages = ceiling / PAGE_BYTES,
-		.floor_pages = floor / PAGE_BYTES,
+		.lease_ms = (uint32_t)((to->lease_us + 999) / 1000),
+		.ceiling_pages = to->ceiling / PAGE_BYTES,
+		.floor_pages = to->floor / PAGE_BYTES,
+		.relief_pages = to->relief_line / PAGE_BYTES,
+		.account = to->account,
 	};
 
 	if (target.ceiling_pages > d->ram_pages)
 		target.ceiling_pages = d->ram_pages;
+	if (target.relief_pages > d->ram_pages)
+		target.relief_pages = d->ram_pages;
 	if (target.floor_pages > target.ceiling_pages)
 		target.floor_pages = target.ceiling_pages;
 	/* When only large pages are left, the last step down may be one of them: see device_move(). */
@@ -286,7 +301,6 @@ static int device_new(int fd, struct transport **ret)
 		return r;
 	d->capabilities = info.capabilities;
 	d->ram_pages = info.ram_pages;
-	d->floor_pages = info.floor_pages;
 	steal_fd(&owned);
 	*ret = &steal_pointer(d)->transport;
 	return 0;

@@ -20,8 +20,7 @@ struct transport;
 struct transport_info {
 	char host[16];		/* "virtio", "vmware", "xen", "none" */
 	uint64_t capabilities;	/* UBALLOON_CAP_* */
-	uint64_t ram;
-	uint64_t floor;		/* the module's own MemAvailable floor */
+	uint64_t ram;		/* when it was opened */
 };
 
 struct transport_result {
@@ -31,13 +30,28 @@ struct transport_result {
 	uint32_t stop;		/* enum uballoon_stop */
 };
 
+/* Which account the balloon's pages are in; the values of enum uballoon_account. */
+enum transport_account {
+	TRANSPORT_ACCOUNT_AUTO, /* by what is true: what the host does not let go of is gone */
+	TRANSPORT_ACCOUNT_AVAILABLE, /* all of it memory that programs can have */
+	TRANSPORT_ACCOUNT_GONE, /* all of it off MemTotal */
+};
+
+struct transport_target {
+	uint64_t ceiling;
+	uint64_t floor;
+	uint64_t relief_line;	/* see struct sample_balloon; 0 = none */
+	enum transport_account account;
+	uint64_t lease_us;	/* 0 = off */
+};
+
 struct transport_ops {
 	/* What does not change while the device is there. */
 	int (*info)(struct transport *t, struct transport_info *ret);
 	/* The balloon now; fills everything but asked, moved, took_us and stop. Clears the poll state. */
 	int (*state)(struct transport *t, struct sample_balloon *ret);
-	/* Bounds for the next moves, and the lease anew; lease 0 = off. */
-	int (*set_target)(struct transport *t, uint64_t ceiling, uint64_t floor, uint64_t lease_us);
+	/* Bounds for the next moves, the relief line, the account, and the lease anew. */
+	int (*set_target)(struct transport *t, const struct transport_target *target);
 	/*
 	 * Move by |step| bytes at most within budget_us; 2 MiB pages first, 4 KiB
 	 * pages where those run out. may_reclaim: allocation may evict cache.

@@ -65,7 +65,7 @@ struct history_numbers {
 	uint32_t mem_some_permille;	/* largest since the record before, as are the next two */
 	uint32_t mem_full_permille;
 	uint32_t io_some_permille;
-	uint32_t reserved;
+	uint32_t relieved_kib;		/* the module gave programs that asked, since the record before */
 	char mode[8];
 	char law[12];
 	char reason[12];

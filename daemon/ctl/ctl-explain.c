@@ -156,6 +156,9 @@ static void print_decision(const struct history_record *r, uint64_t lasted_us, c
 	if (r->flags & (HISTORY_EARLY | HISTORY_EMERGENCY))
 		printf(INDENT "The kernel's %s pressure trigger had fired.\n",
 		       r->flags & HISTORY_EMERGENCY ? "emergency" : "early");
+	if (r->n.relieved_kib > 0)
+		printf(INDENT "The module gave %s to programs that asked.\n",
+		       SIZE((uint64_t)r->n.relieved_kib << 10));
 	print_balloon(r);
 	/* A reason that is newer than this program: all there is. */
 	print_evidence(&r->n, reason == _REASON_MAX ? AVAILABLE | STALLS | REFAULTS | HOLD_OFF | HOST

@@ -39,6 +39,14 @@ struct ctl_props {
 	uint64_t refault_rate;	/* pages a second */
 	uint64_t lease_left;
 	uint64_t hold_off_left;
+	char *account;		/* "available", "gone", "mixed", "host"; "" = no device */
+	char *account_text;	/* why */
+	uint64_t account_available;
+	uint64_t account_gone;
+	uint64_t account_host;
+	uint64_t relief_line;
+	uint64_t relieved;
+	uint64_t relieved_direct;
 	char *held;		/* the operator's reason, "" = not held */
 	uint64_t held_left;
 	uint64_t inflated_total;

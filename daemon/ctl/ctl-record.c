@@ -333,7 +333,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 	if (code != CTL_OK)
 		return code;
 	ctl_props_init(&r.props);
-	res = sense_open(NULL, &sense);
+	res = sense_open(NULL, NULL, &sense);
 	if (res < 0)
 		return ctl_fail(CTL_FAILED, "cannot read /proc: %s", strerror(-res));
 	r.sense = sense;

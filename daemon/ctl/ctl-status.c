@@ -105,6 +105,12 @@ static void print_memory(const struct ctl_props *p)
 		       term_style(TERM_BOLD), SIZE(p->target), term_style(TERM_PLAIN));
 	putchar('\n');
 
+	if (some(p->account)) {
+		label("Account");
+		printf("%s%s%s: %s\n", term_style(TERM_BOLD), p->account, term_style(TERM_PLAIN),
+		       p->account_text ?: "");
+	}
+
 	label("Guest");
 	if (known(p->size) && p->size <= p->ram)
 		printf("keeps %s of %s", SIZE(p->ram - p->size), SIZE(p->ram));
@@ -144,6 +150,14 @@ static void print_policy(const struct ctl_props *p)
 	if (known(p->headroom) && p->headroom > 0) {
 		label("Headroom");
 		printf("%s to stay available\n", SIZE(p->headroom));
+	}
+	if (known(p->relief_line) && p->relief_line > 0) {
+		label("Relief");
+		printf("below %s available, programs get memory from the balloon at once",
+		       SIZE(p->relief_line));
+		if (known(p->relieved) && p->relieved > 0)
+			printf("; %s so far", SIZE(p->relieved));
+		putchar('\n');
 	}
 	if (known(p->hold_off_left) && p->hold_off_left > 0) {
 		label("Hold-off");

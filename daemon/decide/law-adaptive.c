@@ -11,7 +11,8 @@
  *             again as the need has just risen
  *
  * The need is the largest of the last hold-off time, so that a load that comes
- * and goes is not chased. The headroom is learned: twice the largest growth of
+ * and goes is not chased; of a quarter of it where the relief line served that load, which then
+ * costs little to chase. The headroom is learned: twice the largest growth of
  * the need within the time that noticing and deflating take, slowly forgotten.
  * A burst as large as the largest so far thus ends where deflating begins.
  *
@@ -25,6 +26,9 @@
 
 #define SEC	   1000000ULL
 #define PAGE_BYTES 4096ULL
+
+/* The part of the remembered peaks that counts after a relief. */
+#define PEAK_SLOTS_RELIEVED (POLICY_PEAK_SLOTS / 4)
 
 /* Growth is measured over this: the longest time between two samples, or a deflate by 1 GiB/s. */
 #define GROWTH_WINDOW_US  (5 * SEC)
@@ -68,10 +72,11 @@ static void learn_peak(const struct policy_config *c, struct policy_state *st, c
 
 static uint64_t peak_need(const struct policy_state *st, const struct view *v)
 {
-	uint64_t need = v->need;
+	uint64_t need = v->need, n = st->came_down_cheaply ? PEAK_SLOTS_RELIEVED : POLICY_PEAK_SLOTS;
 
-	for (int i = 0; i < POLICY_PEAK_SLOTS; i++)
-		need = max_u64(need, st->peak[i]);
+	for (uint64_t i = 0; i < n; i++)
+		need = max_u64(need, st->peak[(st->peak_slot + POLICY_PEAK_SLOTS - i) %
+					      POLICY_PEAK_SLOTS]);
 	return min_u64(need, v->usable);
 }
 

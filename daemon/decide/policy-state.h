@@ -80,6 +80,8 @@ struct policy_state {
 	uint64_t need_seen; /* at the last sample; 0 = it had no data */
 	uint64_t size_seen; /* of the balloon, at the last sample */
 	bool came_down; /* it became smaller last, and not by order */
+	bool came_down_cheaply; /* ... by relief that met the demand ... */
+	uint64_t cheap_bytes; /* ... and by so much */
 	uint32_t turns_milli; /* times that it went up again lately, in thousandths */
 	uint64_t turns_us; /* when that was last decayed */
 	uint64_t foregone; /* what has not been taken since x time, bytes x milliseconds */
@@ -87,6 +89,8 @@ struct policy_state {
 	uint32_t critical_seen; /* samples in a row below the critical level */
 	bool relief_seen_valid;
 	uint64_t relief_seen;
+	uint64_t rescue_seen;
+	uint64_t relieved_seen;
 	uint64_t relief_size; /* of the balloon then */
 
 	/* Law adaptive. */

@@ -5,7 +5,7 @@
  * One decision a sample. In order of precedence:
  *   1. a critical shortage gives everything back; a confirmed one half, and
  *      everything if it repeats or little is available
- *   2. memory that the module gave back by itself stays given back
+ *   2. memory that the module gave back by itself stays given back for a while
  *   3. bounds: floor, limits, what the host allows
  *   4. the operator's hold: nothing else moves
  *   5. the law's goal. An order (host, operator) is followed as it stands; an
@@ -26,6 +26,7 @@
 #include "decide/move.h"
 #include "decide/policy.h"
 #include "decide/pressure.h"
+#include "decide/relief.h"
 #include "decide/turn.h"
 
 #define SEC 1000000ULL
@@ -49,11 +50,8 @@
 /* The fixed part of the hold-off after a shortage doubles once, where shortages repeat. */
 #define HOLD_OFF_GROWTH 2
 
-/*
- * What the module gives back at once when nothing else is left is at least this share of the
- * balloon; what it gives to ordinary reclaim is less.
- */
-#define RESCUE_DIVISOR 8
+/* A relief that met the demand has cost nobody anything: the hold-off after it is half of the plain one. */
+#define RELIEF_HOLD_OFF_DIVISOR 2
 
 /* Rates are applied to at most so long, or a pause would become a jump. */
 #define RATE_DT_MAX_US (2 * SEC)
@@ -131,8 +129,7 @@ struct round {
 	struct bounds b;
 	enum pressure level;
 	uint64_t headroom;
-	bool relieved; /* the module gave memory back since the last sample */
-	bool rescued; /* ... so much that it was the last resort: out of memory, or the lease */
+	struct relief relief; /* what the module gave back since the last sample */
 };
 
 static enum policy_reason give_back(const struct round *r, uint64_t target,
@@ -140,9 +137,13 @@ static enum policy_reason give_back(const struct round *r, uint64_t target,
 {
 	const struct policy_config *c = r->c;
 
-	if (reason == REASON_EMERGENCY || r->rescued)
+	if (reason == REASON_EMERGENCY || r->relief.rescued)
 		backoff_trip(&r->st->alarm, r->v->now_us, c->emergency_hold_off_us,
 			     c->emergency_hold_off_max_us);
+	else if (reason == REASON_RELIEF)
+		r->st->alarm.until_us =
+			max_u64(r->st->alarm.until_us,
+				add_sat(r->v->now_us, c->hold_off_us / RELIEF_HOLD_OFF_DIVISOR));
 	else
 		backoff_trip(&r->st->alarm, r->v->now_us, c->hold_off_us,
 			     scale(c->hold_off_us, HOLD_OFF_GROWTH, 1));
@@ -160,8 +161,8 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 	const struct view *v = r->v;
 	bool low = v->available < pressure_low_level(v), again, answered;
 
-	/* The module's relief is a witness: with little left it is an emergency. */
-	if (v->size > r->b.lo && (r->level == PRESSURE_CRITICAL || (r->relieved && low)))
+	/* The module's last resort is a witness: with little left it is an emergency. */
+	if (v->size > r->b.lo && (r->level == PRESSURE_CRITICAL || (r->relief.rescued && low)))
 		return give_back(r, r->b.lo, REASON_EMERGENCY);
 
 	if (v->size > r->b.lo && r->level == PRESSURE_SHORT) {
@@ -190,7 +191,7 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 		st->target_valid = false;
 		return REASON_HOST;
 	}
-	if (r->relieved) {
+	if (r->relief.given) {
 		st->target_valid = false;
 		return give_back(r, v->size, REASON_RELIEF);
 	}
@@ -424,7 +425,7 @@ static void numbers(const struct policy_state *st, const struct policy_config *c
 
 /* What is known about the world but needs no data: the transport, the clock, the mode. */
 static void housekeeping(const struct policy_config *c, struct policy_state *st,
-			 const struct sample *s, const struct view *v)
+			 const struct sample *s, const struct view *v, const struct relief *relief)
 {
 	if (st->mode != (int)c->mode || st->law != (int)c->law) {
 		st->mode = c->mode;
@@ -440,7 +441,7 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		ratelimit_feedback(&st->rate, s->balloon.asked,
 				   failed ? s->balloon.moved : s->balloon.asked);
 	}
-	turn_note(st, v);
+	turn_note(st, v, relief->given && !relief->rescued);
 	move_progress(c, st, s, v);
 	move_arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);
@@ -488,17 +489,6 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	v->stalls_last = watch_stalls(c, st, v, s->trigger);
 	st->critical_seen = v->available < pressure_critical_level(v) ? st->critical_seen + 1 : 0;
 	r->level = pressure_judge(c, v, s->trigger, r->headroom, st->critical_seen);
-	r->relieved = s->balloon.valid && st->relief_seen_valid &&
-		      s->balloon.relief_events > st->relief_seen;
-	/* Ordinary reclaim nibbles at the balloon, too; that is no event. */
-	if (r->relieved && v->available >= pressure_low_level(v) &&
-	    sub_sat(st->relief_size, v->size) < v->dead_band)
-		r->relieved = false;
-	r->rescued = r->relieved &&
-		     sub_sat(st->relief_size, v->size) >= st->relief_size / RESCUE_DIVISOR;
-	st->relief_seen_valid = s->balloon.valid;
-	st->relief_seen = s->balloon.relief_events;
-	st->relief_size = v->size;
 
 	law_adaptive_learn(c, st, v, !v->settling || r->level >= PRESSURE_SHORT);
 	r->headroom = law_adaptive_headroom(st, v);
@@ -534,11 +524,14 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		*ret = d;
 		return;
 	}
-	housekeeping(c, st, s, &v);
+	relief_note(st, s, &v, &r.relief);
+	housekeeping(c, st, s, &v, &r.relief);
 	if (usable) {
 		bounds_make(c, s, &v, &r.b);
 		d.reason = decide(&r, &v, &g);
 		d.goal = move_is_urgent(st) ? st->target : g.goal;
+		d.relief_line = relief_line(s, &v, r.headroom);
+		d.relieved = r.relief.bytes;
 	} else {
 		st->target_valid = false;
 		st->growth_n = 0;

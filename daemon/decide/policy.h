@@ -54,7 +54,7 @@ enum policy_reason {
 	REASON_SETTLING, /* waiting for the effects of the last inflate */
 	REASON_DWELL, /* not moving again so soon */
 	REASON_HOLD_OFF, /* no inflation after a deflate or an emergency */
-	REASON_RELIEF, /* the module gave memory back by itself */
+	REASON_RELIEF, /* the module gave memory to programs that asked */
 	REASON_STUCK, /* the transport makes no progress */
 	REASON_NO_DATA, /* a needed number is missing or stale */
 	REASON_NO_DEVICE, /* nothing to move */
@@ -115,7 +115,7 @@ struct policy_config {
 struct policy_numbers {
 	uint64_t ram;
 	uint64_t usable; /* U: what the guest has, RAM - balloon */
-	uint64_t available; /* A: MemAvailable */
+	uint64_t available; /* A: MemAvailable, the balloon not counted in it */
 	uint64_t need; /* N = U - A */
 	uint64_t headroom; /* learned */
 	uint64_t floor; /* the guest keeps at least this */
@@ -131,6 +131,8 @@ struct policy_decision {
 	uint64_t target; /* what the tail makes of it: where the steps lead */
 	int64_t step; /* to move now, > 0 inflates; |step| is bounded by the rate */
 	bool may_reclaim; /* inflate: allocation may evict cache */
+	uint64_t relief_line; /* MemAvailable below which the module gives back by itself; 0 = as it is */
+	uint64_t relieved; /* bytes that it gave to programs that asked since the last decision */
 	uint64_t swap_in; /* bytes to bring back from swap meanwhile, at most; 0 = none */
 	bool urgent; /* deflate as fast as the transport can */
 	enum policy_reason reason;

@@ -14,6 +14,9 @@
  * price doubles with every turn beyond some in the last hours, so that a load
  * that comes and goes all day is followed less and less, to once or twice an hour.
  *
+ * Where it was the relief line that gave, which serves programs in no time, the price is a quarter,
+ * for what was given only, and it counts as no turn: there is nothing to be afraid of.
+ *
  * Leaves out: emergencies, whose hold-off is fixed (backoff.c), and orders.
  */
 #include "decide/turn.h"
@@ -25,6 +28,8 @@
 #define TURNS_FREE 6
 /* ... up to here. */
 #define DOUBLINGS_MAX 5
+/* What was given by relief costs so much less. */
+#define CHEAP_DIVISOR 4
 /* What a sample shows is taken to have been so for this long before it at most. */
 #define DT_MAX_US 60000000ULL
 
@@ -39,6 +44,10 @@ static uint64_t price(const struct policy_config *c, const struct policy_state *
 {
 	uint64_t plain = scale(v->ram, min_u64(c->hold_off_us / 1000, UINT32_MAX), 1);
 
+	/* What the relief line gave cost nobody a stall. */
+	if (st->came_down_cheaply)
+		return scale(st->cheap_bytes, min_u64(c->hold_off_us / 1000, UINT32_MAX),
+			     CHEAP_DIVISOR);
 	return scale(plain, 1ULL << min_u64(sub_sat(st->turns_milli / 1000, TURNS_FREE),
 					    DOUBLINGS_MAX), 1);
 }
@@ -54,7 +63,7 @@ static void forget(struct policy_state *st, uint64_t now_us)
 	st->turns_us = now_us;
 }
 
-void turn_note(struct policy_state *st, const struct view *v)
+void turn_note(struct policy_state *st, const struct view *v, bool cheap)
 {
 	bool asked = st->target_valid && st->target_sign < 0;
 
@@ -66,9 +75,14 @@ void turn_note(struct policy_state *st, const struct view *v)
 		if (!asked && st->size_seen - v->size <= v->dead_band)
 			return;
 		if (!st->target_valid || !st->target_order) {
-			if (!st->came_down)
+			if (!st->came_down && !cheap)
 				st->turns_milli = min_u64(st->turns_milli + 1000, 1000000);
+			/* A deflate on top of relief is one of the dear kind, not the other way round. */
+			cheap &= !st->came_down || st->came_down_cheaply;
+			st->cheap_bytes = cheap && st->came_down ? st->cheap_bytes : 0;
+			st->cheap_bytes += st->size_seen - v->size;
 			st->came_down = true;
+			st->came_down_cheaply = cheap;
 			st->foregone = 0;
 		}
 	}

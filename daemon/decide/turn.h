@@ -8,8 +8,9 @@
 
 #include "decide/view.h"
 
-/* Once a decision, before the move under way is forgotten: see which way the balloon went. */
-void turn_note(struct policy_state *st, const struct view *v);
+/* Once a decision, before the move under way is forgotten: see which way the balloon went.
+ * cheap: by relief that met the demand, which counts as no turn. */
+void turn_note(struct policy_state *st, const struct view *v, bool cheap);
 
 /* So many bytes could be taken now, and are not yet. */
 void turn_forgo(struct policy_state *st, const struct view *v, uint64_t bytes);

@@ -18,11 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* /proc/meminfo, bytes. */
+/* /proc/meminfo, bytes; the balloon is left out where the kernel counts it in. */
 enum sample_mem_field {
-	MEM_TOTAL, /* MemTotal: shrinks as the balloon grows */
+	MEM_TOTAL, /* MemTotal without the balloon: shrinks as it grows */
 	MEM_FREE,
-	MEM_AVAILABLE,
+	MEM_AVAILABLE, /* without the balloon, whether its pages are counted in it or not */
 	MEM_CACHED, /* Cached + Buffers, without Shmem */
 	MEM_SHMEM,
 	MEM_ANON, /* AnonPages */
@@ -84,12 +84,22 @@ struct sample_balloon {
 	bool may_exceed_host; /* may inflate beyond the host's target */
 	bool may_undercut_host; /* may deflate below the host's target when memory is short */
 	bool draining; /* the module is giving memory back by itself */
+	bool books_elsewhere; /* another driver of the kernel accounts for the pages */
 	uint64_t size;
+	uint64_t ram; /* the guest's, balloon included */
+	/* The size by account: programs can have it; the host does not let go; another driver's. */
+	uint64_t available;
+	uint64_t gone;
+	uint64_t elsewhere;
 	uint64_t host_target;
 	uint64_t limit; /* the largest balloon that host and module allow */
 	uint64_t floor; /* MemAvailable that the module leaves alone; 0 = not known */
 	uint64_t holdoff_us; /* LOCK answers NOMEM for that long */
+	uint64_t relief_line; /* MemAvailable below which the module gives memory back by itself */
 	uint64_t relief_events; /* times that the module gave memory back by itself, cumulative */
+	uint64_t rescue_events; /* of these, by the OOM notifier or because the lease ran out */
+	uint64_t relieved; /* bytes given to programs that asked, by the relief line; cumulative */
+	uint64_t relieved_direct; /* ... while these waited; the rest was kswapd's */
 
 	/* Result of the last step that was asked for; zero if none was. */
 	int64_t asked; /* bytes, > 0 inflate */

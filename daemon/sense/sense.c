@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "sense/meminfo.h"
+#include "sense/module.h"
 #include "sense/procfile.h"
 #include "sense/psi.h"
 #include "sense/sense.h"
@@ -48,6 +49,7 @@ enum news {
 	NEWS_NO_PSI,
 	NEWS_PSI_OFF,
 	NEWS_NO_PSI_IO,
+	NEWS_NO_MODULE,
 	_NEWS_MAX,
 };
 
@@ -66,10 +68,14 @@ static const char *const news_texts[_NEWS_MAX] = {
 	[NEWS_PSI_OFF] = "Pressure stall information is switched off: stalls cannot be seen, page "
 			 "cache will not be taken. Boot with psi=1.",
 	[NEWS_NO_PSI_IO] = "/proc/pressure/io cannot be read: page cache will not be taken.",
+	[NEWS_NO_MODULE] = "uballoon's figures in " MODULE_ROOT " cannot be read: how much memory "
+			   "is available without the balloon is not known. Check that /sys is mounted "
+			   "and that module and daemon are of the same release.",
 };
 
 struct sense {
 	struct meminfo meminfo;
+	struct module module;
 	int fds[_FILE_MAX];
 	struct procfile_buffer buffer;
 	uint64_t page_bytes;
@@ -88,11 +94,12 @@ void sense_free(struct sense *s)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
 	meminfo_done(&s->meminfo);
+	module_done(&s->module);
 	free(s->buffer.data);
 	free(s);
 }
 
-int sense_open(const char *root, struct sense **ret)
+int sense_open(const char *root, const char *module_root, struct sense **ret)
 {
 	struct sense *s = calloc(1, sizeof(*s));
 	int fd;
@@ -103,6 +110,7 @@ int sense_open(const char *root, struct sense **ret)
 	if (!root)
 		root = "/proc";
 	s->page_bytes = sysconf(_SC_PAGESIZE);
+	module_init(&s->module, module_root);
 	for (int i = 0; i < _FILE_MAX; i++)
 		s->fds[i] = procfile_open(root, file_names[i]);
 
@@ -192,6 +200,7 @@ int sense_read(struct sense *s, struct sample *ret)
 	ret->time_us = (uint64_t)ts.tv_sec * SEC + ts.tv_nsec / 1000;
 
 	meminfo_read(&s->meminfo, ret);
+	news(s, NEWS_NO_MODULE, module_leave_out(&s->module, s->page_bytes, ret) < 0);
 	news(s, NEWS_NO_AVAILABLE, !sample_has_mem(ret, MEM_AVAILABLE));
 	news(s, NEWS_NO_FREE, !sample_has_mem(ret, MEM_FREE));
 	read_vmstat(s, ret);

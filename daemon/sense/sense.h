@@ -15,9 +15,9 @@ struct sense;
 /*
  * root: where /proc is; NULL means "/proc". Another root serves tests: all but
  * the values of meminfo, which libproc2 reads from the real /proc, come from
- * there. Fails only for lack of memory (-ENOMEM).
+ * there. module_root: see module.h, for tests as well. Fails only for lack of memory (-ENOMEM).
  */
-int sense_open(const char *root, struct sense **ret);
+int sense_open(const char *root, const char *module_root, struct sense **ret);
 /* NULL is fine. */
 void sense_free(struct sense *s);
 

@@ -307,6 +307,7 @@ static void fill(struct history_record *r, const struct sample *s, const struct 
 	n->mem_some_permille = d->n.mem_some_permille;
 	n->mem_full_permille = d->n.mem_full_permille;
 	n->io_some_permille = d->n.io_some_permille;
+	n->relieved_kib = (uint32_t)min_u64(d->relieved >> 10, UINT32_MAX);
 	snprintf(n->mode, sizeof(n->mode), "%s", policy_mode_name(mode) ?: "");
 	snprintf(n->law, sizeof(n->law), "%s", policy_law_name(law) ?: "");
 	snprintf(n->reason, sizeof(n->reason), "%s", policy_reason_name(d->reason) ?: "");
@@ -327,6 +328,7 @@ static void merge(struct history_record *r, const struct history_record *before)
 	n->mem_some_permille = max_u32(n->mem_some_permille, b->mem_some_permille);
 	n->mem_full_permille = max_u32(n->mem_full_permille, b->mem_full_permille);
 	n->io_some_permille = max_u32(n->io_some_permille, b->io_some_permille);
+	n->relieved_kib += min_u64(b->relieved_kib, UINT32_MAX - n->relieved_kib);
 }
 
 static bool differs(const struct history_record *a, const struct history_record *b)

@@ -38,6 +38,14 @@ struct status {
 	uint64_t deflated_total;
 	uint64_t relief_events;
 	uint64_t emergencies;
+	char account[16];		/* "available", "gone", "mixed", "host"; "" = no device */
+	char account_text[192];		/* why, in one sentence */
+	uint64_t account_available;	/* of the balloon: programs can have it */
+	uint64_t account_gone;		/* ... off MemTotal */
+	uint64_t account_host;		/* ... another driver keeps the books */
+	uint64_t relief_line;		/* below so much available the module gives back by itself */
+	uint64_t relieved;		/* given to programs that asked, since the device appeared */
+	uint64_t relieved_direct;	/* ... while these waited */
 	char held[128];			/* the operator's reason; "" = not held */
 	uint64_t held_left_us;		/* UINT64_MAX = until released */
 	char config_file[256];

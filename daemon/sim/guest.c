@@ -49,12 +49,10 @@
 /* Once there, the next call follows soon. */
 #define OOM_AGAIN_US 10000
 
-/* The shrinker gives back in batches of one large page. */
-#define SHRINK_BATCH (2 * MIB)
-/* ... once MemAvailable is down to this part of the module's floor (kmod/reclaim.c). */
-#define SHRINK_FLOOR_SHARE 8
-/* What passes over all priorities, 12 to 0, add up to: half, a quarter, ... of the divisor's share. */
-#define SHRINK_ALL_PRIORITIES 2
+/* By the relief line the module gives back in large pages (kmod/release.c) ... */
+#define RELIEF_PAGE (2 * MIB)
+/* ... until so much of the line, one part in this, is available beyond it. */
+#define RELIEF_STEP 4
 
 /* part of whole, with 64 bits each */
 static uint64_t share(uint64_t amount, uint64_t part, uint64_t whole)
@@ -94,8 +92,6 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 		.module_floor = 0,
 		.rescue_min = 64 * MIB,
 		.rescue_divisor = 8,
-		/* kmod/reclaim.c: do_shrink_slab() takes 4 / seeks of the share, seeks are 32. */
-		.shrink_divisor = 8,
 		.rescue_hold_off_us = 10 * SECOND_US,
 		.committed_permille = 1500,
 	};
@@ -121,6 +117,7 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	g->swapped_idle = min_u64(min_u64(d->idle, d->need) - g->idle, c->swap);
 	g->swapped_anon = min_u64(active - g->anon, c->swap - g->swapped_idle);
 	g->free = c->ram - g->balloon - g->anon - g->idle - g->hot - g->cold;
+	g->relief_line = c->relief_line;
 }
 
 void guest_move(struct guest *g, int64_t step, bool may_reclaim)
@@ -221,47 +218,40 @@ out:
 	return r;
 }
 
-/* Part of the balloon goes with what reclaim scans: in whole batches, the rest is owed. */
-static void shrink_balloon(struct guest *g, uint64_t due)
+/* The relief line and its step: what LOCK leaves alone, and relief restores. */
+static uint64_t relief_aim(const struct guest *g)
 {
-	uint64_t n;
+	return g->relief_line + g->relief_line / RELIEF_STEP;
+}
 
-	g->shrink_due = min_u64(g->shrink_due + due, g->balloon);
-	n = min_u64(g->shrink_due, g->shrink_left) / SHRINK_BATCH * SHRINK_BATCH;
+/* While less than the line is available, whoever reclaims gets what is missing from the balloon. */
+static uint64_t relieve(struct guest *g)
+{
+	uint64_t available = guest_available(g), n;
+
+	if (available >= g->relief_line)
+		return 0;
+	n = relief_aim(g) - available;
+	n = (n + RELIEF_PAGE - 1) / RELIEF_PAGE * RELIEF_PAGE;
+	n = pages(min_u64(min_u64(n, g->shrink_left), g->balloon));
 	if (!n)
-		return;
-	g->shrink_due -= n;
+		return 0;
 	g->shrink_left -= n;
 	g->balloon -= n;
 	g->free += n;
 	g->shrinks++;
+	g->relieved_bytes += n;
 	if (guest_moving(g) && !g->balloon && g->asked < 0)
 		g->stop = UBALLOON_STOP_TARGET;
+	return n;
 }
 
-/*
- * Reclaim as kswapd and tasks do it. Once there is little left, the balloon's
- * shrinker takes part: whatever share of the lists is scanned, a fixed part of that
- * share of the balloon is asked for as well, and if the lists have nothing, the
- * passes go on up to the highest priority. LOCK's own reclaim leaves the balloon
- * alone.
- */
+/* Reclaim as kswapd and tasks do it. LOCK's own leaves the balloon alone. */
 static struct reclaimed reclaim(struct guest *g, uint64_t want)
 {
-	uint64_t lists = g->cold + g->hot + (swap_free(g) ? g->idle + g->anon : 0);
-	bool scarce = guest_available(g) <= g->c.module_floor / SHRINK_FLOOR_SHARE;
-	struct reclaimed r = reclaim_lists(g, want);
-	uint64_t due;
+	uint64_t given = relieve(g);
 
-	if (!g->c.shrink_divisor || !scarce)
-		return r;
-	due = g->balloon / g->c.shrink_divisor;
-	if (r.total >= want && r.total < lists)
-		due = share(due, r.total, lists);
-	else
-		due = min_u64(due * SHRINK_ALL_PRIORITIES, want);
-	shrink_balloon(g, due);
-	return r;
+	return reclaim_lists(g, sub_sat(want, given));
 }
 
 /* The workload wants less: what it no longer wants is free at once, in RAM and in swap alike. */
@@ -323,7 +313,7 @@ static void deflate(struct guest *g, uint64_t dt_us)
 static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
 	uint64_t want = pages(min_u64(g->asked - g->moved, flow(g->c.lock_rate, dt_us)));
-	uint64_t above_floor = sub_sat(guest_available(g), g->c.module_floor);
+	uint64_t above_floor = sub_sat(guest_available(g), max_u64(g->c.module_floor, relief_aim(g)));
 	uint64_t room = sub_sat(g->free, g->watermark_low);
 	uint64_t n = min_u64(want, above_floor);
 	uint64_t slow_us = 0;
@@ -514,7 +504,7 @@ void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
 
 	g->reclaim_left = flow(g->c.reclaim_rate, dt_us);
 	g->swap_left = flow(g->c.swap_rate, dt_us);
-	g->shrink_left = max_u64(flow(g->c.unlock_rate, dt_us), SHRINK_BATCH);
+	g->shrink_left = max_u64(flow(g->c.unlock_rate, dt_us), RELIEF_PAGE);
 	shrink_to(g, d);
 	if (guest_moving(g) && g->asked < 0)
 		deflate(g, dt_us);

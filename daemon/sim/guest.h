@@ -40,10 +40,10 @@ struct guest_config {
 	uint64_t swap_rate;	/* swap device, each direction */
 	uint64_t read_rate;	/* disk, for page cache that is wanted back */
 	uint64_t fill_rate;	/* cold cache filling free memory */
-	uint64_t module_floor;	/* LOCK never takes MemAvailable below this */
+	uint64_t module_floor;	/* LOCK never takes what is available below this */
 	uint64_t rescue_min;	/* the driver's OOM notifier gives back at least this in one call */
 	uint32_t rescue_divisor; /* ... and at least this part of the balloon; 0 = no such rule */
-	uint32_t shrink_divisor; /* reclaim scans the balloon as it scans the cache, but for this; 0 = no shrinker */
+	uint64_t relief_line;	/* while less is available reclaim gets the rest from the balloon; 0 = never */
 	uint64_t rescue_hold_off_us; /* LOCK answers NOMEM for that long after it */
 	uint32_t committed_permille; /* Committed_AS as a share of need, where the trace has none */
 };
@@ -80,8 +80,9 @@ struct guest {
 	uint64_t unmet;		/* wanted in the last step, and not there */
 	uint64_t oom_kills;
 	uint64_t rescues;	/* OOM notifier calls that found a balloon */
-	uint64_t shrinks;	/* shrinker calls that took something from the balloon */
-	uint64_t shrink_due;	/* what the shrinker has been asked for, less than a batch */
+	uint64_t shrinks;	/* times that reclaim took something from the balloon */
+	uint64_t relieved_bytes; /* ... and what it took */
+	uint64_t relief_line;	/* in force now; the caller may set it */
 
 	/* The move under way, see guest_move(). */
 	int64_t asked;

@@ -79,6 +79,8 @@ void sim_setup_default(struct sim_setup *s, const struct trace *t, uint64_t ram,
 		s->guest.balloon = t->seen[0].balloon;
 	/* uballoon.ko leaves as much available as the guest must keep (floor_mb, uballoon(4)). */
 	s->guest.module_floor = s->floor;
+	/* What balloond asks for before it has learned anything (decide/relief.c). */
+	s->guest.relief_line = s->floor / 2;
 	policy_config_default(&s->policy);
 	/* A kernel cannot use its last pages: its reserve comes on top of what is needed. */
 	s->static_size = min_u64(score_static_size(t, ram, s->floor) + guest_reserve(ram), ram);
@@ -127,6 +129,8 @@ static void tick_policy(struct run *r, struct sample *s)
 	struct policy_decision d;
 
 	policy_decide(&setup->policy, &r->policy, s, &d);
+	if (d.relief_line)
+		r->g.relief_line = d.relief_line;
 	guest_move(&r->g, setup->policy.mode == MODE_OBSERVE ? 0 : d.step, d.may_reclaim);
 	r->next_tick_us = r->g.now_us + max_u64(d.next_us, STEP_MIN_US);
 	if (d.reason == REASON_EMERGENCY && r->reason != REASON_EMERGENCY)
@@ -217,6 +221,15 @@ static void timeline_add(struct timeline *t, const struct guest *g, const struct
 	b->mem_full_us += st->full_us;
 }
 
+/* Demand without what the workload, which touches memory only so fast, has not asked for yet. */
+static uint64_t wanted(const struct guest *g, uint64_t demand)
+{
+	uint64_t have = g->anon + g->idle + g->swapped_anon + g->swapped_idle;
+	uint64_t missing = sub_sat(g->demand.need, have);
+
+	return sub_sat(demand, sub_sat(missing, g->unmet));
+}
+
 static void live(struct run *r, uint64_t end_us)
 {
 	struct guest *g = &r->g;
@@ -231,10 +244,12 @@ static void live(struct run *r, uint64_t end_us)
 
 	trace_at(&r->cursor, g->now_us, &d);
 	st.demand0 = score_demand(&d, g->c.ram);
+	st.wanted0 = wanted(g, min_u64(st.demand0, score_demand(&g->demand, g->c.ram)));
 	st.dt_us = choose_step(r, end_us);
 	trace_before(&r->cursor, g->now_us + st.dt_us, &d);
 	st.demand1 = score_demand(&d, g->c.ram);
 	guest_step(g, &d, st.dt_us);
+	st.wanted1 = wanted(g, st.demand1);
 	st.balloon1 = g->balloon;
 	st.gain1 = counts_free ? g->free : g->balloon;
 	st.full_us = g->psi_us[PSI_MEM_FULL_US] - full;

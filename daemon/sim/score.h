@@ -23,7 +23,7 @@ struct score {
 	double reclaimed_bs;
 	double bound_bs;	/* clairvoyant, see score_bound() */
 
-	/* Demand above what the guest has. */
+	/* Demand above what the guest has, without what the workload has not come to touching yet. */
 	uint64_t short_us;
 	double short_bs;	/* depth x time */
 	uint64_t depth_max;
@@ -56,6 +56,7 @@ struct score_stretch {
 	uint64_t t_us;		/* its begin */
 	uint64_t dt_us;
 	uint64_t demand0, demand1;
+	uint64_t wanted0, wanted1; /* of it: what the workload has, or has asked for in vain */
 	uint64_t balloon0, balloon1;
 	uint64_t gain0, gain1;	/* what the host has of it; the balloon, or free memory reported */
 	uint64_t full_us;	/* PSI full within it */

@@ -65,7 +65,7 @@ static inline int uballoon_shrinker_register(struct uballoon_shrinker *us,
 					     uballoon_shrink_fn count, uballoon_shrink_fn scan,
 					     int seeks, long batch)
 {
-	us->s = shrinker_alloc(0, "uballoon");
+	us->s = shrinker_alloc(SHRINKER_NUMA_AWARE, "uballoon");
 	if (!us->s)
 		return -ENOMEM;
 	us->s->count_objects = count;
@@ -98,6 +98,7 @@ static inline int uballoon_shrinker_register(struct uballoon_shrinker *us,
 	us->s.scan_objects = scan;
 	us->s.seeks = seeks;
 	us->s.batch = batch;
+	us->s.flags = SHRINKER_NUMA_AWARE;
 	return register_shrinker(&us->s, "uballoon");
 }
 

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/virtio_config.h>
 
+#include "../core.h"
 #include "virtio-stats.h"
 
 static void put(struct vballoon_stats *st, struct virtio_device *vdev, u16 tag, u64 val)
@@ -61,19 +62,25 @@ static void put_events(struct vballoon_stats *st, struct virtio_device *vdev)
  * uballoon_virtio_stats_fill - take the figures of now
  * @st:		not with the device
  * @vdev:	for its byte order
+ * @ub:		balloon; the host is told of a guest that does not have its pages
  *
  * Return: bytes to give to the device.
  */
-size_t uballoon_virtio_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev)
+size_t uballoon_virtio_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev,
+				  struct uballoon *ub)
 {
 	struct sysinfo si;
+	u64 ours;
 
 	st->n = 0;
 	si_meminfo(&si);
+	spin_lock(&ub->lock);
+	ours = ub->available_pages;
+	spin_unlock(&ub->lock);
 	put_events(st, vdev);
 	put(st, vdev, VBALLOON_S_MEMFREE, bytes(si.freeram));
-	put(st, vdev, VBALLOON_S_MEMTOT, bytes(si.totalram));
-	put(st, vdev, VBALLOON_S_AVAIL, bytes(si_mem_available()));
+	put(st, vdev, VBALLOON_S_MEMTOT, bytes(si.totalram - min_t(u64, si.totalram, ours)));
+	put(st, vdev, VBALLOON_S_AVAIL, bytes(uballoon_available(ub)));
 	put(st, vdev, VBALLOON_S_CACHES, bytes(global_node_page_state(NR_FILE_PAGES)));
 	return st->n * sizeof(st->entry[0]);
 }

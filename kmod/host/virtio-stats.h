@@ -44,6 +44,7 @@ struct vballoon_stats {
 #endif
 };
 
-size_t uballoon_virtio_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev);
+size_t uballoon_virtio_stats_fill(struct vballoon_stats *st, struct virtio_device *vdev,
+				  struct uballoon *ub);
 
 #endif /* _UBALLOON_VIRTIO_STATS_H */

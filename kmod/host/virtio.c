@@ -74,7 +74,7 @@ static void give_stats(struct vballoon *v)
 	bool notify = false;
 	size_t len;
 
-	len = uballoon_virtio_stats_fill(&v->stats, v->vdev);
+	len = uballoon_virtio_stats_fill(&v->stats, v->vdev, v->host.core);
 	sg_init_one(&sg, v->stats.entry, len);
 	spin_lock_irqsave(&q->lock, flags);
 	if (v->ready && !virtqueue_add_outbuf(q->vq, &sg, 1, v, GFP_NOWAIT | __GFP_NOWARN)) {

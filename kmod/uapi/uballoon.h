@@ -16,6 +16,11 @@
  *  - An unknown call fails with ENOTTY; every call fails with ENODEV once the
  *    host's device has gone, until the file is closed.
  *
+ * Beside the node there are, for everybody to read, in /sys/class/misc/uballoon/:
+ *
+ *  mem_available_pages		as in struct uballoon_state
+ *  available_pages		as in struct uballoon_state
+ *
  * poll(): POLLIN when the host's target has changed or the host has started
  * over, POLLPRI when the module itself gave memory back (OOM notifier,
  * shrinker, lease). Both stay set for a file until that file calls GET_STATE.
@@ -27,7 +32,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define UBALLOON_ABI_VERSION	1
+#define UBALLOON_ABI_VERSION	2
 
 /* Unit of every amount below. */
 #define UBALLOON_PAGE_SHIFT	12
@@ -57,7 +62,8 @@
  * @UBALLOON_STOP_NOMEM:	LOCK: no page of that size could be allocated, or the module gave
  *				memory back a moment ago and holds off (holdoff_left_ms).
  *				UNLOCK: the balloon has no page of that size (left)
- * @UBALLOON_STOP_FLOOR:	MemAvailable would have fallen below the module's floor
+ * @UBALLOON_STOP_FLOOR:	what is available would have fallen below the module's floor, or
+ *				below the relief line and its step
  * @UBALLOON_STOP_REFUSED:	the host refused the pages
  * @UBALLOON_STOP_NOT_NEEDED:	the host does not want more pages
  * @UBALLOON_STOP_RESET:	the host started over; the balloon was emptied
@@ -78,12 +84,13 @@ enum uballoon_stop {
 };
 
 /**
- * struct uballoon_info - what does not change while the device is there
+ * struct uballoon_info - what the device is
  * @size:		in: sizeof(struct uballoon_info)
  * @abi_version:	out: UBALLOON_ABI_VERSION of the module
  * @capabilities:	out: UBALLOON_CAP_* bits
  * @ram_pages:		out: the guest's RAM, balloon included
- * @floor_pages:	out: LOCK never takes MemAvailable below this
+ * @floor_pages:	out: LOCK never takes what is available below this (see
+ *			uballoon_state.mem_available_pages)
  * @batch_pages_4k:	out: 4 KiB balloon pages handed to the host in one request
  * @batch_pages_2m:	out: 2 MiB balloon pages handed to the host in one request
  *			(a count of 2 MiB pages, 0 without UBALLOON_CAP_2M)
@@ -119,10 +126,10 @@ struct uballoon_counters {
 	__u64 refused_pages;		/* refused by the host */
 	__u64 alloc_fail_4k_events;
 	__u64 alloc_fail_2m_events;
-	__u64 floor_events;		/* LOCK stopped at the MemAvailable floor */
+	__u64 floor_events;		/* LOCK stopped at the floor of what is available */
 	__u64 oom_events;		/* calls of the OOM notifier that found a balloon */
 	__u64 oom_pages;		/* given back by them */
-	__u64 shrink_events;		/* reclaim asked through the shrinker */
+	__u64 shrink_events;		/* reclaim took from the balloon: kswapd or a task */
 	__u64 shrink_pages;
 	__u64 lease_events;		/* leases that ran out */
 	__u64 lease_pages;
@@ -133,7 +140,27 @@ struct uballoon_counters {
 	__u64 host_timeout_events;	/* host did not answer in time */
 	__u64 host_stats_events;	/* host asked for guest statistics */
 	__u64 reported_pages;		/* free pages of the guest reported, balloon not included */
-	__u64 reserved[9];
+	__u64 direct_events;		/* of shrink_events: by tasks that reclaim for themselves */
+	__u64 direct_pages;		/* of shrink_pages: same */
+	__u64 reserved[7];
+};
+
+/**
+ * enum uballoon_account - where the balloon's pages stand in the kernel's books
+ * @UBALLOON_ACCOUNT_AUTO:	by what is true: what the host does not let go of is gone,
+ *				the rest is available
+ * @UBALLOON_ACCOUNT_AVAILABLE:	all of it in MemTotal, and in MemAvailable by way of KReclaimable:
+ *				memory that programs can have
+ * @UBALLOON_ACCOUNT_GONE:	all of it off MemTotal, as if the guest had been made smaller
+ *
+ * A host with UBALLOON_CAP_DEFLATE_ON_OOM lets go of everything; one without it of what the
+ * balloon is larger than its target. Where another driver of the kernel moves the pages (Xen),
+ * they stand where that driver puts them, whatever is asked for here.
+ */
+enum uballoon_account {
+	UBALLOON_ACCOUNT_AUTO,
+	UBALLOON_ACCOUNT_AVAILABLE,
+	UBALLOON_ACCOUNT_GONE,
 };
 
 /* struct uballoon_state.flags */
@@ -141,6 +168,7 @@ struct uballoon_counters {
 #define UBALLOON_STATE_WRITER		(1U << 1) /* a file is open for writing */
 #define UBALLOON_STATE_LEASE_EXPIRED	(1U << 2) /* the lease ran out; cleared by SET_TARGET */
 #define UBALLOON_STATE_DRAINING		(1U << 3) /* memory is being given back in the background */
+#define UBALLOON_STATE_BOOKS_ELSEWHERE	(1U << 4) /* another driver accounts for the pages */
 
 /**
  * struct uballoon_state - the balloon now
@@ -160,6 +188,18 @@ struct uballoon_counters {
  * @lease_left_ms:	out: time left of it
  * @holdoff_left_ms:	out: LOCK answers NOMEM for that long
  * @last_stop:		out: enum uballoon_stop of the last LOCK or UNLOCK
+ * @ram_pages:		out: the guest's RAM now, balloon included
+ * @module_floor_pages:	out: what LOCK leaves of what is available now
+ * @mem_available_pages: out: MemAvailable as it would be if the balloon's pages were not counted
+ *			in it, with the kernel's own rounding (si_mem_available() in
+ *			Linux mm/page_alloc.c)
+ * @available_pages:	out: pages of the balloon that programs see as memory they can have
+ * @gone_pages:		out: pages of the balloon off MemTotal
+ * @host_pages:		out: pages of the balloon that another driver accounts for.
+ *			The three are the size, once nothing is under way
+ * @relief_pages:	out: the relief line as set
+ * @account:		out: enum uballoon_account as set
+ * @reserved32:		zero
  * @counters:		out: see there
  * @reserved:		zero
  */
@@ -177,17 +217,34 @@ struct uballoon_state {
 	__u32 lease_left_ms;
 	__u32 holdoff_left_ms;
 	__u32 last_stop;
+	__u64 ram_pages;
+	__u64 module_floor_pages;
+	__u64 mem_available_pages;
+	__u64 available_pages;
+	__u64 gone_pages;
+	__u64 host_pages;
+	__u64 relief_pages;
+	__u32 account;
+	__u32 reserved32;
 	struct uballoon_counters counters;
 	__u64 reserved[4];
 };
 
 /**
- * struct uballoon_target - bounds for LOCK and UNLOCK, and the lease
+ * struct uballoon_target - bounds for LOCK and UNLOCK, the relief line, the lease
  * @size:		in: sizeof(struct uballoon_target)
  * @lease_ms:		in: 0 = off, at most UBALLOON_MAX_LEASE_MS
  * @ceiling_pages:	in: LOCK fills to here, at most RAM
  * @floor_pages:	in: UNLOCK empties to here, at most @ceiling_pages
+ * @relief_pages:	in: the relief line, at most RAM; 0 = only the OOM notifier gives back
+ * @account:		in: enum uballoon_account
+ * @reserved32:		in: zero
  * @reserved:		in: zero
+ *
+ * The relief line: while less than this is available (uballoon_state.mem_available_pages; with
+ * several NUMA nodes each node's share of it on that node), reclaim gets back from the balloon
+ * what is missing to the line and a quarter of the line beyond it, in 2 MiB pages first, without
+ * waiting for whoever moves the balloon. LOCK leaves as much alone.
  *
  * Moves nothing itself. Starts the lease anew and takes back an expiry.
  * If the lease runs out, both bounds become 0 and the balloon is emptied in
@@ -195,13 +252,16 @@ struct uballoon_state {
  * wants the balloon to stay takes the lease off first, one that crashed is
  * cleaned up after.
  *
- * EINVAL: size, reserved, lease or bounds as above.
+ * EINVAL: size, reserved, lease, bounds, line or account as above.
  */
 struct uballoon_target {
 	__u32 size;
 	__u32 lease_ms;
 	__u64 ceiling_pages;
 	__u64 floor_pages;
+	__u64 relief_pages;
+	__u32 account;
+	__u32 reserved32;
 	__u64 reserved[4];
 };
 
@@ -288,8 +348,8 @@ struct uballoon_pop {
 #endif
 UBALLOON_ASSERT_SIZE(struct uballoon_info, 88);
 UBALLOON_ASSERT_SIZE(struct uballoon_counters, 256);
-UBALLOON_ASSERT_SIZE(struct uballoon_state, 368);
-UBALLOON_ASSERT_SIZE(struct uballoon_target, 56);
+UBALLOON_ASSERT_SIZE(struct uballoon_state, 432);
+UBALLOON_ASSERT_SIZE(struct uballoon_target, 72);
 UBALLOON_ASSERT_SIZE(struct uballoon_move, 72);
 UBALLOON_ASSERT_SIZE(struct uballoon_pop, 32);
 #undef UBALLOON_ASSERT_SIZE

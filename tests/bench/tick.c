@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 	}
 	sense_us = calloc(rounds, sizeof(*sense_us));
 	decide_us = calloc(rounds, sizeof(*decide_us));
-	if (!sense_us || !decide_us || sense_open(NULL, &sense) < 0) {
+	if (!sense_us || !decide_us || sense_open(NULL, NULL, &sense) < 0) {
 		fprintf(stderr, "tick: out of memory\n");
 		return 1;
 	}

@@ -50,11 +50,15 @@ static int fake_state(struct transport *t, struct sample_balloon *ret)
 	ret->may_exceed_host = true;
 	ret->may_undercut_host = true;
 	ret->size = d->size;
+	ret->ram = d->ram;
+	ret->relief_line = d->relief_line;
+	ret->available = d->account == TRANSPORT_ACCOUNT_GONE ? 0 : d->size;
+	ret->gone = d->size - ret->available;
 	ret->limit = d->ram;
 	return 0;
 }
 
-static int fake_set_target(struct transport *t, uint64_t ceiling, uint64_t floor, uint64_t lease_us)
+static int fake_set_target(struct transport *t, const struct transport_target *to)
 {
 	struct fake_device *d = fake_of(t)->device;
 
@@ -62,15 +66,17 @@ static int fake_set_target(struct transport *t, uint64_t ceiling, uint64_t floor
 		return -ENODEV;
 	if (fake_of(t)->read_only)
 		return -EBADF;
-	if (ceiling > d->ram || floor > ceiling)
+	if (to->ceiling > d->ram || to->floor > to->ceiling || to->relief_line > d->ram)
 		return -EINVAL;
 	if (!fake_of(t)->target_set)
-		d->first_lease_us = lease_us;
+		d->first_lease_us = to->lease_us;
 	fake_of(t)->target_set = true;
 	d->set_targets++;
-	d->ceiling = ceiling;
-	d->floor = floor;
-	d->lease_us = lease_us;
+	d->ceiling = to->ceiling;
+	d->floor = to->floor;
+	d->lease_us = to->lease_us;
+	d->relief_line = to->relief_line;
+	d->account = to->account;
 	d->lease_expired = false;
 	return 0;
 }

@@ -19,6 +19,8 @@ struct fake_device {
 	void (*on_move)(struct fake_device *d, int64_t step);
 
 	/* What was done to it. */
+	uint64_t relief_line;	/* as set_target() said, as is the next one */
+	enum transport_account account;
 	unsigned opens;
 	unsigned read_only_opens;
 	unsigned frees;

@@ -72,7 +72,7 @@ static void test_values_here(void **state)
 	struct sample s;
 
 	(void)state;
-	assert_int_equal(sense_open(NULL, &sense), 0);
+	assert_int_equal(sense_open(NULL, NULL, &sense), 0);
 	assert_int_equal(sense_read(sense, &s), 0);
 	assert_true(s.time_us > 0);
 	assert_int_equal(s.mem[MEM_TOTAL], meminfo_kib("MemTotal:") * 1024);
@@ -98,7 +98,7 @@ static void test_every_read_is_new(void **state)
 	char *p;
 
 	(void)state;
-	assert_int_equal(sense_open(NULL, &sense), 0);
+	assert_int_equal(sense_open(NULL, NULL, &sense), 0);
 	/* Others may free as much at the same moment, but not every time. */
 	for (int i = 0; i < 5 && !seen; i++) {
 		sense_read(sense, &a);
@@ -182,7 +182,7 @@ static void test_missing_is_absent_and_told_once(void **state)
 		char dir[64];
 
 		tree(dir, rows[i].line, rows[i].file);
-		assert_int_equal(sense_open(dir, &sense), 0);
+		assert_int_equal(sense_open(dir, NULL, &sense), 0);
 		assert_int_equal(sense_read(sense, &s),
 				 rows[i].mem == 1U << MEM_AVAILABLE ? -ENODATA : 0);
 		assert_int_equal(s.mem_have, ((1U << _MEM_FIELD_MAX) - 1) & ~rows[i].mem);
@@ -210,7 +210,7 @@ static void test_nothing_at_all(void **state)
 	struct sample s;
 
 	(void)state;
-	assert_int_equal(sense_open("/nonexistent", &sense), 0);
+	assert_int_equal(sense_open("/nonexistent", NULL, &sense), 0);
 	assert_int_equal(sense_read(sense, &s), -ENODATA);
 	assert_true(s.mem_have == 0 && s.vm_have == 0 && s.psi_have == 0);
 	sense_free(sense);
@@ -235,7 +235,7 @@ static void test_fds_are_constant_and_closed(void **state)
 	struct sample s;
 
 	(void)state;
-	assert_int_equal(sense_open(NULL, &sense), 0);
+	assert_int_equal(sense_open(NULL, NULL, &sense), 0);
 	sense_read(sense, &s);
 	during = open_fds();
 	for (int i = 0; i < 100; i++)

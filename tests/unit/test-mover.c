@@ -34,7 +34,8 @@ static int setup(void **state)
 	*state = &f;
 	if (fake_open(&f.device, false, &f.transport) < 0)
 		return -1;
-	return f.transport->ops->set_target(f.transport, 1024 * MIB, 0, 0);
+	return f.transport->ops->set_target(f.transport,
+					    &(struct transport_target){.ceiling = 1024 * MIB});
 }
 
 static int teardown(void **state)
@@ -136,7 +137,8 @@ static void the_bound_of_the_transport_ends_it(void **state)
 	struct sample_balloon b = {};
 	unsigned calls;
 
-	assert_int_equal(f->transport->ops->set_target(f->transport, 100 * MIB, 0, 0), 0);
+	assert_int_equal(f->transport->ops->set_target(
+				 f->transport, &(struct transport_target){.ceiling = 100 * MIB}), 0);
 	mover_start(&f->mover, 200 * MIB, true);
 	assert_int_equal(run(f, &calls), 0);
 	assert_int_equal(calls, 2);

@@ -133,6 +133,7 @@ static void walk_world(struct walk *w)
 		s->balloon.host_target = rnd(s->ram);
 	if (chance(1)) {
 		s->balloon.relief_events++;
+		s->balloon.rescue_events += chance(50);
 		s->balloon.size = rnd(s->balloon.size + 1) / 4096 * 4096;
 	}
 	s->balloon.draining = chance(1);

@@ -263,9 +263,10 @@ static void relief(struct sample *s)
 	set_balloon(s, s->balloon.size - 512 * MIB);
 }
 
-static void relief_and_low(struct sample *s)
+static void rescue_and_low(struct sample *s)
 {
 	relief(s);
+	s->balloon.rescue_events++;
 	low_available(s);
 }
 
@@ -427,7 +428,7 @@ static const struct row rows[] = {
 	/* Everything back, but nobody has stalled: no emergency, which would be held against the guest. */
 	{ "nearly out", MODE_AUTO, NULL, size_6g, nearly_out, REASON_PRESSURE, M(-6144), -1, true, SEC / 10 },
 	{ "module gave memory back", MODE_AUTO, NULL, size_4g, relief, REASON_RELIEF, 0, 0, false, 0 },
-	{ "module gave back and little left", MODE_AUTO, NULL, size_4g, relief_and_low, REASON_EMERGENCY, M(-3584), -1, true, SEC / 10 },
+	{ "last resort gave back and little left", MODE_AUTO, NULL, size_4g, rescue_and_low, REASON_EMERGENCY, M(-3584), -1, true, SEC / 10 },
 	{ "reclaim nibbles", MODE_AUTO, NULL, size_4g, relief_nibble, REASON_FREE, ANY, 1, false, 0 },
 	{ "draining", MODE_AUTO, NULL, size_4g, draining, REASON_RELIEF, 0, 0, false, 0 },
 	{ "module holds off", MODE_AUTO, NULL, size_4g, module_holds_off, REASON_HOLD_OFF, 0, 0, false, 0 },

@@ -276,8 +276,8 @@ static void test_begins_with_a_balloon(void **state)
 	check_invariants(&g);
 }
 
-/* Reclaim that finds page cache leaves the balloon alone; reclaim that finds nothing does not. */
-static void test_shrinker(void **state)
+/* The balloon stays while more than the line is available, however much is reclaimed. */
+static void test_relief_line(void **state)
 {
 	struct guest_demand d = { .need = 256 * MIB, .cold = GUEST_COLD_FILLS };
 	struct guest g;
@@ -286,18 +286,24 @@ static void test_shrinker(void **state)
 	(void)state;
 	start(&g, GIB, 0, d);
 	g.c.module_floor = 200 * MIB;
+	g.relief_line = 80 * MIB;
 	guest_move(&g, 400 * MIB, true);
 	live(&g, d, 3 * SEC);
 	assert_true(g.balloon == 400 * MIB);
 	d.need = 400 * MIB;
 	live(&g, d, 5 * SEC);
 	assert_true(g.balloon == 400 * MIB && g.kswapd_bytes > 100 * MIB);
-	d.need = 900 * MIB;
+	d.need = 600 * MIB;
 	live(&g, d, 5 * SEC);
 	guest_sample(&g, &s);
 	assert_true(g.anon == d.need);
-	assert_true(g.shrinks > 0 && g.balloon < 100 * MIB);
+	/* What was missing to the line and its step, no more. */
+	assert_true(g.shrinks > 0 && g.balloon > 100 * MIB && g.balloon < 400 * MIB);
+	assert_in_range(guest_available(&g), 80 * MIB, 104 * MIB);
 	assert_int_equal(s.balloon.relief_events, g.shrinks);
+	assert_int_equal(s.balloon.relieved, 400 * MIB - g.balloon);
+	assert_int_equal(s.balloon.rescue_events, 0);
+	assert_true(g.psi_us[PSI_MEM_FULL_US] < SEC / 5);
 	assert_int_equal(g.rescues + g.oom_kills, 0);
 }
 
@@ -309,7 +315,7 @@ static void test_oom(void **state)
 
 	(void)state;
 	start(&g, GIB, 0, d);
-	g.c.shrink_divisor = 0;
+	g.relief_line = 0;
 	guest_move(&g, 512 * MIB, false);
 	live(&g, d, SEC);
 	assert_true(g.balloon == 512 * MIB);
@@ -358,7 +364,7 @@ int main(void)
 		cmocka_unit_test(test_cold_stream_refaults_alone),
 		cmocka_unit_test(test_swap_takes_idle_first),
 		cmocka_unit_test(test_begins_with_a_balloon),
-		cmocka_unit_test(test_shrinker),
+		cmocka_unit_test(test_relief_line),
 		cmocka_unit_test(test_oom),
 	};
 

@@ -110,11 +110,11 @@ static void test_score(void **state)
 	score_init(&s, &r, 1000, 100);
 	/* Inflates to 600 within 2 s while 300 are needed. */
 	score_add(&r, &(struct score_stretch){ .t_us = 0, .dt_us = 2 * SEC, .demand0 = 300,
-		.demand1 = 300, .balloon1 = 600, .gain1 = 600 });
+		.demand1 = 300, .wanted0 = 300, .wanted1 = 300, .balloon1 = 600, .gain1 = 600 });
 	assert_near(s.reclaimed_bs, 600, 1e-6);
 	/* Demand passes what is left in the middle of the stretch, by 100 at its end. */
 	score_add(&r, &(struct score_stretch){ .t_us = 2 * SEC, .dt_us = 2 * SEC, .demand0 = 300,
-		.demand1 = 500, .balloon0 = 600, .balloon1 = 600, .gain0 = 600, .gain1 = 600 });
+		.demand1 = 500, .wanted0 = 300, .wanted1 = 500, .balloon0 = 600, .balloon1 = 600, .gain0 = 600, .gain1 = 600 });
 	assert_int_equal(s.short_us, SEC);
 	assert_near(s.short_bs, 50, 1e-6);
 	assert_int_equal(s.depth_max, 100);
@@ -122,11 +122,11 @@ static void test_score(void **state)
 	assert_near(s.reclaimed_bs, 600 + 2 * 550, 1e-6);
 	/* Relief in half a second, and 200 too many in the end. */
 	score_add(&r, &(struct score_stretch){ .t_us = 4 * SEC, .dt_us = SEC, .demand0 = 500,
-		.demand1 = 500, .balloon0 = 600, .balloon1 = 400, .gain0 = 600, .gain1 = 400 });
+		.demand1 = 500, .wanted0 = 500, .wanted1 = 500, .balloon0 = 600, .balloon1 = 400, .gain0 = 600, .gain1 = 400 });
 	score_add(&r, &(struct score_stretch){ .t_us = 5 * SEC, .dt_us = SEC, .demand0 = 500,
-		.demand1 = 500, .balloon0 = 400, .balloon1 = 300, .gain0 = 400, .gain1 = 300 });
+		.demand1 = 500, .wanted0 = 500, .wanted1 = 500, .balloon0 = 400, .balloon1 = 300, .gain0 = 400, .gain1 = 300 });
 	score_add(&r, &(struct score_stretch){ .t_us = 6 * SEC, .dt_us = 4 * SEC, .demand0 = 500,
-		.demand1 = 500, .balloon0 = 300, .balloon1 = 350, .gain0 = 300, .gain1 = 350 });
+		.demand1 = 500, .wanted0 = 500, .wanted1 = 500, .balloon0 = 300, .balloon1 = 350, .gain0 = 300, .gain1 = 350 });
 	score_finish(&r, 500, 350);
 	assert_int_equal(s.short_us, SEC + SEC / 2);
 	assert_int_equal(s.relief_max_us, SEC + SEC / 2);
@@ -147,10 +147,10 @@ static void test_score_touching(void **state)
 
 	(void)state;
 	score_init(&s, &r, 1000, 0);
-	score_add(&r, &(struct score_stretch){ .dt_us = SEC, .demand0 = 400, .demand1 = 400,
+	score_add(&r, &(struct score_stretch){ .dt_us = SEC, .demand0 = 400, .demand1 = 400, .wanted0 = 400, .wanted1 = 400,
 		.balloon0 = 600, .balloon1 = 600 });
 	score_add(&r, &(struct score_stretch){ .t_us = SEC, .dt_us = SEC, .demand0 = 300,
-		.demand1 = 400, .balloon0 = 600, .balloon1 = 600 });
+		.demand1 = 400, .wanted0 = 300, .wanted1 = 400, .balloon0 = 600, .balloon1 = 600 });
 	score_finish(&r, 400, 600);
 	assert_int_equal(s.short_us, 0);
 	assert_int_equal(s.shortages, 0);

@@ -171,6 +171,14 @@ static bool cmd_state(char **w)
 	       (unsigned long long)(st.size_4k_pages + st.size_2m_pages));
 	FIELD(st, size_4k_pages);
 	FIELD(st, size_2m_pages);
+	FIELD(st, ram_pages);
+	FIELD(st, module_floor_pages);
+	FIELD(st, mem_available_pages);
+	FIELD(st, available_pages);
+	FIELD(st, gone_pages);
+	FIELD(st, host_pages);
+	FIELD(st, account);
+	FIELD(st, relief_pages);
 	FIELD(st, ceiling_pages);
 	FIELD(st, floor_pages);
 	FIELD(st, host_target_pages);
@@ -203,6 +211,8 @@ static bool cmd_state(char **w)
 	FIELD(*c, host_timeout_events);
 	FIELD(*c, host_stats_events);
 	FIELD(*c, reported_pages);
+	FIELD(*c, direct_events);
+	FIELD(*c, direct_pages);
 	putchar('\n');
 	return true;
 }
@@ -210,15 +220,19 @@ static bool cmd_state(char **w)
 static bool cmd_target(char **w)
 {
 	struct uballoon_target t = { .size = sizeof(t) };
-	uint64_t ceiling, floor = 0, lease = 0;
+	uint64_t ceiling, floor = 0, lease = 0, relief = 0, account = 0;
 	int r;
 
 	if (!parse_pages(w[1], &ceiling) || (w[2] && !parse_pages(w[2], &floor)) ||
-	    (w[2] && w[3] && !parse_number(w[3], &lease)))
+	    (w[2] && w[3] && !parse_number(w[3], &lease)) ||
+	    (w[2] && w[3] && w[4] && !parse_pages(w[4], &relief)) ||
+	    (w[2] && w[3] && w[4] && w[5] && !parse_number(w[5], &account)))
 		return false;
 	t.ceiling_pages = ceiling;
 	t.floor_pages = floor;
 	t.lease_ms = lease;
+	t.relief_pages = relief;
+	t.account = account;
 	r = ioctl(fd, UBALLOON_IOC_SET_TARGET, &t);
 	printf("target rc=%s\n", errno_name(r));
 	return true;
@@ -412,6 +426,9 @@ static bool cmd_malformed(char **w)
 	state.size = sizeof(state);
 	state.reserved[0] = 1;
 	bad("state-reserved", UBALLOON_IOC_GET_STATE, &state);
+	state.reserved[0] = 0;
+	state.reserved32 = 1;
+	bad("state-reserved32", UBALLOON_IOC_GET_STATE, &state);
 	pop.size = 0;
 	bad("pop-size", UBALLOON_IOC_POP, &pop);
 	pop.size = sizeof(pop);
@@ -427,6 +444,9 @@ static bool cmd_malformed(char **w)
 	BAD_TARGET("target-floor", .ceiling_pages = 1, .floor_pages = 2);
 	BAD_TARGET("target-ram", .ceiling_pages = 1ULL << 52);
 	BAD_TARGET("target-huge", .ceiling_pages = UINT64_MAX);
+	BAD_TARGET("target-relief", .relief_pages = 1ULL << 52);
+	BAD_TARGET("target-account", .account = 3);
+	BAD_TARGET("target-reserved32", .reserved32 = 1);
 
 	BAD_MOVE("lock-size", UBALLOON_IOC_LOCK, .size = 0);
 	BAD_MOVE("lock-no-flag", UBALLOON_IOC_LOCK, .flags = 0);
@@ -462,7 +482,7 @@ static const struct {
 	{ "second", "second [r|w]", false, cmd_second },
 	{ "info", "info", true, cmd_info },
 	{ "state", "state", true, cmd_state },
-	{ "target", "target CEILING [FLOOR [LEASE_MS]]", true, cmd_target },
+	{ "target", "target CEILING [FLOOR [LEASE_MS [RELIEF [ACCOUNT]]]]", true, cmd_target },
 	{ "lock", "lock 4k|2m PAGES [BUDGET_MS [nosleep|cansleep]]", true, cmd_lock },
 	{ "unlock", "unlock 4k|2m PAGES [BUDGET_MS]", true, cmd_unlock },
 	{ "keepalive", "keepalive", true, cmd_keepalive },

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The relief line: where bursts begin to be the mechanism's business.
+ *
+ * A program that takes memory meets reclaim long before the daemon looks. So
+ * the module is told how much must stay available, and while less is, gives reclaim from
+ * the balloon what is missing. That costs the program what touching the
+ * memory costs, and the policy has nothing to be afraid of: a relief that met the
+ * demand is ordinary. One by the OOM notifier or the lease was the last
+ * resort, and is none.
+ *
+ * The line is the headroom that was learned, for that is what the guest's
+ * bursts need; at least half of what LOCK leaves alone, so that programs that grow
+ * do not throw out page cache of a guest that had enough; and at most three
+ * quarters of that, so that with the module's step of a quarter of the line a balloon
+ * at rest is not touched.
+ *
+ * Leaves out: how it is given (kmod/reclaim.c).
+ */
+#include "decide/relief.h"
+
+void relief_note(struct policy_state *st, const struct sample *s, const struct view *v,
+		 struct relief *ret)
+{
+	const struct sample_balloon *b = &s->balloon;
+	struct relief r = {};
+
+	if (b->valid && st->relief_seen_valid) {
+		r.given = b->relief_events > st->relief_seen;
+		r.rescued = b->rescue_events > st->rescue_seen;
+		r.bytes = sub_sat(b->relieved, st->relieved_seen);
+	}
+	/* A nibble is no event. */
+	if (!r.rescued && sub_sat(st->relief_size, v->size) < v->dead_band)
+		r.given = false;
+	st->relief_seen_valid = b->valid;
+	st->relief_seen = b->relief_events;
+	st->rescue_seen = b->rescue_events;
+	st->relieved_seen = b->relieved;
+	st->relief_size = v->size;
+	*ret = r;
+}
+
+uint64_t relief_line(const struct sample *s, const struct view *v, uint64_t headroom)
+{
+	uint64_t floor = s->balloon.floor;
+
+	if (!floor)
+		return v->headroom_min;
+	return min_u64(max_u64(headroom, floor / 2), floor / 4 * 3);
+}

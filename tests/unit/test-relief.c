@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the module gives by the relief line is ordinary; what its last resort
+ * gives is not. And where the line lies.
+ */
+#include "decide/relief.h"
+#include "sample-maker.h"
+
+#define TAKEN (2 * GIB)
+
+static struct policy_config config;
+static struct policy_state state;
+static struct sample sample;
+static struct policy_decision decision;
+
+static void tick(uint64_t us)
+{
+	sample.time_us += us;
+	policy_decide(&config, &state, &sample, &decision);
+	/* A balloon that does as it is told. */
+	set_balloon(&sample, sample.balloon.size + decision.step);
+	sample.balloon.asked = sample.balloon.moved = decision.step;
+}
+
+/* Until the balloon has come to rest. */
+static int at_rest(void **unused)
+{
+	(void)unused;
+	policy_config_default(&config);
+	policy_init(&state);
+	sample = healthy(SEC);
+	sample.balloon.floor = 744 * MIB;
+	for (int i = 0; i < 200; i++)
+		tick(SEC);
+	assert_true(sample.balloon.size > 5 * GIB);
+	assert_int_equal(decision.step, 0);
+	return 0;
+}
+
+/* A program has taken so much, and the module has given it. */
+static void program_takes(uint64_t bytes)
+{
+	sample.balloon.relief_events++;
+	sample.balloon.relieved += bytes;
+	sample.balloon.size -= bytes;
+	sample.mem[MEM_TOTAL] += bytes;
+	sample.mem[MEM_ANON] += bytes;
+}
+
+static void program_ends(uint64_t bytes)
+{
+	sample.mem[MEM_ANON] -= bytes;
+	sample.mem[MEM_FREE] += bytes;
+	sample.mem[MEM_AVAILABLE] += bytes;
+}
+
+/* Seconds until the balloon grows again; 3600 = it does not. */
+static unsigned seconds_until_it_grows(void)
+{
+	for (unsigned i = 0; i < 3600; i++) {
+		tick(SEC);
+		if (decision.step > 0)
+			return i;
+	}
+	return 3600;
+}
+
+static void relief_is_ordinary(void **unused)
+{
+	(void)unused;
+	program_takes(TAKEN);
+	tick(SEC / 10);
+	assert_int_equal(decision.reason, REASON_RELIEF);
+	assert_int_equal(decision.relieved, TAKEN);
+	assert_int_equal(decision.step, 0);
+	assert_true(decision.n.hold_off_left_us <= config.hold_off_us);
+	tick(SEC);
+	assert_int_equal(decision.relieved, 0);
+	program_ends(TAKEN);
+	assert_in_range(seconds_until_it_grows(), 10, 30);
+}
+
+static void often_is_ordinary_too(void **unused)
+{
+	(void)unused;
+	for (int i = 0; i < 20; i++) {
+		program_takes(TAKEN);
+		tick(SEC / 10);
+		assert_int_equal(decision.reason, REASON_RELIEF);
+		program_ends(TAKEN);
+		assert_in_range(seconds_until_it_grows(), 10, 40);
+		for (int k = 0; k < 60; k++)
+			tick(SEC);
+	}
+}
+
+static void last_resort_is_not(void **unused)
+{
+	(void)unused;
+	sample.balloon.rescue_events++;
+	program_takes(TAKEN);
+	tick(SEC / 10);
+	program_ends(TAKEN);
+	assert_in_range(seconds_until_it_grows(), config.emergency_hold_off_us / SEC - 2,
+			config.emergency_hold_off_us / SEC + 60);
+}
+
+static void order_waits_as_long(void **unused)
+{
+	uint64_t held = sample.balloon.size;
+
+	(void)unused;
+	config.mode = MODE_MANUAL;
+	config.manual_target = held;
+	tick(SEC);
+	program_takes(TAKEN);
+	tick(SEC / 10);
+	assert_int_equal(decision.reason, REASON_RELIEF);
+	program_ends(TAKEN);
+	assert_in_range(seconds_until_it_grows(), 10, 30);
+}
+
+static void line(void **unused)
+{
+	static const struct {
+		uint64_t floor, headroom, line;
+	} rows[] = {
+		/* At least half of the module's floor, at most three quarters, in between what was learned. */
+		{ 360 * MIB, 64 * MIB, 180 * MIB },
+		{ 360 * MIB, 200 * MIB, 200 * MIB },
+		{ 360 * MIB, 256 * MIB, 256 * MIB },
+		{ 360 * MIB, 512 * MIB, 270 * MIB },
+		{ 32 * MIB, 64 * MIB, 24 * MIB },
+		/* Not known, or none: the least headroom. */
+		{ 0, 512 * MIB, 64 * MIB },
+	};
+	const struct view v = { .headroom_min = 64 * MIB };
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct sample s = { .balloon = { .valid = true, .floor = rows[i].floor } };
+
+		assert_int_equal(relief_line(&s, &v, rows[i].headroom), rows[i].line);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(relief_is_ordinary, at_rest),
+		cmocka_unit_test_setup(often_is_ordinary_too, at_rest),
+		cmocka_unit_test_setup(last_resort_is_not, at_rest),
+		cmocka_unit_test_setup(order_waits_as_long, at_rest),
+		cmocka_unit_test(line),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
