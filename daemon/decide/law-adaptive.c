@@ -7,8 +7,8 @@
  *   cache     page cache that seems cold is pushed out by small probes, while
  *             nothing stalls and nothing comes back
  *   shortage  MemAvailable below half of the headroom, or the working set is
- *             being read again: give back up to the full headroom, and as much
- *             again as the need has just risen
+ *             being read again: give back up to the full headroom, and, where no relief
+ *             line would help a program meanwhile, as much again as the need has just risen
  *
  * The need is the largest of the last hold-off time, so that a load that comes
  * and goes is not chased; of a quarter of it where the relief line served that load, which then
@@ -233,10 +233,15 @@ void law_adaptive(const struct policy_config *c, struct policy_state *st, const 
 		.at_once = UINT64_MAX,
 	};
 	if (!v->settling && add_sat(v->available, pending) < headroom / 2) {
-		/* The next seconds will be as the last ones were. */
-		fall_short(st, v,
-			   add_sat(headroom - v->available, law_adaptive_growth(st, v)),
-			   REASON_HEADROOM, ret);
+		uint64_t missing = headroom - v->available;
+
+		/* The next seconds will be as the last ones were; if not, the relief line is there. */
+		if (v->relief)
+			ret->goal = v->size - min_u64(missing, v->size);
+		else
+			fall_short(st, v, add_sat(missing, law_adaptive_growth(st, v)),
+				   REASON_HEADROOM, ret);
+		ret->reason = REASON_HEADROOM;
 		return;
 	}
 	if (pending)

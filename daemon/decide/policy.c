@@ -132,6 +132,20 @@ struct round {
 	struct relief relief; /* what the module gave back since the last sample */
 };
 
+/* What the law gives back ahead of the relief line, which would have given it a moment later. */
+static bool deflates_cheaply(const struct policy_state *st, const struct view *v)
+{
+	return v->relief && st->target_valid && st->target_sign < 0 &&
+	       st->target_reason == REASON_HEADROOM;
+}
+
+static void hold_cheaply(const struct round *r, struct policy_backoff *b)
+{
+	uint64_t length_us = r->c->hold_off_us / RELIEF_HOLD_OFF_DIVISOR;
+
+	b->until_us = max_u64(b->until_us, add_sat(r->v->now_us, length_us));
+}
+
 static enum policy_reason give_back(const struct round *r, uint64_t target,
 				    enum policy_reason reason)
 {
@@ -141,9 +155,7 @@ static enum policy_reason give_back(const struct round *r, uint64_t target,
 		backoff_trip(&r->st->alarm, r->v->now_us, c->emergency_hold_off_us,
 			     c->emergency_hold_off_max_us);
 	else if (reason == REASON_RELIEF)
-		r->st->alarm.until_us =
-			max_u64(r->st->alarm.until_us,
-				add_sat(r->v->now_us, c->hold_off_us / RELIEF_HOLD_OFF_DIVISOR));
+		hold_cheaply(r, &r->st->alarm);
 	else
 		backoff_trip(&r->st->alarm, r->v->now_us, c->hold_off_us,
 			     scale(c->hold_off_us, HOLD_OFF_GROWTH, 1));
@@ -279,8 +291,9 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	if (st->target_valid && st->target_sign < 0 && g->goal < v->size) {
 		st->target = min_u64(st->target, g->goal);
 		/* The hold-off counts from the end of it. */
-		st->hold.until_us =
-			max_u64(st->hold.until_us, add_sat(v->now_us, st->hold.length_us));
+		if (!deflates_cheaply(st, v))
+			st->hold.until_us =
+				max_u64(st->hold.until_us, add_sat(v->now_us, st->hold.length_us));
 		return st->target_reason;
 	}
 	st->target_valid = false;
@@ -296,7 +309,10 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 		return why;
 	if (g->goal < v->size) {
 		/* A working set that does not fit will not fit in ten minutes either. */
-		backoff_trip(&st->hold, v->now_us,
+		if (v->relief && g->reason == REASON_HEADROOM)
+			hold_cheaply(r, &st->hold);
+		else
+			backoff_trip(&st->hold, v->now_us,
 			     g->reason == REASON_WORKING_SET ? r->c->emergency_hold_off_max_us
 							     : r->c->hold_off_us,
 			     scale(r->c->hold_off_us, HOLD_OFF_GROWTH, 1));
@@ -441,7 +457,7 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		ratelimit_feedback(&st->rate, s->balloon.asked,
 				   failed ? s->balloon.moved : s->balloon.asked);
 	}
-	turn_note(st, v, relief->given && !relief->rescued);
+	turn_note(st, v, (relief->given && !relief->rescued) || deflates_cheaply(st, v));
 	move_progress(c, st, s, v);
 	move_arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);

@@ -167,6 +167,9 @@ bool view_make(const struct policy_config *c, const struct policy_state *st, con
 	v.worthwhile = auto_size(c->worthwhile, v.ram, 128, 8 * MIB, 1024 * MIB);
 	v.dead_band = auto_size(c->dead_band, v.ram, 512, 4 * MIB, 256 * MIB);
 
+	v.relief = s->balloon.valid && s->balloon.relief_line &&
+		   (s->balloon.may_undercut_host || !s->balloon.host_target_valid ||
+		    v.size > s->balloon.host_target);
 	rates(st, s, &v);
 	*ret = v;
 	return usable;

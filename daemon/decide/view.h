@@ -36,6 +36,7 @@ struct view {
 	uint64_t headroom_max;
 	uint64_t worthwhile;
 	uint64_t dead_band;
+	bool relief; /* below a line the module gives programs memory from the balloon by itself */
 
 	/* Rates over the window; 0 if the flag says that there are none. */
 	bool has_psi;
