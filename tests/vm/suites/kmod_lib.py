@@ -37,10 +37,14 @@ def answer(line):
     return {"": command, **{k: _value(v) for k, v in (p.split("=", 1) for p in pairs)}}
 
 
+def helper(series, name):
+    """Files of a guest that may load the module @name of tests/vm/guest."""
+    ko = kernels.build_module(kernels.Kernel(series), os.path.join(VM, "guest", name), name)
+    return [(f"lib/modules-test/{name}.ko", ko, 0o644)]
+
+
 def meddle(series):
-    """Files of a guest that may load the module meddle."""
-    ko = kernels.build_module(kernels.Kernel(series), os.path.join(VM, "guest", "meddle"), "meddle")
-    return [("lib/modules-test/meddle.ko", ko, 0o644)]
+    return helper(series, "meddle")
 
 
 # What the guest has to do before it can use the disk of swap_disk(), and then.

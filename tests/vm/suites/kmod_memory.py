@@ -5,7 +5,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap   # noqa: E402
+from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, helper, tap   # noqa: E402
 from harness import debian, libraries                                 # noqa: E402
 
 INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
@@ -151,6 +151,46 @@ def migrate_told(t, series):
     migration(t, series, INFLATE_ONLY, "guest_driven=1")
 
 
+# Locks that are to be waited for.
+WAITED = 3
+
+
+def contended(t, series):
+    """Compaction has the lock of a page that is about to return to a list.
+
+    That is a page which compaction has put in the place of another one, while the host is told
+    of it: compaction looks at it again, and guest/holder has it interrupted there."""
+    with balloon(t, series, parameters="host=none none_told=1 floor_mb=32", balloon=None,
+                 modules=("uballoon", "holder"), files=helper(series, "holder")) as b:
+        def count(name):
+            return int(b.g.read(f"/sys/module/holder/parameters/{name}"))
+
+        t.on_failure(lambda: f"holder: {count('held')} held, {count('waited')} waited for")
+        b.load(module="holder")
+        started, rounds = time.monotonic(), 0
+        while (waited := count("waited")) < WAITED and time.monotonic() - started < 90:
+            b.parameter("none_delay_ms", 0)
+            # What was locked last lies ahead on the lists; so every other MiB becomes free.
+            b.ok("target 300M", "lock 4k 300M", *["lock 4k 1M", "unlock 4k 2M"] * 40)
+            # Time for a walk through all pages of the guest while the host has some of them.
+            b.parameter("none_delay_ms", 500)
+            b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
+            end = time.monotonic() + 3
+            while count("waited") == waited and time.monotonic() < end:
+                time.sleep(0.2)
+            rounds += 1
+        t.diag(f"{rounds} rounds in {time.monotonic() - started:.1f} s, {b.state()['migrated_pages']} pages moved, "
+               f"{count('held')} locks held, {count('waited')} waited for")
+        t.check(count("waited") >= WAITED, "locks were waited for")
+        b.g.sh("rmmod holder")
+        b.parameter("none_delay_ms", 0)
+        b.ok("pop")
+        t.wait(lambda: not (s := b.state())["size_pages"] and not s["inflight_batches"], 10, "all is given back")
+        b.balanced()
+        events = b.g.vmstat()
+        t.equal(events["balloon_inflate"], events["balloon_deflate"], "on a list, and off it, as the kernel counts")
+
+
 def reporting(t, series):
     """The guest's own free pages keep being reported while the balloon uses the queue."""
     with balloon(t, series, memory=1024 * MIB) as b:
@@ -185,6 +225,7 @@ both("shrinker", shrinker, timeout=180)
 both("daemon that is stopped", stopped_daemon, timeout=240)
 both("pages held quietly migrate", migrate_quiet, timeout=180)
 both("pages that the host is told about migrate", migrate_told, timeout=180)
+both("page locks that compaction holds", contended, timeout=180)
 both("free page reporting", reporting, timeout=180)
 both("keep_managed", keep_managed)
 
