@@ -242,6 +242,67 @@ u64 uballoon_node_available(struct uballoon *ub, int nid)
 	return max(available, 0L);
 }
 
+static u64 node_free(int nid)
+{
+	pg_data_t *pgdat = NODE_DATA(nid);
+	u64 pages = 0;
+	unsigned int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		pages += zone_page_state(&pgdat->node_zones[i], NR_FREE_PAGES);
+	return pages;
+}
+
+/**
+ * uballoon_richest_node - from which node to take memory
+ * @ub:		balloon
+ * @may_reclaim: what is available counts, not only what is free
+ *
+ * Return: NUMA_NO_NODE if there is but one.
+ */
+int uballoon_richest_node(struct uballoon *ub, bool may_reclaim)
+{
+	int nid, best = NUMA_NO_NODE;
+	u64 most = 0, pages;
+
+	if (num_online_nodes() == 1)
+		return NUMA_NO_NODE;
+	for_each_online_node(nid) {
+		pages = may_reclaim ? uballoon_node_available(ub, nid) : node_free(nid);
+		if (pages > most) {
+			most = pages;
+			best = nid;
+		}
+	}
+	return best;
+}
+
+/**
+ * uballoon_poorest_node - where memory is shortest, by the measure of the node's size
+ * @ub:	balloon
+ *
+ * Return: NUMA_NO_NODE if there is but one.
+ */
+int uballoon_poorest_node(struct uballoon *ub)
+{
+	u64 least = U64_MAX, permille;
+	int nid, best = NUMA_NO_NODE;
+
+	if (num_online_nodes() == 1)
+		return NUMA_NO_NODE;
+	for_each_online_node(nid) {
+		if (!node_present_pages(nid))
+			continue;
+		permille = div64_u64(uballoon_node_available(ub, nid) * 1000,
+				     node_present_pages(nid));
+		if (permille < least) {
+			least = permille;
+			best = nid;
+		}
+	}
+	return best;
+}
+
 /**
  * uballoon_relief_missing - what a node has too little by the relief line
  * @ub:		balloon

@@ -534,6 +534,8 @@ void uballoon_core_resume(struct uballoon *ub)
  */
 void uballoon_core_drop(struct uballoon *ub)
 {
+	/* An answer that came last may still be being finished: once is enough. */
+	cancel_delayed_work_sync(&ub->reap_work);
 	uballoon_batch_drop(ub);
 	/* Compaction may have taken pages off the lists; it puts them back. */
 	while (uballoon_size(ub)) {

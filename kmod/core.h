@@ -5,6 +5,7 @@
  * Locks, in the order in which they may be taken (most are never nested):
  *
  *   uballoon_only_lock (core.c)	there is one balloon
+ *   page lock			of a page that is put on a list; held by migration, too
  *   host's own locks			taken inside ops->lock/unlock/poll/size_changed
  *   uballoon.lock			all plain fields below; process context; nothing is
  *					called, allocated or waited for under it
@@ -292,6 +293,8 @@ void uballoon_accounts_change(struct uballoon *ub, struct list_head *pages, unsi
 void uballoon_accounts_replace(struct uballoon *ub, struct page *old, struct page *new);
 u64 uballoon_available(struct uballoon *ub);
 u64 uballoon_node_available(struct uballoon *ub, int nid);
+int uballoon_richest_node(struct uballoon *ub, bool may_reclaim);
+int uballoon_poorest_node(struct uballoon *ub);
 u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun);
 
 /* lists.c */
@@ -305,8 +308,8 @@ bool uballoon_lists_have_new(struct uballoon *ub);
 bool uballoon_lists_empty(struct uballoon *ub);
 
 /* pages.c */
-unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, unsigned int count,
-				  gfp_t gfp, ktime_t until);
+unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, int nid,
+				  unsigned int count, gfp_t gfp, ktime_t until);
 void uballoon_pages_sort(struct list_head *pages);
 void uballoon_pages_free(struct list_head *pages, unsigned int order);
 void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order);

@@ -262,6 +262,7 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	unsigned int order = mv->page_order;
 	struct uballoon_batch *b;
 	unsigned int count, got;
+	int nid;
 	u32 stop;
 
 	stop = must_leave(ub, until);
@@ -281,7 +282,11 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 		return stop;
 	}
 	b->order = order;
-	got = uballoon_pages_alloc(&b->pages, order, count, gfp, until);
+	nid = uballoon_richest_node(ub, mv->flags & UBALLOON_MOVE_CANSLEEP);
+	got = uballoon_pages_alloc(&b->pages, order, nid, count,
+				   nid == NUMA_NO_NODE ? gfp : gfp | __GFP_THISNODE, until);
+	if (!got && nid != NUMA_NO_NODE)
+		got = uballoon_pages_alloc(&b->pages, order, nid, count, gfp, until);
 	b->count = got;
 	unclaim_room(ub, (u64)(count - got) << order);
 	if (got)

@@ -33,6 +33,7 @@ void uballoon_pages_sort(struct list_head *pages)
  * uballoon_pages_alloc - allocate pages onto a list, 4 KiB pages in ascending order
  * @pages:	empty
  * @order:	of each
+ * @nid:	from this node, or the nearest one to it without __GFP_THISNODE; NUMA_NO_NODE
  * @count:	how many are wanted
  * @gfp:	how
  * @until:	stop then, with at least one page. A tick more or less does not matter, but
@@ -40,15 +41,15 @@ void uballoon_pages_sort(struct list_head *pages)
  *
  * Return: how many it became.
  */
-unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, unsigned int count,
-				  gfp_t gfp, ktime_t until)
+unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, int nid,
+				  unsigned int count, gfp_t gfp, ktime_t until)
 {
 	unsigned int chunk, got = 0;
 	struct page *page;
 
 	if (order == UBALLOON_ORDER_2M) {
 		while (got < count && !uballoon_params.refuse_2m) {
-			page = alloc_pages(gfp, UBALLOON_ORDER_2M);
+			page = alloc_pages_node(nid, gfp, UBALLOON_ORDER_2M);
 			if (!page)
 				break;
 			list_add_tail(&page->lru, pages);
@@ -60,8 +61,8 @@ unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, u
 	}
 
 	while (got < count) {
-		chunk = alloc_pages_bulk_list(gfp, min(count - got, (unsigned int)ALLOC_CHUNK),
-					      pages);
+		chunk = uballoon_alloc_bulk(gfp, nid, min(count - got, (unsigned int)ALLOC_CHUNK),
+					    pages);
 		if (!chunk)
 			break;
 		got += chunk;

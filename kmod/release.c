@@ -287,27 +287,6 @@ static void relief_count(struct uballoon *ub, enum uballoon_relief who, u64 page
 	c->shrink_pages += pages;
 }
 
-/* The node that is shortest by the measure of its own size, NUMA_NO_NODE if there is but one. */
-static int neediest_node(struct uballoon *ub)
-{
-	u64 least = U64_MAX, permille;
-	int nid, best = NUMA_NO_NODE;
-
-	if (num_online_nodes() == 1)
-		return NUMA_NO_NODE;
-	for_each_online_node(nid) {
-		if (!node_present_pages(nid))
-			continue;
-		permille = div64_u64(uballoon_node_available(ub, nid) * 1000,
-				     node_present_pages(nid));
-		if (permille < least) {
-			least = permille;
-			best = nid;
-		}
-	}
-	return best;
-}
-
 /**
  * uballoon_relieve - give memory back because the guest needs it
  * @ub:		balloon
@@ -328,7 +307,7 @@ u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid)
 
 	if (oom) {
 		wanted = max_t(u64, OOM_MIN_PAGES, size / OOM_SHARE);
-		nid = neediest_node(ub);
+		nid = uballoon_poorest_node(ub);
 	}
 	while ((left = relief_left(ub, who, nid, wanted, freed))) {
 		got = relieve_once(ub, who, nid, left, &stop);

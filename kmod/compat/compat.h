@@ -27,22 +27,26 @@ static_assert(PAGE_SHIFT == 12);
 
 /* ---- page allocation ---- */
 
-#ifndef UBALLOON_HAVE_BULK_LIST
-static inline unsigned long alloc_pages_bulk_list(gfp_t gfp, unsigned long nr,
-						  struct list_head *list)
+/* Single pages, from node @nid or the nearest one (NUMA_NO_NODE). Returns how many it became. */
+static inline unsigned long uballoon_alloc_bulk(gfp_t gfp, int nid, unsigned long nr,
+						struct list_head *list)
 {
+#ifdef UBALLOON_HAVE_BULK_LIST
+	return __alloc_pages_bulk(gfp, nid == NUMA_NO_NODE ? numa_mem_id() : nid, NULL, nr, list,
+				  NULL);
+#else
 	unsigned long n;
 
 	for (n = 0; n < nr; n++) {
-		struct page *page = alloc_page(gfp);
+		struct page *page = alloc_pages_node(nid, gfp, 0);
 
 		if (!page)
 			break;
 		list_add(&page->lru, list);
 	}
 	return n;
-}
 #endif
+}
 
 #ifndef MIGRATEPAGE_SUCCESS
 #define MIGRATEPAGE_SUCCESS 0
