@@ -78,6 +78,8 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 	uballoon_core_leave(rc->ub);
 	if (!freed)
 		return SHRINK_STOP;
+	/* Else reclaim would go on, and throw out or swap as much again. */
+	uballoon_account_reclaimed(freed);
 	sc->nr_scanned = freed;
 	return freed;
 }

@@ -19,6 +19,7 @@
 #include <linux/page_reporting.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/virtio_config.h>
 #include <linux/vmstat.h>
 
@@ -112,6 +113,17 @@ static inline void uballoon_shrinker_unregister(struct uballoon_shrinker *us)
 }
 
 #endif
+
+/* Whoever reclaims has so many pages more, and need not look for them elsewhere. */
+static inline void uballoon_account_reclaimed(unsigned long pages)
+{
+#ifdef UBALLOON_HAVE_ACCOUNT_RECLAIMED
+	mm_account_reclaimed_pages(pages);
+#else
+	if (current->reclaim_state)
+		current->reclaim_state->reclaimed_slab += pages;
+#endif
+}
 
 /* ---- free page reporting ---- */
 

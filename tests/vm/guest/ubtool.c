@@ -17,6 +17,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -375,6 +377,19 @@ static bool cmd_hog(char **w)
 	return true;
 }
 
+/* From now on memory comes from that NUMA node only: node N */
+static bool cmd_node(char **w)
+{
+	unsigned long mask;
+	uint64_t node;
+
+	if (!parse_number(w[1], &node) || node > 63)
+		return false;
+	mask = 1UL << node;
+	printf("node rc=%s\n", errno_name(syscall(SYS_set_mempolicy, MPOL_BIND, &mask, 64)));
+	return true;
+}
+
 /* ---- calls that must fail ---- */
 
 static void bad(const char *what, unsigned long nr, void *arg)
@@ -491,6 +506,7 @@ static const struct {
 	{ "sleep", "sleep MS", false, cmd_sleep },
 	{ "alarm", "alarm MS", false, cmd_alarm },
 	{ "hog", "hog SIZE [HOLD_MS]", false, cmd_hog },
+	{ "node", "node NUMBER", false, cmd_node },
 	{ "malformed", "malformed", true, cmd_malformed },
 };
 
