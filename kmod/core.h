@@ -18,8 +18,8 @@
  * Life of a page: allocated into a batch -> with the host (nobody else knows
  * it) -> answered -> in an account (accounts.c) and on a list, PageOffline ->
  * claimed (taken off the size first, then off the list) -> for pages held "told"
- * a message to the host -> out of the account and freed. A page that is with the host is never freed
- * until the host has answered or its device has been reset.
+ * a message to the host -> out of the account and freed. A page that is with the
+ * host is never freed until the host has answered or its device has been reset.
  */
 #ifndef _UBALLOON_CORE_H
 #define _UBALLOON_CORE_H

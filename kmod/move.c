@@ -7,8 +7,9 @@
  * back batch by batch (release.c).
  *
  * Invariants: size + in flight <= ceiling at the time of each claim; LOCK never
- * takes what is available below the module's floor, nor to where reclaim would take it back; every call ends within its budget
- * plus UBALLOON_HOST_GRACE_MS, whatever the host does.
+ * takes what is available below the module's floor, nor to where reclaim would take
+ * it back; every call ends within its budget plus UBALLOON_HOST_GRACE_MS, whatever the
+ * host does.
  *
  * Left out: any opinion on how large the balloon should be.
  */

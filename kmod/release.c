@@ -290,8 +290,8 @@ static void relief_count(struct uballoon *ub, enum uballoon_relief who, u64 page
 /**
  * uballoon_relieve - give memory back because the guest needs it
  * @ub:		balloon
- * @who:	needs it. OOM: at least 64 MiB and at least 1/8 of the balloon, and LOCK is held off;
- *		else what is missing to the relief line and its step
+ * @who:	needs it. OOM: at least 64 MiB and at least 1/8 of the balloon, and LOCK is held
+ *		off; else what is missing to the relief line and its step
  * @nid:	where it is missing; not used for OOM
  *
  * Does not allocate, takes no lock that an allocation is made under. Waits for the host only
@@ -412,7 +412,8 @@ void uballoon_lists_drop(struct uballoon *ub)
 	LIST_HEAD(pages);
 
 	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-		n = uballoon_lists_take(ub, UBALLOON_ORDER_2M, hold, NUMA_NO_NODE, UINT_MAX, &pages);
+		n = uballoon_lists_take(ub, UBALLOON_ORDER_2M, hold, NUMA_NO_NODE, UINT_MAX,
+					&pages);
 		spin_lock(&ub->lock);
 		ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_ORDER_2M;
 		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_ORDER_2M;

@@ -29,7 +29,9 @@ TYPES = {
     "Floor": "t", "Headroom": "t", "Available": "t", "Free": "t", "Cached": "t",
     "Reason": "s", "ReasonText": "s",
     "PressureSome": "u", "PressureFull": "u", "PressureIO": "u", "RefaultRate": "t",
-    "LeaseLeft": "t", "HoldOffLeft": "t", "Held": "s", "HeldLeft": "t",
+    "LeaseLeft": "t", "HoldOffLeft": "t", "Account": "s", "AccountText": "s",
+    "AccountAvailable": "t", "AccountGone": "t", "AccountHost": "t", "ReliefLine": "t", "Relieved": "t",
+    "RelievedDirect": "t", "Held": "s", "HeldLeft": "t",
     "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "Emergencies": "t",
     "ConfigFile": "s", "ConfigError": "s", "Problem": "s", "Ticks": "t",
 }
