@@ -11,20 +11,11 @@ import tempfile
 import time
 
 import tap
-from lab import Bus, Daemon, sanitized
+from lab import GROWTH_MAX_KIB, Bus, Daemon, sanitized
 
 WARM_UP = 300
 RELOADS = 500 if sanitized() else 1000
 TICKS = 1500 if sanitized() else 10000
-# The smallest leak of malloc is 32 bytes: 312 KiB in 10,000 rounds. The heap itself moves by a page or
-# three, and by the buffer for a configuration file (64 KiB), which it may give back or not.
-GROWTH_MAX_KIB = 128
-
-
-def memory(pid):
-    """Private memory that only this process can have, KiB."""
-    with open(f"/proc/{pid}/smaps_rollup") as f:
-        return sum(int(line.split()[1]) for line in f if line.startswith(("Private_Dirty:", "Swap:")))
 
 
 def reload(t, daemon):
@@ -46,22 +37,21 @@ def growth(t):
     bus = Bus(t)
     daemon = Daemon(t, bus, f'interval = "100ms";\nidle_interval = "100ms";\nlog_level = "err";\n'
                             f'metrics_file = "{folder}/balloond.prom";\n', env={"STATE_DIRECTORY": folder})
-    pid = daemon.process.pid
     began = time.monotonic()
     for _ in range(WARM_UP):
         reload(t, daemon)
-    ticks, used, files = bus.get("Ticks"), memory(pid), daemon.descriptors()
+    ticks, used, files = bus.get("Ticks"), daemon.private_kib(), daemon.descriptors()
     for _ in range(RELOADS):
         reload(t, daemon)
     while (made := bus.get("Ticks") - ticks) < TICKS:
         for _ in range(500):
             reload(t, daemon)
-    t.diag(f"{made} ticks in {time.monotonic() - began:.1f} s; private dirty memory {used} -> {memory(pid)} KiB")
+    t.diag(f"{made} ticks in {time.monotonic() - began:.1f} s; private dirty memory {used} -> {daemon.private_kib()} KiB")
     with t.subtest("open files"):
         t.equal(daemon.descriptors(), files, "open files")
     with t.subtest("memory"):
         if not sanitized():
-            t.check(memory(pid) <= used + GROWTH_MAX_KIB, f"{used} -> {memory(pid)} KiB")
+            t.check(daemon.private_kib() <= used + GROWTH_MAX_KIB, f"{used} -> {daemon.private_kib()} KiB")
     with t.subtest("it ends well"):
         t.equal(daemon.stop(), 0, f"exit status ({daemon.log()[-2000:]})")
 

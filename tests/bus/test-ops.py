@@ -210,10 +210,12 @@ def hold_bad(t):
 def hold_for(t):
     bus, state = Bus(t), State(t)
     daemon = Daemon(t, bus, QUICK, env=state.env)
-    expect(t, ctl(bus, "hold", "--for=2s", "short"), 0, "held for 2s")
-    t.between(bus.get("HeldLeft"), 1, 2000000, "HeldLeft")
-    t.equal(bus.get("Held"), "short", "Held")
-    t.wait(lambda: bus.get("Held") == "", 20, "it is over")
+    expect(t, ctl(bus, "hold", "--for=4s", "short"), 0, "held for 4s")
+    # At one moment: on a loaded machine the time may be over before a second look.
+    p = bus.properties()
+    held, left = p["Held"][1], p["HeldLeft"][1]
+    t.check((held, 0 < left <= 4000000) == ("short", True) or held == "", f"Held {held!r}, HeldLeft {left}")
+    t.wait(lambda: bus.get("Held") == "", 40, "it is over")
     t.contains(daemon.log(), "the time of the hold is over", "log")
     t.check(not os.path.exists(state.hold), "the file is gone")
 
@@ -348,16 +350,17 @@ def metrics_file(t):
     t.check("# EOF" not in text and "# UNIT" not in text, "OpenMetrics in a Prometheus file")
     t.equal(os.stat(path).st_mode & 0o777, 0o644, "mode")
     t.equal(values(text)["balloond_ram_bytes"], float(bus.get("RAM")), "ram")
-    # Each reader sees a whole file, whenever it looks.
-    seen, end = set(), time.monotonic() + 13
-    while time.monotonic() < end:
+    # Each reader sees a whole file, whenever it looks. It is replaced after 10 s, or later on a busy machine.
+    seen = set()
+
+    def look():
         with open(path) as f:
             text = f.read()
         t.check(text.startswith("# HELP") and text.endswith("\n") and
                 "balloond_decisions_total" in text, f"half a file: {text[-100:]!r}")
         seen.add(values(text)["balloond_decisions_total"])
-        time.sleep(0.01)
-    t.check(len(seen) > 1, "it is replaced")
+        return len(seen) > 1
+    t.wait(look, 40, "it is replaced", interval=0.01)
     t.equal([n for n in os.listdir(state.folder) if n.endswith(".new")], [], "left-overs")
     daemon.configure(QUICK + 'metrics_file = "/nonexistent/balloond.prom";\n')
     expect(t, ctl(bus, "reload"), 0)
@@ -469,11 +472,7 @@ def leaks(t):
             bus.call("Release")
 
     use(10)
-    descriptors, rss = daemon.descriptors(), daemon.rss_kib()
-    use(40)
-    t.wait(lambda: daemon.descriptors() == descriptors, 10, "open files are as before")
-    if not lab.sanitized():
-        t.check(daemon.rss_kib() < rss + 240, f"RSS went from {rss} to {daemon.rss_kib()} KiB")
+    lab.grows_not(t, daemon, lambda: use(40))
     t.equal(daemon.stop(), 0, "exit status")
 
 

@@ -124,9 +124,7 @@ class Guest:
             "-qmp", f"unix:{self._dir}/qmp,server=on,wait=off"]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._stderr,
                                         stderr=self._stderr, preexec_fn=_die_with_parent)
-        self._timer = threading.Timer(self.lifetime, self.process.kill)
-        self._timer.daemon = True
-        self._timer.start()
+        self.ends_in(self.lifetime)
         try:
             self.qmp = Qmp(f"{self._dir}/qmp")
             self._control = Control(f"{self._dir}/control")
@@ -134,6 +132,14 @@ class Guest:
             text = self.qemu_messages()
             self.kill()
             raise HarnessError(f"QEMU did not start: {e}; it said: {text}") from None
+
+    def ends_in(self, seconds):
+        """QEMU's lifetime, from now on: whatever happens, it is killed then."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer = threading.Timer(seconds, self.process.kill)
+        self._timer.daemon = True
+        self._timer.start()
 
     def boot_again(self, timeout=30):
         """Waits for QEMU's end, which the guest has asked for, and boots the same machine once more.

@@ -66,7 +66,8 @@ def stopped_daemon(t, series):
         b.g.put(DAEMON, "/etc/balloond.conf")
         daemon = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=300)
         t.on_failure(lambda: b.g.run("tail -n 40 /run/balloond.log")[1])
-        held = 600
+        # Far from the module's floor, which the next kernel package moves by a few MiB.
+        held = 450
         b.g.balloon(b.g.memory - held * MIB)
         for relief, counter, other in (("OOM notifier", "oom", "shrink"), ("shrinker", "shrink", "oom")):
             with t.subtest(f"{relief} alone"):
@@ -74,11 +75,11 @@ def stopped_daemon(t, series):
                 # A daemon that stops while a tick moves pages leaves the call to end first.
                 b.g.sh("kill -STOP $(pidof balloond)")
                 before = b.state()
-                need = (b.g.meminfo()["MemAvailable"] >> 20) + 300
+                need = (b.g.meminfo()["MemAvailable"] >> 20) + held // 2
                 burst(t, b, need)
                 s = b.balanced()
                 gone = before["size_pages"] - s["size_pages"]
-                t.check(100 * PAGES_PER_MIB < gone < held * PAGES_PER_MIB, f"{gone} pages were given back, not all")
+                t.check(64 * PAGES_PER_MIB < gone < held * PAGES_PER_MIB, f"{gone} pages were given back, not all")
                 by = {c: s[f"{c}_pages"] - before[f"{c}_pages"] for c in (counter, other)}
                 t.check(by[counter] > 0 and sum(by.values()) == gone, f"{by} of {gone} pages")
                 # Where the shrinker is too slow the notifier still helps; not the other way round.
