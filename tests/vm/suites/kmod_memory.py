@@ -19,8 +19,8 @@ def burst(t, b, mib):
 
 
 def notifier(t, series):
-    """Without the shrinker the OOM notifier alone must do."""
-    with balloon(t, series, parameters="shrinker=0 oom_holdoff_ms=30000 floor_mb=64", memory=1024 * MIB) as b:
+    """Without a relief line the OOM notifier alone must do."""
+    with balloon(t, series, parameters="oom_holdoff_ms=30000 floor_mb=64", memory=1024 * MIB) as b:
         b.lock("2m", 500)
         b.lock("4k", 150)
         burst(t, b, 600)
@@ -34,24 +34,6 @@ def notifier(t, series):
         t.check(s["relief_generation"] > 0, "relief_generation")
 
 
-def shrinker(t, series):
-    with balloon(t, series, parameters="floor_mb=64", memory=1024 * MIB) as b:
-        b.lock("2m", 500)
-        b.lock("4k", 150)
-        with t.subtest("drop_caches does not ask"):
-            b.g.sh("echo 3 > /proc/sys/vm/drop_caches")
-            t.equal(b.state()["shrink_events"], 0, "shrink_events")
-        with t.subtest("reclaim does"):
-            job = b.spawn("open r", "poll 60000", "state")
-            t.wait(lambda: "open rc=OK" in job.output, 10, "ubtool is there")
-            burst(t, b, 600)
-            t.contains(job.wait(30)[1], "events=PRI", "poll of a reader")
-            s = b.balanced()
-            t.check(s["shrink_events"] > 0, "shrink_events")
-            t.equal(s["ceiling_pages"], s["size_pages"], "the ceiling follows")
-            t.check(s["size_pages"] > 0, "it does not take everything")
-
-
 DAEMON = b"""mode = "host"; interval = "500ms"; idle_interval = "1s"; lease = "1h";
 tail: { worthwhile = "1M"; dead_band = "1M"; dwell = "0"; settle = "0"; hold_off = "0";
         emergency_hold_off = "1s"; emergency_hold_off_max = "1s"; };
@@ -61,42 +43,31 @@ tail: { worthwhile = "1M"; dead_band = "1M"; dwell = "0"; settle = "0"; hold_off
 def stopped_daemon(t, series):
     """Nobody decides: the daemon is stopped, its lease is long. The balloon gives way all the same."""
     program = os.path.join(debian.build_dir(), "daemon", "balloond")
-    with balloon(t, series, parameters="shrinker=0 oom_holdoff_ms=3000", memory=1024 * MIB,
-                 files=libraries.files([("/bin/balloond", program)])) as b:
+    with balloon(t, series, memory=1024 * MIB, files=libraries.files([("/bin/balloond", program)])) as b:
         b.g.put(DAEMON, "/etc/balloond.conf")
         daemon = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=300)
         t.on_failure(lambda: b.g.run("tail -n 40 /run/balloond.log")[1])
         # Far from the module's floor, which the next kernel package moves by a few MiB.
         held = 450
         b.g.balloon(b.g.memory - held * MIB)
-        for relief, counter, other in (("OOM notifier", "oom", "shrink"), ("shrinker", "shrink", "oom")):
-            with t.subtest(f"{relief} alone"):
-                t.wait(lambda: b.actual_mib() == held, 60, "the daemon inflates")
-                # A daemon that stops while a tick moves pages leaves the call to end first.
-                b.g.sh("kill -STOP $(pidof balloond)")
-                before = b.state()
-                need = (b.g.meminfo()["MemAvailable"] >> 20) + held // 2
-                burst(t, b, need)
-                s = b.balanced()
-                gone = before["size_pages"] - s["size_pages"]
-                t.check(64 * PAGES_PER_MIB < gone < held * PAGES_PER_MIB, f"{gone} pages were given back, not all")
-                by = {c: s[f"{c}_pages"] - before[f"{c}_pages"] for c in (counter, other)}
-                t.check(by[counter] > 0 and sum(by.values()) == gone, f"{by} of {gone} pages")
-                # Where the shrinker is too slow the notifier still helps; not the other way round.
-                t.check(other == "oom" or not by[other], f"by the {relief} alone: {by}")
-                t.equal(s["ceiling_pages"], s["size_pages"], "the ceiling follows, so that relief sticks")
-                t.equal(b.actual_mib() * PAGES_PER_MIB, s["size_pages"], "the balloon as the host sees it")
-                t.equal((s["lease_events"], s["unlock_calls"]), (0, before["unlock_calls"]), "leases, UNLOCK calls")
-            with t.subtest(f"after the {relief} the daemon carries on"):
-                b.g.sh("kill -CONT $(pidof balloond)")
-                if counter == "oom":
-                    size = s["size_pages"]
-                    while (s := b.state())["holdoff_left_ms"]:
-                        t.equal(s["size_pages"], size, "size during the hold-off")
-                        time.sleep(0.3)
-                t.wait(lambda: b.actual_mib() == held, 60, "the host's target again")
-                t.check(daemon.running(), "it runs")
-            b.parameter("shrinker", 1)
+        with t.subtest("the relief line serves a program"):
+            t.wait(lambda: b.actual_mib() == held, 60, "the daemon inflates")
+            # A daemon that stops while a tick moves pages leaves the call to end first.
+            b.g.sh("kill -STOP $(pidof balloond)")
+            before = b.state()
+            t.check(before["relief_pages"] > 32 * PAGES_PER_MIB, f"relief line {before['relief_pages']}")
+            burst(t, b, before["mem_available_pages"] // PAGES_PER_MIB + held // 2)
+            s = b.balanced()
+            gone = before["size_pages"] - s["size_pages"]
+            t.check(64 * PAGES_PER_MIB < gone < held * PAGES_PER_MIB, f"{gone} pages were given back, not all")
+            t.equal((s["shrink_pages"] - before["shrink_pages"], s["oom_pages"]), (gone, 0), "pages by whom")
+            t.equal(s["ceiling_pages"], s["size_pages"], "the ceiling follows, so that relief sticks")
+            t.equal(b.actual_mib() * PAGES_PER_MIB, s["size_pages"], "the balloon as the host sees it")
+            t.equal((s["lease_events"], s["unlock_calls"]), (0, before["unlock_calls"]), "leases, UNLOCK calls")
+        with t.subtest("the daemon carries on"):
+            b.g.sh("kill -CONT $(pidof balloond)")
+            t.wait(lambda: b.actual_mib() == held, 60, "the host's target again")
+            t.check(daemon.running(), "it runs")
         b.g.sh("kill -TERM $(pidof balloond)")
         t.equal((daemon.wait()[0], b.state()["size_pages"]), (0, 0), "exit status, size")
 
@@ -212,23 +183,12 @@ def reporting(t, series):
         t.check(b.state()["reported_pages"] > before, "reported_pages")
 
 
-def keep_managed(t, series):
-    with balloon(t, series, parameters="keep_managed=1") as b:
-        total = b.g.meminfo()["MemTotal"]
-        b.lock("2m", 100)
-        b.lock("4k", 50)
-        t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal")
-        t.equal(b.balanced()["unmanaged_pages"], 0, "unmanaged_pages")
-
-
 both("OOM notifier", notifier, timeout=180)
-both("shrinker", shrinker, timeout=180)
 both("daemon that is stopped", stopped_daemon, timeout=240)
 both("pages held quietly migrate", migrate_quiet, timeout=180)
 both("pages that the host is told about migrate", migrate_told, timeout=180)
 both("page locks that compaction holds", contended, timeout=180)
 both("free page reporting", reporting, timeout=180)
-both("keep_managed", keep_managed)
 
 if __name__ == "__main__":
     tap.main()
