@@ -179,7 +179,7 @@ def inflates(t, b):
 def bursts(t, b):
     g = b.guest(t)
     b.restart()
-    s = b.inflated(t, RAM // 2)
+    s = b.inflated(t, RAM * 2 // 5)
     mib = (g.meminfo()["MemAvailable"] + s["size"] * 3 // 4) // MIB
     t.diag(f"balloon {s['size'] >> 20} MiB, available {g.meminfo()['MemAvailable'] >> 20} MiB; the burst takes {mib} MiB")
     kills = g.oom_kills()
@@ -203,7 +203,7 @@ def host_target(t, b):
             b.held_is(t, RAM - mib * MIB)
     with t.subtest("a target below the floor is obeyed as far as the floor allows"):
         g.balloon(64 * MIB)
-        b.until(t, "rest at the floor", lambda s: s["size"] > RAM // 2 and s["size"] == s["target"])
+        b.until(t, "rest at the floor", lambda s: s["size"] > RAM * 2 // 5 and s["size"] == s["target"])
         s = b.status()
         t.check(s["ram"] - s["size"] >= s["floor"], "the floor is kept")
         t.equal(g.oom_kills(), 0, "OOM kills")
@@ -356,13 +356,13 @@ def comes_late(t, b):
 def rebound(t, b):
     """The device goes and comes back while nobody runs: what was stored is of no use."""
     g = b.guest(t)
-    with b.drop_in("RestartSec=5s\\n"):
+    with b.drop_in("RestartSec=12s\\n"):
         b.restart()
         b.inflated(t)
         pid = b.pid()
         device = g.sh("basename $(readlink -f /sys/bus/virtio/drivers/uballoon/virtio*)").strip()
         g.sh(f"kill -KILL {pid}; cd /sys/bus/virtio/drivers/uballoon; echo {device} > unbind; echo {device} > bind", 60)
-        t.wait(lambda: b.stored() == 0, 4, "systemd drops the file")
+        t.wait(lambda: b.stored() == 0, 10, "systemd drops the file")
         b.replaced(t, pid)
         b.inflated(t)
         t.equal((b.status()["problem"], b.stored()), ("", 1), "problem, files kept of the device that came")

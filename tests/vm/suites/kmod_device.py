@@ -115,7 +115,7 @@ def interrupts(t, series):
             t.check(mine, "it has a line in /proc/interrupts")
             return sum(int(n) for line in mine for n in line[1:3])
         before = count()
-        b.lock("2m", 1500)
+        b.lock("2m", 1200)
         s, came = b.state(), count() - before
         t.diag(f"{came} interrupts for {s['quiet_2m_batches']} batches")
         t.check(came <= s["quiet_2m_batches"] * 2 // 3, "fewer than batches")
@@ -170,7 +170,7 @@ def statistics(t, series):
                 t.between(got[tag], low[tag], high[tag], f"tag {tag}")
             t.check(all(got[tag] for tag in (1, 2, 3, 12, 14)), f"there was something to count: {got}")
             t.check(high[3] - low[3] < 20000, "and the guest was at rest when it was read")
-            t.equal(got[5], b.g.meminfo()["MemTotal"], "total memory")
+            t.equal(got[5], b.g.meminfo()["MemTotal"] - b.state()["available_pages"] * 4096, "total memory")
         b.g.sh(SWAP_OFF)
 
 
@@ -220,12 +220,12 @@ def unbind(t, series):
     with balloon(t, series) as b:
         b.lock("4k", 50)
         b.lock("2m", 50)
-        free = b.g.meminfo()["MemTotal"]
+        free = b.free()
         device = b.g.sh(f"basename {DRIVER}/virtio*").strip()
         job = b.spawn("open w", "poll 30000", "state", "lock 4k 1M", "pop", "poll 0", "close", "open w", "info")
         t.wait(lambda: "open rc=OK" in job.output, 10, "ubtool is there")
         b.g.sh(f"echo {device} > {DRIVER}/unbind")
-        t.equal(b.g.meminfo()["MemTotal"] - free, 100 * MIB, "all memory is back")
+        t.between((b.free() - free) / MIB, 95, 105, "MiB are back")
         t.equal(b.g.run("test -e /dev/uballoon")[0], 1, "the node has gone")
         a = [answer(line) for line in job.wait(30)[1].splitlines()]
         t.equal([x.get("events", x["rc"]) for x in a],
@@ -271,9 +271,9 @@ def busy_unload(t, series):
     with balloon(t, series, memory=1024 * MIB) as b:
         with t.subtest("full and at rest"):
             total, free = b.g.meminfo()["MemTotal"], b.free()
-            b.lock("2m", 500)
+            b.lock("2m", 400)
             b.lock("4k", 100)
-            t.equal(b.actual_mib(), 600, "the balloon as the host sees it, MiB")
+            t.equal(b.actual_mib(), 500, "the balloon as the host sees it, MiB")
             b.g.sh("rmmod uballoon")
             t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal")
             t.between(b.free(), free - 4 * MIB, free + 4 * MIB, "free memory")
@@ -292,22 +292,22 @@ def busy_unload(t, series):
 
 def late_host(t, series):
     """A host that answers late, or not at all, and insists on being told."""
-    with balloon(t, series, parameters="host=none none_told=1 none_delay_ms=300", balloon=None) as b:
+    with balloon(t, series, parameters="host=none none_told=1 none_delay_ms=3000", balloon=None) as b:
         with t.subtest("late"):
-            a = b.tool("target 300M", "lock 4k 4M 20", "sleep 1000", "state")
+            a = b.tool("target 300M", "lock 4k 4M 500", "sleep 6000", "state")
             t.equal((a[1]["done_pages"], a[1]["stop"]), (0, "BUDGET"), "lock with a small budget")
-            t.check(a[1]["us"] < 250000, f"took {a[1]['us']} us")
+            t.check(a[1]["us"] < 2500000, f"took {a[1]['us']} us")
             t.equal(a[3]["size_pages"], 4 * PAGES_PER_MIB, "booked when the answer came")
             t.check(a[3]["host_timeout_events"] >= 1, "host_timeout_events")
             a = b.tool("lock 4k 4M", "unlock 4k 2M")
             t.equal([x["stop"] for x in a], ["DONE", "DONE"], "with enough time")
-            t.check(a[1]["us"] > 200000, "a page is not used before the host has acknowledged")
+            t.check(a[1]["us"] > 2500000, "a page is not used before the host has acknowledged")
             b.balanced()
         with t.subtest("silent"):
             b.parameter("none_delay_ms", 1000000)
             a = b.tool("lock 4k 100M 200", "lock 4k 100M 200", "unlock 4k 1M 100")
             t.equal([x["stop"] for x in a], ["BUDGET"] * 3, "stops")
-            t.check(max(x["us"] for x in a) < 600000, "bounded")
+            t.check(max(x["us"] for x in a) < 4000000, "bounded")
             job = b.spawn("lock 4k 100M 9000")
             time.sleep(0.5)
             started = time.monotonic()

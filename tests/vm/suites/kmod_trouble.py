@@ -35,14 +35,14 @@ def stall(t, series):
         with t.subtest("a signal ends it"):
             a = b.tool("alarm 200", "lock 4k 4M 10000")[-1]
             t.equal((a["rc"], a["stop"], a["done_pages"]), ("OK", "INTERRUPTED", 0), "lock")
-            t.check(a["us"] < 2000000, f"took {a['us']} us")
+            t.check(a["us"] < 5000000, f"took {a['us']} us")
         with t.subtest("so does a kill"):
             job = b.spawn("lock 4k 4M 10000")
             t.wait(lambda: b.state()["lock_calls"] == 5, 5, "the call runs")
             started = time.monotonic()
             b.g.sh("killall -9 ubtool")
             t.equal(job.wait(10)[0], 128 + 9, "status")
-            t.check(time.monotonic() - started < 2, "at once")
+            t.check(time.monotonic() - started < 7, "not when its budget is over")
         with t.subtest("what needs no answer goes on"):
             a = b.ok("unlock 2m 10M", "unlock 4k 10M")
             t.equal((a["done_pages"], a["stop"]), (10 * PAGES_PER_MIB, "DONE"), "unlock")
@@ -97,10 +97,10 @@ def must_tell(t, series):
             b.answering(device, False)
             a = b.tool("unlock 4k 10M 300", "state")
             t.equal((a[0]["stop"], a[0]["done_pages"]), ("BUDGET", 0), "unlock")
-            t.check(300000 <= a[0]["us"] < 1500000, f"took {a[0]['us']} us")
+            t.check(300000 <= a[0]["us"] < 5000000, f"took {a[0]['us']} us")
             a = b.tool("alarm 200", "unlock 4k 10M 10000")[-1]
             t.equal((a["stop"], a["done_pages"]), ("INTERRUPTED", 0), "unlock, and a signal")
-            t.check(a["us"] < 1500000, f"took {a['us']} us")
+            t.check(a["us"] < 5000000, f"took {a['us']} us")
             t.equal(booked(), 80, "MiB in the accounts")
             t.contains(b.g.dmesg(), "no answer from the host to an unlock", "message")
         with t.subtest("it comes late"):
@@ -164,7 +164,7 @@ def must_tell(t, series):
             t.between(100 - booked(), 0, (s["migrated_pages"] - moved) / PAGES_PER_MIB,
                       "free without an answer, MiB")
             a = b.tool("alarm 200", "pop")[-1]
-            t.check((a["rc"], a["done_pages"]) == ("OK", 0) and a["us"] < 1500000, f"POP, and a signal: {a}")
+            t.check((a["rc"], a["done_pages"]) == ("OK", 0) and a["us"] < 5000000, f"POP, and a signal: {a}")
         with t.subtest("a suspend gets all of it back, and the device is awake again"):
             b.parameter("fail_at", "devices", "meddle")
             t.check(b.g.run("echo mem > /sys/power/state", 60)[0] != 0, "it is called off")
@@ -226,7 +226,7 @@ def hibernate(t, series):
         wake = "cat /sys/block/vda/dev > /sys/power/resume"
         b.g.sh(f"{SWAP_ON} && {wake} && echo shutdown > /sys/power/disk")
         total = b.g.meminfo()["MemTotal"]
-        b.lock("2m", 60)
+        b.lock("2m", 30)
         b.lock("4k", 20)
         b.spawn("open r", "poll 600000", "state", "> /run/poll")
         b.g.spawn("sleep 0.2; echo disk > /sys/power/state; echo $? > /run/woken")

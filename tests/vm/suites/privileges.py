@@ -171,7 +171,7 @@ def privileges(t, series):
 
 
 for kernel in kernels.SERIES:
-    tap.add(f"{kernel}: what the service may do", privileges, kernel, timeout=300)
+    tap.add(f"{kernel}: what the service may do", privileges, kernel, timeout=550)
 
 if __name__ == "__main__":
     tap.main()

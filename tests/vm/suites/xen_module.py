@@ -107,8 +107,8 @@ def bounded(t):
         load(xen.domu, "floor_mb=16")
         lock, = ub(xen.domu, f"target {250 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 20 nosleep")[1:]
         t.equal(lock["stop"], "BUDGET", "LOCK with a budget of 20 ms")
-        # The grace for the driver's thread is 0.1 s; the rest is for an emulated CPU.
-        t.check(lock["us"] < 600_000, f"LOCK with a budget of 20 ms took {lock['us']} us")
+        # The grace for the driver's thread is 0.1 s; the rest is for an emulated CPU on a busy machine.
+        t.check(lock["us"] < 3_000_000, f"LOCK with a budget of 20 ms took {lock['us']} us")
         agree(t, xen, RAM_MIB, "after the budget") if not lock["done_pages"] else t.equal(
             state(xen.domu)["size_pages"], lock["done_pages"], "size after the budget")
         size = state(xen.domu)["size_pages"]
