@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What real programs in a real guest meet when its memory is in the balloon: nothing that they notice.
 
-2 GiB, no swap, the configuration as installed. One boot a kernel; each case runs its program without
-a balloon and then at rest with it (programs_lib.py), and demands the same outcome: what starts,
+2 GiB, no swap, the configuration as installed. One boot a kernel; each program runs without a balloon,
+then at rest with it (programs_lib.py), and the same outcome is demanded: what starts,
 lives and fits without a balloon does so with it, and what asks how much memory there is gets the
 same answer. Nobody is killed, no emergency counted.
 
@@ -29,6 +29,7 @@ CASES = (
     *((p.name, lambda t, b, p=p: programs_lib.compare(t, b, p)) for p in programs_servers.PROGRAMS),
     *programs_killers.CASES,
 )
+WITHOUT = (*programs_memory.WITHOUT, *programs_servers.PROGRAMS, *programs_killers.PROGRAMS)
 boots = [programs_lib.Boot(series) for series in kernels.SERIES]
 
 
@@ -40,6 +41,7 @@ def ends(t, b):
 
 
 for boot in boots:
+    tap.add(f"{boot.series}: without a balloon", programs_lib.references, boot, WITHOUT, timeout=600)
     for name, fn in CASES:
         tap.add(f"{boot.series}: {name}", fn, boot, timeout=300)
     tap.add(f"{boot.series}: verdict of the guest", ends, boot, timeout=150)

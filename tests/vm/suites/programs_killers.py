@@ -10,7 +10,7 @@ at rest to be in their way; tests/bench/programs.py takes more time.
 import contextlib
 import re
 
-from programs_lib import EAT, OK, SWAP, UNIT, Program, Result, at_rest, reference, share
+from programs_lib import EAT, OK, SWAP, SWAP_MIB, UNIT, Program, Result, at_rest, reference, share
 
 RATES = (2, 10, 30)
 GROWTH_S = 13
@@ -29,7 +29,7 @@ def killer(b, unit):
     finally:
         b.g.run(f"systemctl stop {unit} {unit}.socket 2>/dev/null; systemctl reset-failed {unit}", 60)
         said = b.g.sh(f"journalctl --no-pager -o cat -u {unit} --after-cursor '{cursor}'")
-        killed += re.findall(r"^.*(?:sending SIG|Killed /).*$", said, re.M)
+        killed += re.findall(r"^.*(?:sending SIG\w+ to process|Killed /).*$", said, re.M)
 
 
 def earlyoom(name, *arguments):
@@ -54,31 +54,43 @@ def slow(rates=RATES, seconds=GROWTH_S):
 
 
 def oomd(b):
-    """In a slice that may be killed from when swap is full."""
+    """Beside a program that has long been swapped out: its are the pages that systemd-oomd goes by."""
+    with killer(b, "systemd-oomd") as killed:
+        r = b.eat(f"grow {share(60)} 1 0 2", before=f"{UNIT} --slice=programs.slice")
+    return Result(r.outcome | {"killed": killed, "the swapped": b.g.property("test-swapped", "ActiveState")}, r.times)
+
+
+@contextlib.contextmanager
+def swap_full(b):
+    """A slice that may be killed from when swap is full, and a program in it that fills swap."""
     g = b.g
-    g.sh(f"mkdir -p /run/systemd/system && printf '[Slice]\\nManagedOOMSwap=kill\\n' > {SLICE} && systemctl daemon-reload")
+    b.stop()
+    g.sh(f"mkswap {SWAP} >/dev/null && swapon {SWAP} && mkdir -p /run/systemd/system && "
+         f"printf '[Slice]\\nManagedOOMSwap=kill\\n' > {SLICE} && systemctl daemon-reload")
     try:
-        with killer(b, "systemd-oomd") as killed:
-            r = b.eat(f"grow {share(60)} 1 0 2", before=f"{UNIT} --slice=programs.slice")
-        r.outcome["killed"] = killed
+        g.sh("systemd-run --quiet --collect --unit=test-swapped --slice=programs.slice "
+             f"python3 {EAT} grow {SWAP_MIB + 20} 1 0 100000", 60)
+        group = "/sys/fs/cgroup/programs.slice/test-swapped.service"
+        g.sh(f"until [ $(cat {group}/memory.current) -gt {SWAP_MIB + 20 << 20} ]; do sleep 0.2; done; "
+             f"until awk '/SwapFree/ {{ exit $2 > {SWAP_MIB * 1024 // 50} }}' /proc/meminfo; do "
+             f"echo 8M > {group}/memory.reclaim || sleep 0.2; done", 60)
+        yield
     finally:
-        g.run(f"systemctl stop programs.slice; rm {SLICE}; systemctl daemon-reload")
-    return r
+        b.stop()
+        g.run(f"systemctl stop test-swapped programs.slice; rm {SLICE}; systemctl daemon-reload; swapoff {SWAP}", 60)
 
 
-def with_swap(t, b):
-    b.guest(t).sh(f"mkswap {SWAP} >/dev/null && swapon {SWAP}")
-    t.defer(lambda: b.g.sh(f"swapoff {SWAP}", 60))
-    p = Program("systemd-oomd, swap, 60 % of RAM in 1 MiB steps", oomd, {"ends": OK, "killed": []})
-    at_rest(t, b, p, reference(t, b, p), fresh=True)
-
-
-def fresh(p):
-    def case(t, b):
+def case(p):
+    def run(t, b):
         at_rest(t, b, p, reference(t, b, p), fresh=True)
-    return p.name, case
+    return p.name, run
 
 
-PROGRAMS = (slow(), earlyoom("60 % of RAM as fast as possible", f"{share(60)} 1 0 1"),
-            earlyoom("60 % of RAM in one piece", f"{share(60)} {share(60)} 0 1"))
-CASES = (*map(fresh, PROGRAMS), ("systemd-oomd, swap and ManagedOOMSwap=kill", with_swap))
+PROGRAMS = (
+    slow(),
+    earlyoom("60 % of RAM as fast as possible", f"{share(60)} 1 0 1"),
+    earlyoom("60 % of RAM in one piece", f"{share(60)} {share(60)} 0 1"),
+    Program("systemd-oomd, ManagedOOMSwap=kill, 60 % of RAM in 1 MiB steps", oomd,
+            {"ends": OK, "killed": [], "the swapped": "active"}, swap_full),
+)
+CASES = tuple(map(case, PROGRAMS))

@@ -38,7 +38,7 @@ def postgres(mib):
 def java_defaults(b):
     text = b.g.sh("java -XX:+PrintFlagsFinal -version 2>/dev/null", 60)
     flags = dict(re.findall(r"^\s*\w+ (\w+)\s+= (\S+)", text, re.M))
-    used = [name[3:-2] for name, value in flags.items() if re.fullmatch(r"Use\w+GC", name) and value == "true"]
+    used = [name for name in ("G1", "Serial", "Parallel", "Z", "Shenandoah") if flags.get(f"Use{name}GC") == "true"]
     # G1 rounds to its regions, and MemTotal may differ by a page.
     return Result({"heap, MiB": int(flags["MaxHeapSize"]) >> 20, "collector": "".join(used)}, {})
 
