@@ -20,7 +20,8 @@ SLICE = "/run/systemd/system/programs.slice"
 
 @contextlib.contextmanager
 def killer(b, unit):
-    """The unit runs; what it has killed is in the list afterwards."""
+    """The unit runs; what it says to have killed is in the list afterwards. (The guest's log level keeps
+    systemd-oomd from saying it.)"""
     killed = []
     cursor = b.g.sh("journalctl -n 1 --show-cursor | sed -n 's/^-- cursor: //p'").strip()
     b.g.sh(f"systemctl start {unit}", 60)
@@ -29,7 +30,7 @@ def killer(b, unit):
     finally:
         b.g.run(f"systemctl stop {unit} {unit}.socket 2>/dev/null; systemctl reset-failed {unit}", 60)
         said = b.g.sh(f"journalctl --no-pager -o cat -u {unit} --after-cursor '{cursor}'")
-        killed += re.findall(r"^.*(?:sending SIG\w+ to process|Killed /).*$", said, re.M)
+        killed += re.findall(r"^.*sending SIG\w+ to process.*$", said, re.M)
 
 
 def earlyoom(name, *arguments):
@@ -55,9 +56,9 @@ def slow(rates=RATES, seconds=GROWTH_S):
 
 def oomd(b):
     """Beside a program that has long been swapped out: its are the pages that systemd-oomd goes by."""
-    with killer(b, "systemd-oomd") as killed:
+    with killer(b, "systemd-oomd"):
         r = b.eat(f"grow {share(60)} 1 0 2", before=f"{UNIT} --slice=programs.slice")
-    return Result(r.outcome | {"killed": killed, "the swapped": b.g.property("test-swapped", "ActiveState")}, r.times)
+    return Result(r.outcome | {"the swapped": b.g.property("test-swapped", "ActiveState")}, r.times)
 
 
 @contextlib.contextmanager
@@ -91,6 +92,6 @@ PROGRAMS = (
     earlyoom("60 % of RAM as fast as possible", f"{share(60)} 1 0 1"),
     earlyoom("60 % of RAM in one piece", f"{share(60)} {share(60)} 0 1"),
     Program("systemd-oomd, ManagedOOMSwap=kill, 60 % of RAM in 1 MiB steps", oomd,
-            {"ends": OK, "killed": [], "the swapped": "active"}, swap_full),
+            {"ends": OK, "the swapped": "active"}, swap_full),
 )
 CASES = tuple(map(case, PROGRAMS))

@@ -202,13 +202,16 @@ def at_rest(t, b, p, want, fresh=False):
 
     With a service that was just started if @fresh."""
     with p.setting(b):
+        began = time.monotonic()
         b.rest(t, fresh)
+        waited = time.monotonic() - began
         before = b.look()
         with Lowest(b) as balloon:
             got = p.run(b)
         after = b.look()
     b.rows.append((p.name, want, got, balloon))
-    t.diag(f"{p.name}: balloon {balloon.first >> 20} MiB, lowest {balloon.size >> 20}, afterwards {balloon.last >> 20}")
+    t.diag(f"{p.name}: balloon {balloon.first >> 20} MiB, lowest {balloon.size >> 20}, afterwards {balloon.last >> 20}; "
+           f"at rest after {waited:.0f} s")
     for what, value in want.outcome.items():
         with t.subtest(f"{what} as without a balloon"):
             t.equal(got.outcome.get(what), value, what)
