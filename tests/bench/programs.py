@@ -56,7 +56,7 @@ class _Sub:
 
     def __exit__(self, kind, exc, tb):
         if exc is not None and isinstance(exc, Exception):
-            self.t.failures.append(f"{self.name}: {exc}")
+            self.t.failures.append(f"{self.t.name}: {self.name}: {exc}")
             return True
         return False
 
@@ -73,11 +73,13 @@ def measure(series, rounds, wanted, say):
             b.reference, b.rows = {}, []
             # In turn, so that whatever changes on the machine changes for both.
             for p in wanted:
-                want = programs_lib.reference(t, b, p)
-                if p.name == GROWS:
-                    programs_memory.grows(t, b)
-                else:
-                    programs_lib.at_rest(t, b, p, want, fresh=True)
+                t.name = p.name
+                with t.subtest("run"):
+                    want = programs_lib.reference(t, b, p)
+                    if p.name == GROWS:
+                        programs_memory.grows(t, b)
+                    else:
+                        programs_lib.at_rest(t, b, p, want, fresh=True)
             runs.append(b.rows)
     finally:
         b.kill()

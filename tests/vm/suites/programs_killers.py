@@ -44,7 +44,7 @@ def earlyoom(name, *arguments):
             said = dict(re.findall(r"(\w+)=(\d+)", text))
             if status == 0:
                 who = f" ({a.split()[2]} MiB/s)" if len(arguments) > 1 else ""
-                times |= {f"all{who}": float(said["ms"]), f"longest step{who}": float(said["longest_ms"])}
+                times |= {f"all{who}": int(said["ms"]), f"longest step{who}": int(said["longest_ms"])}
         return Result({"exit statuses": [status for status, _ in ends], "killed": killed}, times)
     return Program(f"earlyoom, {name}", run, {"exit statuses": [0] * len(arguments), "killed": []})
 

@@ -125,7 +125,7 @@ class Boot:
         status, text = self.g.run(f"read a b < /proc/uptime; {{ {command}\n}} 2>&1; s=$?; read c d < /proc/uptime; "
                                   "echo \"took $a $c\"; exit $s", timeout)
         took = re.search(r"^took (\S+) (\S+)$", text, re.M)
-        ms = (float(took[2]) - float(took[1])) * 1000 if took else float("nan")
+        ms = round((float(took[2]) - float(took[1])) * 1000) if took else None
         return status, text[:took.start()] if took else text, ms
 
     def eat(self, arguments, timeout=90, before=""):
@@ -146,7 +146,7 @@ class Boot:
 def eaten(status, text):
     """Result of what eat.py said."""
     said = dict(re.findall(r"(\w+)=(\S+)", text))
-    times = {"all": float(said["ms"]), "longest step": float(said["longest_ms"])} if status == 0 and "ms" in said else {}
+    times = {"all": int(said["ms"]), "longest step": int(said["longest_ms"])} if status == 0 and "ms" in said else {}
     # Where it failed is worth showing, but nothing to compare.
     where = f" at {said['at_mib']} MiB" if said.get("at_mib", "0") != "0" else ""
     return Result({"ends": f"status {status}: {said.get('rc', text.strip()[-200:])}{where}"}, times)
