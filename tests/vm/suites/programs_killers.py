@@ -13,7 +13,7 @@ import re
 from programs_lib import EAT, OK, SWAP, SWAP_MIB, UNIT, Program, Result, at_rest, reference, share
 
 RATES = (2, 10, 30)
-GROWTH_S = 13
+GROWTH_S = 11
 # Unless it has something to swap, systemd-oomd watches pressure alone.
 SLICE = "/run/systemd/system/programs.slice"
 

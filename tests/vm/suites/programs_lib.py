@@ -38,14 +38,14 @@ RAM = 2048 * MIB
 SWAP_MIB = 96
 SWAP = "/dev/vdb"
 # A balloon is at rest above this share of RAM and of what it was at rest before, and when it has
-# not grown for so long.
-REST_SHARE, REST_AGAIN, REST_S = 0.5, 0.9, 2
+# not grown for so long (a little more than the daemon's dwell).
+REST_SHARE, REST_AGAIN, REST_S = 0.5, 0.9, 4
 EAT = f"/{programs.FOLDER}/eat.py"
 # How a way of eat.py ends that has got all it asked for.
 OK = "status 0: OK"
 UNIT = "systemd-run --quiet --wait --pipe --collect --unit=test-unit"
 # A file of zeros that takes no room on the disk, but in the page cache like any other.
-BIG, BIG_MIB = "/var/tmp/big", 1000
+BIG, BIG_MIB = "/var/tmp/big", 800
 
 # outcome: {what: value}, equal without and with a balloon; times: {what: ms}
 Result = collections.namedtuple("Result", "outcome times")
@@ -103,11 +103,12 @@ class Boot:
             raise tap.Failure("the balloon is not empty although the service has stopped")
 
     def rest(self, t, fresh=False):
-        """Waits for it, with a service that was just started if need be or @fresh; the daemon's status."""
+        """Waits for it, with a service that was just started if need be or @fresh."""
         s = {} if fresh else self.status()
-        if s.get("size", 0) <= max(RAM * REST_SHARE, self.rested * REST_AGAIN) or s["emergencies"]:
-            self.stop()
-            self.g.sh("systemctl start balloond", 60)
+        if self.rested and s.get("size", 0) >= self.rested * REST_AGAIN and not s["emergencies"]:
+            return
+        self.stop()
+        self.g.sh("systemctl start balloond", 60)
         seen = [0, time.monotonic()]
 
         def grown():
@@ -115,9 +116,7 @@ class Boot:
             if s.get("size", 0) > seen[0]:
                 seen[:] = s["size"], time.monotonic()
             return seen[0] > RAM * REST_SHARE and time.monotonic() - seen[1] >= REST_S and s
-        s = t.wait(grown, 90, "the guest at rest", 0.5)
-        self.rested = s["size"]
-        return s
+        self.rested = t.wait(grown, 90, "the guest at rest", 0.5)["size"]
 
     # -- what a program does there --------------------------------------
     def timed(self, command, timeout=60):

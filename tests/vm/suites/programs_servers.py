@@ -12,7 +12,7 @@ from programs_lib import OK, Program, Result, share
 CLUSTER = "postgresql@15-main"
 PG_CONF = "/etc/postgresql/15/main/conf.d/test.conf"
 PGBENCH = "runuser -u postgres -- pgbench"
-MEMCACHED_MIB = 512
+MEMCACHED_MIB = 400
 
 
 # -- PostgreSQL ---------------------------------------------------------
