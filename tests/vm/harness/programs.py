@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The Debian guest with the programs that people run: databases, caches, Java, Python, OOM daemons.
 
-One image for both kernels, as debian.py's base with more packages in it: 2 GiB, of which about
-0.9 GiB are used on this machine's disk; made in one to two minutes, once. The image's folder in
-the cache keeps how long that took (made()). None of the servers is started at boot.
+One image for both kernels, as debian.py's base with more packages in it: 2 GiB, of which 0.8 GiB
+take room on the disk; made in one to two minutes, once (73 s on two busy CPUs). What it took is
+kept beside it, for made(). None of the servers is started at boot.
 
 The Java program of the tests is compiled here, by the compiler's module that Debian's headless
 runtime has among its modules, so that no JDK is needed, neither outside nor in the guest.

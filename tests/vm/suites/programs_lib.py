@@ -209,8 +209,8 @@ def at_rest(t, b, p, want, fresh=False):
             got = p.run(b)
         after = b.look()
     b.rows.append((p.name, want, got, balloon))
-    t.diag(f"{p.name}: balloon {balloon.first >> 20} MiB, lowest {balloon.size >> 20}, afterwards {balloon.last >> 20}; "
-           f"at rest after {waited:.0f} s")
+    t.diag(f"{p.name}: at rest after {waited:.0f} s; balloon {balloon.first >> 20} MiB, lowest {balloon.size >> 20}, "
+           f"afterwards {balloon.last >> 20}")
     for what, value in want.outcome.items():
         with t.subtest(f"{what} as without a balloon"):
             t.equal(got.outcome.get(what), value, what)
@@ -240,7 +240,8 @@ def table(rows):
             shown = f"{got:.0f} ms | {got / max(ms, 1):.2f}" if got is not None else "- | "
             lines.append(f"| {name}: {what} | {ms:.0f} ms | {shown} | {sizes} |")
         if not without.times and with_.outcome == without.outcome:
-            lines.append(f"| {name} | {'; '.join(f'{k} {v}' for k, v in without.outcome.items())} | the same | | {sizes} |")
+            outcome = "; ".join(f"{k} {v}" for k, v in without.outcome.items())
+            lines.append(f"| {name} | {outcome} | the same | | {sizes} |")
     return lines
 
 
