@@ -4,6 +4,7 @@
 Beside those for which the same outcome is all, cases that look at the balloon: it comes back after
 a program has ended, and it stays where it is while a unit is at its own limit or cold files are read.
 """
+import contextlib
 import time
 
 from programs_lib import (BIG, EAT, MIB, OK, RAM, UNIT, Lowest, Program, Result, at_rest, compare, eaten, reference,
@@ -94,15 +95,19 @@ def at_its_limit(t, b):
     t.check(balloon.size >= balloon.first - STAYS, f"the balloon fell from {balloon.first >> 20} to {balloon.size >> 20} MiB")
 
 
-READS = eats("a file larger than what is free is read", f"read {BIG}")
+@contextlib.contextmanager
+def cold(b):
+    """Nothing is in the page cache."""
+    b.g.sh("echo 3 > /proc/sys/vm/drop_caches")
+    yield
+
+
+READS = eats("a file larger than what is free is read", f"read {BIG}")._replace(setting=cold)
 
 
 def reads(t, b):
     b.guest(t)
-    want = reference(t, b, READS)
-    # Nothing of it may be in the cache.
-    b.g.sh("echo 3 > /proc/sys/vm/drop_caches")
-    balloon, _ = at_rest(t, b, READS, want)
+    balloon, _ = at_rest(t, b, READS, reference(t, b, READS))
     with t.subtest("the balloon stays"):
         t.check(balloon.size >= balloon.first - STAYS,
                 f"the balloon fell from {balloon.first >> 20} to {balloon.size >> 20} MiB")
