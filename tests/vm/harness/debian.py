@@ -153,9 +153,14 @@ def _configure(root):
         path = os.path.join(root, "etc/systemd/system", unit)
         if not os.path.lexists(path):
             os.symlink("/dev/null", path)
+    disable(root, RIVALS)
+
+
+def disable(root, units):
+    """No unit whose name begins with one of @units is started at boot."""
     for folder, _, names in os.walk(os.path.join(root, "etc/systemd/system")):
         for name in names:
-            if name.startswith(RIVALS) and os.path.islink(os.path.join(folder, name)):
+            if name.startswith(units) and os.path.islink(os.path.join(folder, name)):
                 os.unlink(os.path.join(folder, name))
 
 
@@ -284,12 +289,13 @@ class DebianGuest(Guest):
         return self.sh(f"journalctl --no-pager -o short-monotonic -u {unit} -n {lines}")
 
 
-def guest(series, name="debian", files=(), report=lambda text: None, image=None, **options):
+def guest(series, name="debian", files=(), report=lambda text: None, image=None, project=None, **options):
     """A DebianGuest, not started. @files is [(name in the guest, path outside, mode)].
 
-    On the root @image if there is one (packaged.py), else on the base with the project installed."""
+    On the root @image if there is one (packaged.py, programs.py), else on the base. With the project
+    installed if @project says so, or if it says nothing and there is no @image."""
     kernel = kernels.Kernel(series)
-    project = image is None
+    project = image is None if project is None else project
     image = image or base_image(report)
     options.setdefault("memory", 1024 * MIB)
     options.setdefault("boot_timeout", 150)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What real programs in a real guest meet when its memory is in the balloon: nothing that they notice.
+
+2 GiB, no swap, the configuration as installed. One boot a kernel; each program runs without a balloon,
+then at rest with it (programs_lib.py), and the same outcome is demanded: what starts,
+lives and fits without a balloon does so with it, and what asks how much memory there is gets the
+same answer. Nobody is killed, no emergency counted.
+
+At the end of a run stand the times side by side. They are not judged here, because a loaded machine
+has its own; `./bootstrap bench programs` does. BALLOOND_PROGRAMS_CSV names a file for all of it.
+
+The image: 2 GiB, 0.8 of them used, made in one or two minutes (printed at the start of each run).
+"""
+import os
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
+
+import programs_killers                                               # noqa: E402
+import programs_lib                                                   # noqa: E402
+import programs_memory                                                # noqa: E402
+import programs_servers                                               # noqa: E402
+import tap                                                            # noqa: E402
+from harness import kernels                                           # noqa: E402
+
+CASES = (
+    *programs_memory.CASES,
+    *((p.name, lambda t, b, p=p: programs_lib.compare(t, b, p)) for p in programs_servers.PROGRAMS),
+    *programs_killers.CASES,
+)
+WITHOUT = (*programs_memory.WITHOUT, *programs_servers.PROGRAMS, *programs_killers.PROGRAMS)
+boots = [programs_lib.Boot(series) for series in kernels.SERIES]
+
+
+def ends(t, b):
+    g = b.guest(t)
+    b.stop()
+    g.finish()
+    b.g = None
+
+
+for boot in boots:
+    tap.add(f"{boot.series}: without a balloon", programs_lib.references, boot, WITHOUT, timeout=600)
+    for name, fn in CASES:
+        tap.add(f"{boot.series}: {name}", fn, boot, timeout=300)
+    tap.add(f"{boot.series}: verdict of the guest", ends, boot, timeout=150)
+
+
+@tap.teardown
+def show():
+    for b in boots:
+        b.kill()
+        if b.rows:
+            tap.diag(f"{b.series}, side by side:")
+            tap.diag("\n".join(programs_lib.table(b.rows)))
+    path = os.environ.get("BALLOOND_PROGRAMS_CSV")
+    if path:
+        programs_lib.write_csv(path, [(b.series, 1, b.rows) for b in boots if b.rows])
+
+
+if __name__ == "__main__":
+    tap.main()
