@@ -40,11 +40,11 @@ static const char *const files[] = {
 	"/sys/module/uballoon/version",
 	"/sys/module/uballoon/parameters/host",
 	"/sys/module/uballoon/parameters/floor_mb",
-	"/sys/module/uballoon/parameters/keep_managed",
 	"/sys/module/uballoon/parameters/guest_driven",
 	"/sys/module/uballoon/parameters/oom_holdoff_ms",
-	"/sys/module/uballoon/parameters/shrinker",
 	"/sys/module/uballoon/parameters/refuse_2m",
+	"/sys/class/misc/uballoon/mem_available_pages",
+	"/sys/class/misc/uballoon/available_pages",
 	"/sys/kernel/debug/uballoon/state",
 };
 
