@@ -291,6 +291,9 @@ void uballoon_reap(struct uballoon *ub)
 	list = llist_del_all(&ub->done);
 	if (!list)
 		return;
+	spin_lock(&ub->lock);
+	ub->silent = false;
+	spin_unlock(&ub->lock);
 	list = llist_reverse_order(list);
 	llist_for_each_entry_safe(b, next, list, done_node) {
 		if (b->unlock)
@@ -360,6 +363,7 @@ void uballoon_host_silent(struct uballoon *ub, const char *what)
 {
 	spin_lock(&ub->lock);
 	ub->counters.host_timeout_events++;
+	ub->silent = true;
 	spin_unlock(&ub->lock);
 	pr_warn_ratelimited("%s: no answer from the host to %s; its pages stay put until it answers\n",
 			    ub->host->ops->name, what);

@@ -253,10 +253,13 @@ static u64 relieve_once(struct uballoon *ub, enum uballoon_relief who, int nid, 
 	bool oom = who == UBALLOON_RELIEF_OOM;
 	ktime_t until = 0;
 
-	/* kswapd has others to serve: what the host must confirm will be free a little later. */
+	/*
+	 * kswapd has others to serve: what the host must confirm will be free a little later. Nor
+	 * does each task that reclaims wait anew for a host that is known to be silent.
+	 */
 	if (oom)
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
-	else if (who == UBALLOON_RELIEF_DIRECT)
+	else if (who == UBALLOON_RELIEF_DIRECT && !READ_ONCE(ub->silent))
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_GRACE_MS);
 	/* A little more than asked for, rather than small pages out of thrift. */
 	left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
