@@ -30,8 +30,8 @@
 #include "basic/units.h"
 #include "uballoon.h"
 
-_Static_assert((int)ACCOUNT_AVAILABLE == TRANSPORT_ACCOUNT_AVAILABLE &&
-	       (int)ACCOUNT_GONE == TRANSPORT_ACCOUNT_GONE, "the same accounts");
+_Static_assert((int)ACCOUNT_AVAILABLE == SAMPLE_ACCOUNT_AVAILABLE &&
+	       (int)ACCOUNT_GONE == SAMPLE_ACCOUNT_GONE, "the same accounts");
 
 /* One slice of a step. The bus and signals wait at most this long, and one batch. */
 #define SLICE_US (20 * 1000)
@@ -97,7 +97,7 @@ static int set_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t
 		.floor = floor,
 		/* Until the first decision as it was found. */
 		.relief_line = l->decision.relief_line ?: l->told.relief_line,
-		.account = (enum transport_account)l->config.account,
+		.account = (enum sample_account)l->config.account,
 		.lease_us = lease_us,
 	};
 	int r;
@@ -333,7 +333,7 @@ static bool has_news(const struct loop *l, const struct policy_decision *d)
 {
 	uint64_t old = l->told.relief_line, new = d->relief_line;
 
-	return l->told.account != (enum transport_account)l->config.account ||
+	return l->told.account != (enum sample_account)l->config.account ||
 	       (new && max_u64(old, new) - min_u64(old, new) > old / RELIEF_GRAIN);
 }
 

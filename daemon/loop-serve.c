@@ -78,11 +78,11 @@ static void fill_status(struct loop *l)
 	s->inflated_total = l->inflated_total;
 	s->deflated_total = l->deflated_total;
 	s->relief_events = b->relief_events;
+	s->rescue_events = b->rescue_events;
 	s->relief_line = b->relief_line;
 	s->relieved = b->relieved;
 	s->relieved_direct = b->relieved_direct;
-	account_describe(b, l->config.account == ACCOUNT_AUTO ? NULL
-				: config_account_name(l->config.account), s);
+	account_describe(b, s);
 	s->emergencies = l->emergencies;
 	snprintf(s->problem, sizeof(s->problem), "%s", problem_first(&l->problems));
 	s->ticks = l->ticks;

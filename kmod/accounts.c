@@ -70,7 +70,7 @@ static u64 gone_wanted(struct uballoon *ub)
 	case UBALLOON_ACCOUNT_AUTO:
 		break;
 	}
-	return min(held, uballoon_insisted(ub));
+	return min(held, uballoon_firm(ub));
 }
 
 /**
@@ -330,7 +330,7 @@ u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 		return 0;
 	spin_lock(&ub->lock);
 	room = uballoon_total(ub);
-	room -= min(room, uballoon_insisted(ub));
+	room -= min(room, uballoon_firm(ub));
 	spin_unlock(&ub->lock);
 	return min(line - available, room);
 }

@@ -100,6 +100,17 @@ u64 uballoon_insisted(struct uballoon *ub)
 }
 
 /**
+ * uballoon_firm - the part of the balloon that is not the guest's to have at will, 4 KiB pages
+ * @ub:	balloon; locked
+ */
+u64 uballoon_firm(struct uballoon *ub)
+{
+	if (ub->host->keeps_target && ub->host_target_valid && !ub->gone)
+		return ub->host_target_pages;
+	return uballoon_insisted(ub);
+}
+
+/**
  * uballoon_min_size - the size below which the host does not allow to deflate
  * @ub:	balloon; locked
  */
@@ -299,6 +310,7 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 		ret->flags |= UBALLOON_STATE_BOOKS_ELSEWHERE;
 		ret->host_pages = ret->size_4k_pages;
 	}
+	ret->firm_pages = min(uballoon_firm(ub), ret->size_4k_pages + ret->size_2m_pages);
 	ret->relief_pages = ub->relief_pages;
 	ret->account = ub->account;
 	ret->counters = ub->counters;

@@ -231,6 +231,7 @@ u64 uballoon_floor(struct uballoon *ub);
 u64 uballoon_total(struct uballoon *ub);
 u64 uballoon_host_bound(struct uballoon *ub);
 u64 uballoon_insisted(struct uballoon *ub);
+u64 uballoon_firm(struct uballoon *ub);
 u64 uballoon_min_size(struct uballoon *ub);
 u32 uballoon_holdoff_left_ms(struct uballoon *ub);
 

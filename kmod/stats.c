@@ -105,6 +105,7 @@ static int state_show(struct seq_file *m, void *unused)
 	SHOW(st, gone_pages);
 	SHOW(st, host_pages);
 	SHOW(st, account);
+	SHOW(st, firm_pages);
 	SHOW(st, relief_pages);
 	SHOW(st, ceiling_pages);
 	SHOW(st, floor_pages);

@@ -26,9 +26,9 @@
 
 #define PAGE_BYTES UBALLOON_PAGE_SIZE
 
-_Static_assert((int)TRANSPORT_ACCOUNT_AUTO == UBALLOON_ACCOUNT_AUTO &&
-	       (int)TRANSPORT_ACCOUNT_AVAILABLE == UBALLOON_ACCOUNT_AVAILABLE &&
-	       (int)TRANSPORT_ACCOUNT_GONE == UBALLOON_ACCOUNT_GONE, "the same accounts");
+_Static_assert((int)SAMPLE_ACCOUNT_AUTO == UBALLOON_ACCOUNT_AUTO &&
+	       (int)SAMPLE_ACCOUNT_AVAILABLE == UBALLOON_ACCOUNT_AVAILABLE &&
+	       (int)SAMPLE_ACCOUNT_GONE == UBALLOON_ACCOUNT_GONE, "the same accounts");
 
 struct device {
 	struct transport transport;
@@ -112,11 +112,14 @@ static int device_state(struct transport *t, struct sample_balloon *ret)
 	ret->available = state.available_pages * PAGE_BYTES;
 	ret->gone = state.gone_pages * PAGE_BYTES;
 	ret->elsewhere = state.host_pages * PAGE_BYTES;
+	ret->firm = state.firm_pages * PAGE_BYTES;
+	ret->account = (enum sample_account)state.account;
 	ret->size = (state.size_4k_pages + state.size_2m_pages) * PAGE_BYTES;
 	ret->host_target = state.host_target_pages * PAGE_BYTES;
 	ret->limit = state.limit_pages * PAGE_BYTES;
 	ret->floor = state.module_floor_pages * PAGE_BYTES;
-	ret->relief_line = state.relief_pages * PAGE_BYTES;
+	/* Reclaim does not wait for another driver. */
+	ret->relief_line = ret->books_elsewhere ? 0 : state.relief_pages * PAGE_BYTES;
 	ret->holdoff_us = (uint64_t)state.holdoff_left_ms * 1000;
 	ret->rescue_events = state.counters.oom_events + state.counters.lease_events;
 	ret->relief_events = ret->rescue_events + state.counters.shrink_events;

@@ -30,18 +30,11 @@ struct transport_result {
 	uint32_t stop;		/* enum uballoon_stop */
 };
 
-/* Which account the balloon's pages are in; the values of enum uballoon_account. */
-enum transport_account {
-	TRANSPORT_ACCOUNT_AUTO, /* by what is true: what the host does not let go of is gone */
-	TRANSPORT_ACCOUNT_AVAILABLE, /* all of it memory that programs can have */
-	TRANSPORT_ACCOUNT_GONE, /* all of it off MemTotal */
-};
-
 struct transport_target {
 	uint64_t ceiling;
 	uint64_t floor;
 	uint64_t relief_line;	/* see struct sample_balloon; 0 = none */
-	enum transport_account account;
+	enum sample_account account;
 	uint64_t lease_us;	/* 0 = off */
 };
 

@@ -131,6 +131,7 @@ static void add_record(struct json *j, const struct history_record *r)
 	json_uint(j, "pressure_some_permille", n->mem_some_permille);
 	json_uint(j, "pressure_full_permille", n->mem_full_permille);
 	json_uint(j, "pressure_io_permille", n->io_some_permille);
+	json_uint(j, "relieved", (uint64_t)n->relieved_kib << 10);
 	json_object_end(j);
 }
 

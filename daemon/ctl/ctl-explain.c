@@ -78,6 +78,7 @@ static unsigned int evidence_of(enum policy_reason reason)
 	case REASON_HOLD_OFF:
 		return HOLD_OFF | AVAILABLE;
 	case REASON_RELIEF:
+	case REASON_RESCUE:
 		return AVAILABLE | HOLD_OFF;
 	}
 	return 0;

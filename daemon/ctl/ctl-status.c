@@ -270,9 +270,9 @@ static void print_totals(const struct ctl_props *p)
 		if (known(p->emergencies) && p->emergencies > 0)
 			printf(", %" PRIu64 " emergenc%s", p->emergencies,
 			       p->emergencies == 1 ? "y" : "ies");
-		if (known(p->relief_events) && p->relief_events > 0)
-			printf(", %" PRIu64 " relief%s by the module", p->relief_events,
-			       p->relief_events == 1 ? "" : "s");
+		if (known(p->rescue_events) && p->rescue_events > 0)
+			printf(", %" PRIu64 " rescue%s by the module", p->rescue_events,
+			       p->rescue_events == 1 ? "" : "s");
 		putchar('\n');
 	}
 	if (some(p->config_file)) {

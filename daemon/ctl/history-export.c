@@ -69,12 +69,13 @@ static void put_decision(FILE *f, const struct history_record *r)
 	put_number(f, n->mem_some_permille);
 	put_number(f, n->mem_full_permille);
 	put_number(f, n->io_some_permille);
+	put_number(f, (uint64_t)n->relieved_kib << 10);
 	fputs(",\n", f);
 }
 
 static void put_note(FILE *f, const struct history_record *r)
 {
-	fputs(",note,,,,,,,,,,,,,,,,,,,,,,,\"", f);
+	fputs(",note,,,,,,,,,,,,,,,,,,,,,,,,\"", f);
 	for (const char *s = r->text; *s; s++) {
 		if (*s == '"')
 			putc('"', f);
@@ -88,7 +89,7 @@ void history_export_csv(FILE *f, const struct history_data *h)
 	fputs("time,kind,mode,law,reason,changed,move,trigger,ram_bytes,balloon_bytes,target_bytes,"
 	      "goal_bytes,host_target_bytes,available_bytes,available_min_bytes,free_bytes,"
 	      "cached_bytes,headroom_bytes,floor_bytes,hold_off_left_us,refaults_per_s,"
-	      "mem_some_permille,mem_full_permille,io_some_permille,text\n", f);
+	      "mem_some_permille,mem_full_permille,io_some_permille,relieved_bytes,text\n", f);
 	for (size_t i = 0; i < h->n; i++) {
 		put_time(f, h->records[i].time_us);
 		if (h->records[i].kind == HISTORY_NOTE)

@@ -51,6 +51,7 @@ static const struct {
 	[REASON_DWELL] = { "dwell", "Not changing the target again so soon." },
 	[REASON_HOLD_OFF] = { "hold-off", "Not inflating for a while after memory was needed back." },
 	[REASON_RELIEF] = { "relief", "The module gave memory to programs that asked; that is ordinary." },
+	[REASON_RESCUE] = { "rescue", "The module gave memory back as its last resort: before a kill, or because the lease ran out." },
 	[REASON_STUCK] = { "stuck", "The transport makes no progress; asking again later." },
 	[REASON_NO_DATA] = { "no-data", "A number that the decision needs is missing or stale; nothing is moved." },
 	[REASON_NO_DEVICE] = { "no-device", "There is no balloon device; nothing can be moved." },

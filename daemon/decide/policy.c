@@ -205,11 +205,11 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 	}
 	if (r->relief.given) {
 		st->target_valid = false;
-		return give_back(r, v->size, REASON_RELIEF);
+		return give_back(r, v->size, r->relief.rescued ? REASON_RESCUE : REASON_RELIEF);
 	}
 	if (r->s->balloon.valid && r->s->balloon.draining) {
 		st->target_valid = false;
-		return REASON_RELIEF;
+		return REASON_RESCUE;
 	}
 	return _REASON_MAX;
 }

@@ -55,6 +55,7 @@ enum policy_reason {
 	REASON_DWELL, /* not moving again so soon */
 	REASON_HOLD_OFF, /* no inflation after a deflate or an emergency */
 	REASON_RELIEF, /* the module gave memory to programs that asked */
+	REASON_RESCUE, /* ... as its last resort: out of memory, or the lease ran out */
 	REASON_STUCK, /* the transport makes no progress */
 	REASON_NO_DATA, /* a needed number is missing or stale */
 	REASON_NO_DEVICE, /* nothing to move */

@@ -45,6 +45,9 @@ uint64_t relief_line(const struct sample *s, const struct view *v, uint64_t head
 {
 	uint64_t floor = s->balloon.floor;
 
+	/* Reclaim does not wait for another driver: there is no line. */
+	if (s->balloon.books_elsewhere)
+		return 0;
 	if (!floor)
 		return v->headroom_min;
 	return min_u64(max_u64(headroom, floor / 2), floor / 4 * 3);

@@ -168,8 +168,7 @@ bool view_make(const struct policy_config *c, const struct policy_state *st, con
 	v.dead_band = auto_size(c->dead_band, v.ram, 512, 4 * MIB, 256 * MIB);
 
 	v.relief = s->balloon.valid && s->balloon.relief_line &&
-		   (s->balloon.may_undercut_host || !s->balloon.host_target_valid ||
-		    v.size > s->balloon.host_target);
+		   sub_sat(v.size, s->balloon.firm) >= s->balloon.relief_line;
 	rates(st, s, &v);
 	*ret = v;
 	return usable;

@@ -36,7 +36,8 @@ struct view {
 	uint64_t headroom_max;
 	uint64_t worthwhile;
 	uint64_t dead_band;
-	bool relief; /* below a line the module gives programs memory from the balloon by itself */
+	/* Below a line the module gives programs memory by itself, and the balloon has as much. */
+	bool relief;
 
 	/* Rates over the window; 0 if the flag says that there are none. */
 	bool has_psi;

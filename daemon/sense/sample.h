@@ -77,6 +77,13 @@ enum sample_trigger {
 	TRIGGER_EMERGENCY, /* "full" over its threshold */
 };
 
+/* Which account the balloon's pages are to be in. */
+enum sample_account {
+	SAMPLE_ACCOUNT_AUTO, /* by what is true: what the host does not let go of is gone */
+	SAMPLE_ACCOUNT_AVAILABLE, /* all of it memory that programs can have */
+	SAMPLE_ACCOUNT_GONE, /* all of it off MemTotal */
+};
+
 /* What the transport says. Bytes. */
 struct sample_balloon {
 	bool valid; /* a device is there and answered */
@@ -91,6 +98,8 @@ struct sample_balloon {
 	uint64_t available;
 	uint64_t gone;
 	uint64_t elsewhere;
+	uint64_t firm; /* of the size: what the host does not let go of as things are */
+	enum sample_account account; /* as the module was told */
 	uint64_t host_target;
 	uint64_t limit; /* the largest balloon that host and module allow */
 	uint64_t floor; /* MemAvailable that the module leaves alone; 0 = not known */

@@ -7,8 +7,5 @@
 #include "sense/sample.h"
 #include "serve/status.h"
 
-/*
- * Fills the account's part of *ret. asked: the word in the configuration if the operator
- * forces one, NULL if what is true decides.
- */
-void account_describe(const struct sample_balloon *b, const char *asked, struct status *ret);
+/* Fills the account's part of *ret. */
+void account_describe(const struct sample_balloon *b, struct status *ret);

@@ -336,6 +336,7 @@ static const sd_bus_vtable vtable[] = {
 	U64("InflatedTotal", inflated_total, 0),
 	U64("DeflatedTotal", deflated_total, 0),
 	U64("ReliefEvents", relief_events, CHANGES),
+	U64("RescueEvents", rescue_events, CHANGES),
 	U64("Emergencies", emergencies, CHANGES),
 	TEXT("ConfigFile", config_file, CONSTANT),
 	TEXT("ConfigError", config_error, CHANGES),
@@ -383,7 +384,10 @@ static const struct watched {
 	{"ReasonText", offsetof(struct status, reason_text), true},
 	{"Held", offsetof(struct status, held), true},
 	{"ReliefEvents", offsetof(struct status, relief_events), false},
+	{"RescueEvents", offsetof(struct status, rescue_events), false},
 	{"Emergencies", offsetof(struct status, emergencies), false},
+	{"Account", offsetof(struct status, account), true},
+	{"AccountText", offsetof(struct status, account_text), true},
 	{"ConfigError", offsetof(struct status, config_error), true},
 	{"Problem", offsetof(struct status, problem), true},
 };

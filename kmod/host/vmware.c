@@ -445,6 +445,7 @@ static void attach(struct vmware *v)
 		host->caps |= UBALLOON_CAP_DOORBELL;
 	host->batch_4k = v->caps & CAP_BATCHED ? BATCH_ENTRIES : BASIC_BATCH;
 	host->batch_2m = 0;
+	host->keeps_target = true;
 	host->unlock_first = true;
 	if (v->caps & CAP_BATCHED && v->caps & CAP_BATCHED_2M) {
 		host->caps |= UBALLOON_CAP_2M;

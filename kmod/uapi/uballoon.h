@@ -153,8 +153,8 @@ struct uballoon_counters {
  *				memory that programs can have
  * @UBALLOON_ACCOUNT_GONE:	all of it off MemTotal, as if the guest had been made smaller
  *
- * A host with UBALLOON_CAP_DEFLATE_ON_OOM lets go of everything; one without it of what the
- * balloon is larger than its target. Where another driver of the kernel moves the pages (Xen),
+ * A virtio host with UBALLOON_CAP_DEFLATE_ON_OOM lets go of everything; one without it, and VMware,
+ * of what the balloon is larger than the host's target. Where another driver of the kernel moves the pages (Xen),
  * they stand where that driver puts them, whatever is asked for here.
  */
 enum uballoon_account {
@@ -197,6 +197,8 @@ enum uballoon_account {
  * @gone_pages:		out: pages of the balloon off MemTotal
  * @host_pages:		out: pages of the balloon that another driver accounts for.
  *			The three are the size, once nothing is under way
+ * @firm_pages:		out: pages of the balloon that the host does not let go of as things are;
+ *			relief takes none of them
  * @relief_pages:	out: the relief line as set
  * @account:		out: enum uballoon_account as set
  * @reserved32:		zero
@@ -223,6 +225,7 @@ struct uballoon_state {
 	__u64 available_pages;
 	__u64 gone_pages;
 	__u64 host_pages;
+	__u64 firm_pages;
 	__u64 relief_pages;
 	__u32 account;
 	__u32 reserved32;
@@ -348,7 +351,7 @@ struct uballoon_pop {
 #endif
 UBALLOON_ASSERT_SIZE(struct uballoon_info, 88);
 UBALLOON_ASSERT_SIZE(struct uballoon_counters, 256);
-UBALLOON_ASSERT_SIZE(struct uballoon_state, 432);
+UBALLOON_ASSERT_SIZE(struct uballoon_state, 440);
 UBALLOON_ASSERT_SIZE(struct uballoon_target, 72);
 UBALLOON_ASSERT_SIZE(struct uballoon_move, 72);
 UBALLOON_ASSERT_SIZE(struct uballoon_pop, 32);

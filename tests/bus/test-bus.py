@@ -32,7 +32,7 @@ TYPES = {
     "LeaseLeft": "t", "HoldOffLeft": "t", "Account": "s", "AccountText": "s",
     "AccountAvailable": "t", "AccountGone": "t", "AccountHost": "t", "ReliefLine": "t", "Relieved": "t",
     "RelievedDirect": "t", "Held": "s", "HeldLeft": "t",
-    "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "Emergencies": "t",
+    "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "RescueEvents": "t", "Emergencies": "t",
     "ConfigFile": "s", "ConfigError": "s", "Problem": "s", "Ticks": "t",
 }
 

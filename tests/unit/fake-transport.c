@@ -52,7 +52,7 @@ static int fake_state(struct transport *t, struct sample_balloon *ret)
 	ret->size = d->size;
 	ret->ram = d->ram;
 	ret->relief_line = d->relief_line;
-	ret->available = d->account == TRANSPORT_ACCOUNT_GONE ? 0 : d->size;
+	ret->available = d->account == SAMPLE_ACCOUNT_GONE ? 0 : d->size;
 	ret->gone = d->size - ret->available;
 	ret->limit = d->ram;
 	return 0;

@@ -20,7 +20,7 @@ struct fake_device {
 
 	/* What was done to it. */
 	uint64_t relief_line;	/* as set_target() said, as is the next one */
-	enum transport_account account;
+	enum sample_account account;
 	unsigned opens;
 	unsigned read_only_opens;
 	unsigned frees;

@@ -735,7 +735,7 @@ static void incident_8_what_the_lease_gave_back_is_not_taken_again(void **state)
 	f.s.balloon.relief_events = 1;
 	f.s.balloon.rescue_events = 1;
 	tick(&f, 40 * SEC);
-	assert_int_equal(f.d.reason, REASON_RELIEF);
+	assert_int_equal(f.d.reason, REASON_RESCUE);
 	for (int i = 0; i < 590; i++) {
 		tick(&f, SEC);
 		assert_true(f.d.step == 0);

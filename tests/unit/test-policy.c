@@ -430,7 +430,7 @@ static const struct row rows[] = {
 	{ "module gave memory back", MODE_AUTO, NULL, size_4g, relief, REASON_RELIEF, 0, 0, false, 0 },
 	{ "last resort gave back and little left", MODE_AUTO, NULL, size_4g, rescue_and_low, REASON_EMERGENCY, M(-3584), -1, true, SEC / 10 },
 	{ "reclaim nibbles", MODE_AUTO, NULL, size_4g, relief_nibble, REASON_FREE, ANY, 1, false, 0 },
-	{ "draining", MODE_AUTO, NULL, size_4g, draining, REASON_RELIEF, 0, 0, false, 0 },
+	{ "draining", MODE_AUTO, NULL, size_4g, draining, REASON_RESCUE, 0, 0, false, 0 },
 	{ "module holds off", MODE_AUTO, NULL, size_4g, module_holds_off, REASON_HOLD_OFF, 0, 0, false, 0 },
 	{ "limit", MODE_AUTO, limit_1g, size_4g, NULL, REASON_LIMIT, M(-3072), -1, false, 0 },
 	{ "module's limit forbids only more", MODE_AUTO, NULL, module_limit, NULL, REASON_LIMIT, 0, 0, false, 0 },

@@ -179,6 +179,7 @@ static bool cmd_state(char **w)
 	FIELD(st, available_pages);
 	FIELD(st, gone_pages);
 	FIELD(st, host_pages);
+	FIELD(st, firm_pages);
 	FIELD(st, account);
 	FIELD(st, relief_pages);
 	FIELD(st, ceiling_pages);
