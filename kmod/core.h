@@ -182,7 +182,7 @@ struct uballoon {
 	unsigned int free_count;
 	struct uballoon_batch *batches[UBALLOON_BATCHES]; /* constant */
 	struct llist_head done;		/* lock-free: answered, not finished */
-	bool silent;			/* the host was waited for in vain, and has said nothing since */
+	bool silent;			/* waited for the host in vain, no answer since */
 	atomic_t reapers;		/* callers that will look at @done by themselves */
 	atomic_t waiters;		/* ... and of these, those that sleep until then */
 	wait_queue_head_t wait;		/* answers, free batches, the end of a mover */

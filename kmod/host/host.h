@@ -125,8 +125,8 @@ struct uballoon_host_ops {
  * @caps:		UBALLOON_CAP_* bits; set, like the rest, before uballoon_attach()
  * @batch_4k:		most 4 KiB pages in a batch
  * @batch_2m:		most 2 MiB pages in a batch; 0 = no 2 MiB pages
- * @keeps_target:	it wants what it asks for to stay with it, but lets go of it before the guest
- *			runs out of memory
+ * @keeps_target:	it wants what it asks for to stay with it, but lets go of it before the
+ *			guest runs out of memory
  * @unlock_first:	a page in excess of the target may be refused: where one page replaces
  *			another, the host gives before it gets
  */

@@ -153,9 +153,9 @@ struct uballoon_counters {
  *				memory that programs can have
  * @UBALLOON_ACCOUNT_GONE:	all of it off MemTotal, as if the guest had been made smaller
  *
- * A virtio host with UBALLOON_CAP_DEFLATE_ON_OOM lets go of everything; one without it, and VMware,
- * of what the balloon is larger than the host's target. Where another driver of the kernel moves the pages (Xen),
- * they stand where that driver puts them, whatever is asked for here.
+ * A virtio host with UBALLOON_CAP_DEFLATE_ON_OOM lets go of everything; one without it, and
+ * VMware, of what the balloon is larger than the host's target. Where another driver of the
+ * kernel moves the pages (Xen), they stand where that driver puts them, whatever is asked for.
  */
 enum uballoon_account {
 	UBALLOON_ACCOUNT_AUTO,

@@ -2,8 +2,8 @@
 """The main job, shown: an idle guest gives memory back to its host and gets it
 back when a program needs it.
 
-A Debian guest with stock kernel and systemd, the project installed in it, on a
-QEMU with a virtio-balloon device. All memory figures of the host are read from
+A Debian guest with stock kernel and systemd, PostgreSQL and the project installed
+in it, on a QEMU with a virtio-balloon device. All memory figures of the host are read from
 /proc of the QEMU process: the guest is not asked what it gave away.
 
 A freshly booted guest has not touched most of its memory, so its host never
@@ -12,8 +12,10 @@ uses the memory once before anything is measured. And because free page
 reporting, a feature of the same device, returns free pages without any
 balloon, what it does alone is measured first and said in the summary.
 
-Exit status 0 only if the host's memory fell by at least half of the balloon
-and the program that needed it back finished, with no OOM kill.
+Exit status 0 only if the host's memory fell by at least half of the balloon,
+the guest showed its programs as much memory as without one, and the database
+that was started and the program that needed it back did not notice: no failure, no
+OOM kill, no emergency.
 """
 import argparse
 import json
@@ -26,7 +28,7 @@ import time
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 
-from harness import debian                                             # noqa: E402
+from harness import debian, programs                                   # noqa: E402
 from harness.control import GuestDied                                  # noqa: E402
 from harness.guest import VerdictError                                 # noqa: E402
 from harness.paths import TOP, HarnessError                            # noqa: E402
@@ -36,17 +38,19 @@ MIB, GIB = 1 << 20, 1 << 30
 RAM = 2 * GIB
 # Of all RAM: more than the guest has left once the balloon is inflated, less than it has without.
 PROGRAM_BYTES = RAM * 62 // 100
-# Four workers: a single mapping larger than MemTotal (which the balloon lowers) would be refused by
-# the kernel's overcommit heuristic before a single page is touched.
 PROGRAM = (f"stress-ng --vm 4 --vm-bytes {PROGRAM_BYTES // MIB}M --vm-keep --vm-method zero-one "
            "--oomable --vm-ops {ops} --timeout 100")
 FILES_MIB = 800
 READ_MIB = 20
+# More than the guest has available at rest, in one piece; Debian's default is 128 MB.
+BUFFERS = "1GB"
+CLUSTER = "postgresql@15-main"
+PG_CONF = "/etc/postgresql/15/main/conf.d/demo.conf"
 # An emergency holds off longer than an ordinary deflation (minutes, by default); the demo may see either.
 HOLD_OFF = "10s"
 CONFIG = f'tail: {{ hold_off = "{HOLD_OFF}"; emergency_hold_off = "{HOLD_OFF}"; }};'
 # All of it; the guest's boot included, the build of its image not.
-TIME_LIMIT_S = 280
+TIME_LIMIT_S = 330
 
 SAMPLE = ("cat /proc/uptime /proc/meminfo /proc/pressure/memory; grep ^oom_kill /proc/vmstat; "
           "balloonctl status --json 2>/dev/null")
@@ -73,10 +77,13 @@ def parse(text):
         return int(m[1]) / 1e6 if m else None
 
     status = text[text.index("{"):] if "{" in text else None
-    return {"uptime": float(text.split()[0]), "total": kib("MemTotal"), "available": kib("MemAvailable"),
+    daemon = json.loads(status) if status else None
+    return {"uptime": float(text.split()[0]), "total": kib("MemTotal"), "shown": kib("MemAvailable"),
+            # What the guest has without the balloon. Programs are shown both together.
+            "available": daemon["available"] if daemon else kib("MemAvailable"),
             "some_s": stall("some"), "full_s": stall("full"),
             "oom_kills": int(re.search(r"^oom_kill (\d+)", text, re.M)[1]),
-            "daemon": json.loads(status) if status else None}
+            "daemon": daemon}
 
 
 class Watcher(threading.Thread):
@@ -198,7 +205,7 @@ def prepare(colour):
         print("demo: root is needed to build the guest's file system", file=sys.stderr)
         sys.exit(1)
     started = time.monotonic()
-    g = debian.guest("6.1", "demo", memory=RAM, lifetime=TIME_LIMIT_S + 20, report=lambda text: print(f"demo: {text}"))
+    g = programs.guest("6.1", "demo", memory=RAM, lifetime=TIME_LIMIT_S + 20, report=lambda text: print(f"demo: {text}"))
     print(f"demo: guest image ready after {time.monotonic() - started:.0f} s; booting Debian 12, "
           f"{size(RAM)} RAM, 2 CPUs, {g.accelerator.upper()}", flush=True)
     g.start()
@@ -254,7 +261,18 @@ def act(g, w):
         raise DemoFailed(f"the program needs {size(PROGRAM_BYTES)}, the guest still has {size(available)}: "
                          "too easy to prove anything")
 
-    w.phase("4 need", f"stress-ng needs {size(PROGRAM_BYTES)}, the guest has {size(available)} available")
+    free = g.sh("free -m")
+    w.phase("4 database", f"PostgreSQL is started, shared_buffers = {BUFFERS}; what free(1) says inside before:")
+    w.say("".join(f"      {line}\n" for line in free.splitlines()), "2")
+    total, shown = w.last["total"], w.last["shown"]
+    g.sh(f"echo shared_buffers = {BUFFERS} > {PG_CONF}")
+    database = g.run(f"systemctl start {CLUSTER} && su postgres -c 'psql -Atc \"show shared_buffers\"' 2>&1", 60)
+    print(f"      psql says shared_buffers {database[1].strip()}, status {database[0]}", flush=True)
+    w.pause(2)
+    g.run(f"systemctl stop {CLUSTER}; systemctl reset-failed {CLUSTER}; rm {PG_CONF}", 60)
+    available = w.last["available"]
+
+    w.phase("5 need", f"stress-ng needs {size(PROGRAM_BYTES)}, the guest has {size(available)} available")
     needed_from, held = w.elapsed(), w.balloon()
     program = g.spawn(PROGRAM.format(ops=200000), 110)
     w.until(lambda: not program.running(), 115, "stress-ng ends")
@@ -263,20 +281,24 @@ def act(g, w):
     given = held - min(b for t, _, b in w.history if t >= needed_from and b is not None)
     print(f"      stress-ng ended with status {status} after {took:.0f} s", flush=True)
 
-    w.phase("5 idle again", "the hold-off passes, then the balloon inflates again")
+    w.phase("6 idle again", "the hold-off passes, then the balloon inflates again")
     w.until(lambda: w.balloon() > balloon // 4, 60, "the balloon inflates again")
     screen = watch_screen(g)
     w.until(lambda: w.balloon() > balloon // 2, 60, "the balloon inflates again")
     w.until(lambda: w.steady(5, 2, 64 * MIB), 30, "the balloon comes to rest")
     return {"before": before, "alone": alone, "read_without": read_without, "read_with": read_with,
             "lowest": min(lowest, w.host), "balloon": balloon, "given": given, "status": status, "text": text,
-            "screen": screen, "history": g.sh("balloonctl history --svg -"), "took": took, "again": w.balloon(), "oom_kills": w.last["oom_kills"], "after": w.host}
+            "database": database, "total": total, "shown": shown,
+            "screen": screen, "history": g.sh("balloonctl history --svg -"), "took": took, "again": w.balloon(),
+            "oom_kills": w.last["oom_kills"],
+            "emergencies": w.last["daemon"]["emergencies"], "after": w.host}
 
 
 def judge(f, w):
     """Prints the summary; the list of what went wrong."""
     fell = f["before"] - f["lowest"]
     w.say("\nSummary")
+    said = f["database"]
     rows = [
         ("host memory before", f"{size(f['before'])}   (QEMU's RSS when the guest had used its memory)"),
         ("  free page reporting alone", f"{size(f['alone'])}"),
@@ -285,10 +307,12 @@ def judge(f, w):
                                               f"{size(f['read_without'])} with reporting alone"),
         ("  at the end", f"{size(f['after'])}"),
         ("balloon", f"{size(f['balloon'])}; {size(f['given'])} came back for the program; {size(f['again'])} at the end"),
+        ("what programs are shown", f"{size(f['total'])} in all, {size(f['shown'])} available, with the balloon at rest"),
+        ("database", f"started with shared_buffers {said[1].strip()} while the balloon was full"),
         ("program", f"needed {size(PROGRAM_BYTES)}, exit status {f['status']} after {f['took']:.0f} s"),
         ("longest stall", f"{w.worst_some * 1000:.0f} ms between two samples (some task), "
                           f"{w.worst_full * 1000:.0f} ms (all tasks); PSI, one sample a second"),
-        ("OOM kills", f"{f['oom_kills']}"),
+        ("OOM kills, emergencies", f"{f['oom_kills']}, {f['emergencies']}"),
     ]
     for name, value in rows:
         print(f"  {name:<32}{value}")
@@ -299,6 +323,12 @@ def judge(f, w):
         wrong.append("the page cache took back from the host what the balloon should have kept from it")
     if f["status"] != 0 or "successful run completed" not in f["text"]:
         wrong.append(f"the program did not finish: status {f['status']}\n{f['text']}")
+    if said[0] != 0 or said[1].strip() != BUFFERS:
+        wrong.append(f"the database did not start: {said[1]}")
+    if f["shown"] < f["balloon"]:
+        wrong.append(f"programs are shown {size(f['shown'])} available, with {size(f['balloon'])} in the balloon")
+    if f["emergencies"]:
+        wrong.append(f"{f['emergencies']} emergencies")
     if f["oom_kills"]:
         wrong.append(f"{f['oom_kills']} OOM kills")
     return wrong

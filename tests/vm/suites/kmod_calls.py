@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The calls of /dev/uballoon: what they do, what they refuse, how they end."""
 import os
+import re
+import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import MIB, PAGES_PER_MIB, answer, balloon, both, tap   # noqa: E402
+from harness import debian, kernels, libraries                        # noqa: E402
+from harness.paths import TOP, cache, scratch                         # noqa: E402
 
 # What each malformed call of `ubtool malformed` must get.
 REFUSALS = {
@@ -139,6 +143,40 @@ def events(t, series):
         t.equal(a[3]["host_target_events"], 1, "host_target_events")
 
 
+DAEMON = b"""mode = "auto"; interval = "100ms"; idle_interval = "200ms";
+"""
+
+
+def releases(t, series):
+    """A module of another version: the daemon says so in one sentence, and does nothing."""
+    with scratch(cache("module", "other")) as tmp:
+        shutil.copytree(os.path.join(TOP, "kmod"), tmp + "/kmod", ignore=shutil.ignore_patterns("*.o", "*.ko", ".*"))
+        header = tmp + "/kmod/uapi/uballoon.h"
+        with open(header) as f:
+            text = f.read()
+        other = re.sub(r"(#define UBALLOON_ABI_VERSION\s+)\d+", r"\g<1>99", text)
+        t.check(other != text, "the version is another")
+        with open(header, "w") as f:
+            f.write(other)
+        ko = kernels.build_module(kernels.Kernel(series), tmp + "/kmod", "uballoon")
+    program = os.path.join(debian.build_dir(), "daemon", "balloond")
+    with balloon(t, series, load=False, files=libraries.files([("/bin/balloond", program)]) +
+                 [("lib/modules-test/other.ko", ko, 0o644)]) as b:
+        b.g.put(DAEMON, "/etc/balloond.conf")
+        b.load("host=none", module="other")
+        daemon = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=300)
+        said = "module and daemon of the same release"
+        t.wait(lambda: said in b.g.run("cat /run/balloond.log")[1], 30, "it is said")
+        b.g.sh("sleep 3")
+        t.equal(b.g.read("/run/balloond.log").count(said), 1, "times that it is said")
+        s = b.state()
+        t.equal((s["size_pages"], s["lock_calls"], s["ceiling_pages"], s["lease_ms"]), (0, 0, 0, 0), "nothing is done")
+        t.check(daemon.running(), "the daemon goes on")
+        b.g.sh("kill -TERM $(pidof balloond)")
+        t.equal(daemon.wait()[0], 0, "exit status")
+
+
+both("module and daemon of different releases", releases)
 both("both page sizes move both ways", moves)
 both("bounds, budget and signals", bounds)
 both("malformed calls", refusals)
