@@ -278,6 +278,25 @@ def reload(t, b):
         b.until(t, "no error", lambda s: s["config_error"] == "" and s["limit"] > 300 * MIB, 20)
 
 
+def account(t, b):
+    """What programs see follows the configuration at each reload, and status says why."""
+    g = b.guest(t)
+    b.restart(QUICK + 'limit = "200M";\n')
+    total = g.meminfo()["MemTotal"]
+    b.until(t, "the balloon inflates", lambda s: s["size"] >= 196 * MIB)
+    for word, gone in (("gone", True), ("available", False), ("gone", True), ("auto", False)):
+        with t.subtest(word):
+            b.configure(QUICK + f'limit = "200M";\naccount = "{word}";\n')
+            g.sh("systemctl reload balloond", 60)
+            s = b.until(t, "the account", lambda s: s["account"] == ("gone" if gone else "available"), 20)
+            where = "account_gone" if gone else "account_available"
+            t.equal((s[where], s["account_gone"] + s["account_available"]), (s["size"], s["size"]), "bytes in it")
+            t.equal(total - g.meminfo()["MemTotal"], s["size"] if gone else 0, "missing from MemTotal")
+            t.check((word == "auto") != (f'account = "{word}"' in s["account_text"]), f"why: {s['account_text']}")
+            t.contains(g.sh("balloonctl status"), f"Account  {s['account']}: {s['account_text']}", "status")
+    t.check(s["relief_line"] > 0, f"relief line {s['relief_line']}")
+
+
 def lease(t, b):
     g = b.guest(t)
     b.restart(QUICK + 'lease = "4s";\n')
@@ -468,6 +487,7 @@ CASES = (
     ("manual targets", manual, 150),
     ("only root may change anything", rights, 120),
     ("reload", reload, 200),
+    ("the account in balloond.conf", account, 150),
     ("a daemon that stands still loses its lease", lease, 200),
     ("a daemon that was killed is restarted and takes the balloon over", crash, 200),
     ("a restart leaves the balloon to the next daemon", restarts, 240),
