@@ -253,22 +253,47 @@ static u64 node_free(int nid)
 	return pages;
 }
 
+/* The balloon's pages on the node. Called with ub->lock held. */
+static u64 node_held(struct uballoon *ub, int nid)
+{
+	u64 pages = 0;
+	unsigned int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		pages += ub->zones[nid * MAX_NR_ZONES + i].held_pages;
+	return pages;
+}
+
+/* By the node's part of the guest's RAM. */
+static u64 node_share(struct uballoon *ub, int nid, u64 pages)
+{
+	return div64_u64(pages * node_present_pages(nid), max(uballoon_ram(ub), 1ULL));
+}
+
 /**
  * uballoon_richest_node - from which node to take memory
  * @ub:		balloon
  * @may_reclaim: what is available counts, not only what is free
  *
+ * The one that has most beyond its share of what LOCK leaves alone: below it reclaim would take
+ * back what is taken there.
+ *
  * Return: NUMA_NO_NODE if there is but one.
  */
 int uballoon_richest_node(struct uballoon *ub, bool may_reclaim)
 {
+	u64 line = READ_ONCE(ub->relief_pages);
 	int nid, best = NUMA_NO_NODE;
-	u64 most = 0, pages;
+	s64 most = S64_MIN, pages;
 
 	if (num_online_nodes() == 1)
 		return NUMA_NO_NODE;
+	line += line / UBALLOON_RELIEF_STEP;
 	for_each_online_node(nid) {
+		if (!node_present_pages(nid))
+			continue;
 		pages = may_reclaim ? uballoon_node_available(ub, nid) : node_free(nid);
+		pages -= node_share(ub, nid, line);
 		if (pages > most) {
 			most = pages;
 			best = nid;
@@ -319,7 +344,7 @@ u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 		return 0;
 	if (num_online_nodes() > 1) {
 		available = uballoon_node_available(ub, nid);
-		line = div64_u64(line * node_present_pages(nid), max(uballoon_ram(ub), 1ULL));
+		line = node_share(ub, nid, line);
 	} else {
 		available = uballoon_available(ub);
 	}
@@ -331,6 +356,7 @@ u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 	spin_lock(&ub->lock);
 	room = uballoon_total(ub);
 	room -= min(room, uballoon_firm(ub));
+	room = min(room, node_held(ub, nid));
 	spin_unlock(&ub->lock);
 	return min(line - available, room);
 }

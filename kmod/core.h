@@ -108,6 +108,7 @@ struct uballoon_internals {
 	u64 migrate_busy_events;	/* no room in old_pages */
 	u64 drain_events;
 	u64 reap_work_events;
+	u64 wake_events;		/* reliefs given when reclaim began, by wake.c */
 };
 
 /**

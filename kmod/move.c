@@ -286,8 +286,6 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	nid = uballoon_richest_node(ub, mv->flags & UBALLOON_MOVE_CANSLEEP);
 	got = uballoon_pages_alloc(&b->pages, order, nid, count,
 				   nid == NUMA_NO_NODE ? gfp : gfp | __GFP_THISNODE, until);
-	if (!got && nid != NUMA_NO_NODE)
-		got = uballoon_pages_alloc(&b->pages, order, nid, count, gfp, until);
 	b->count = got;
 	unclaim_room(ub, (u64)(count - got) << order);
 	if (got)

@@ -33,7 +33,7 @@ void uballoon_pages_sort(struct list_head *pages)
  * uballoon_pages_alloc - allocate pages onto a list, 4 KiB pages in ascending order
  * @pages:	empty
  * @order:	of each
- * @nid:	from this node, or the nearest one to it without __GFP_THISNODE; NUMA_NO_NODE
+ * @nid:	from this node, or the nearest one without __GFP_THISNODE; NUMA_NO_NODE
  * @count:	how many are wanted
  * @gfp:	how
  * @until:	stop then, with at least one page. A tick more or less does not matter, but

@@ -39,6 +39,7 @@ struct uballoon_reclaim {
 	struct uballoon *ub;
 	struct notifier_block oom;
 	struct uballoon_shrinker shrinker;
+	struct uballoon_wake *wake;
 };
 
 static int oom_notify(struct notifier_block *nb, unsigned long unused, void *data)
@@ -120,6 +121,7 @@ int uballoon_reclaim_init(struct uballoon *ub)
 	r = register_oom_notifier(&rc->oom);
 	if (r)
 		goto err_shrinker;
+	rc->wake = uballoon_wake_init(ub);
 	ub->reclaim = rc;
 	return 0;
 
@@ -138,6 +140,7 @@ void uballoon_reclaim_exit(struct uballoon *ub)
 {
 	struct uballoon_reclaim *rc = ub->reclaim;
 
+	uballoon_wake_exit(rc->wake);
 	unregister_oom_notifier(&rc->oom);
 	uballoon_shrinker_unregister(&rc->shrinker);
 	cancel_delayed_work_sync(&ub->lease_work);

@@ -248,23 +248,28 @@ static u64 relief_left(struct uballoon *ub, enum uballoon_relief who, int nid, u
 
 /* Of which node: those of the one in need first. */
 static u64 relieve_once(struct uballoon *ub, enum uballoon_relief who, int nid, u64 left,
-			u32 *ret_stop)
+			ktime_t until, u32 *ret_stop)
 {
 	bool oom = who == UBALLOON_RELIEF_OOM;
-	ktime_t until = 0;
 
-	/*
-	 * kswapd has others to serve: what the host must confirm will be free a little later. Nor
-	 * does each task that reclaims wait anew for a host that is known to be silent.
-	 */
-	if (oom)
-		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
-	else if (who == UBALLOON_RELIEF_DIRECT && !READ_ONCE(ub->silent))
-		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_GRACE_MS);
 	/* A little more than asked for, rather than small pages out of thrift. */
 	left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
 	return uballoon_give_back(ub, nid, oom ? left : min_t(u64, left, RELIEF_PAGES), until,
 				  TASK_UNINTERRUPTIBLE, ret_stop);
+}
+
+/* How long one who asks may wait for the host's acknowledgements in all, where they are needed. */
+static ktime_t relief_patience(struct uballoon *ub, enum uballoon_relief who)
+{
+	/*
+	 * kswapd has others to serve: what the host must confirm will be free a little later. Nor
+	 * does each task that reclaims wait anew for a host that is known to be silent.
+	 */
+	if (who == UBALLOON_RELIEF_OOM)
+		return ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+	if (who == UBALLOON_RELIEF_DIRECT && !READ_ONCE(ub->silent))
+		return ktime_add_ms(ktime_get(), UBALLOON_HOST_GRACE_MS);
+	return 0;
 }
 
 static void relief_count(struct uballoon *ub, enum uballoon_relief who, u64 pages)
@@ -305,6 +310,7 @@ static void relief_count(struct uballoon *ub, enum uballoon_relief who, u64 page
 u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid)
 {
 	u64 freed = 0, coming = 0, wanted = 0, got, left, size = uballoon_size(ub);
+	ktime_t until = relief_patience(ub, who);
 	bool oom = who == UBALLOON_RELIEF_OOM;
 	u32 stop;
 
@@ -313,7 +319,7 @@ u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid)
 		nid = uballoon_poorest_node(ub);
 	}
 	while ((left = relief_left(ub, who, nid, wanted, freed))) {
-		got = relieve_once(ub, who, nid, left, &stop);
+		got = relieve_once(ub, who, nid, left, until, &stop);
 		if (!got && oom && nid != NUMA_NO_NODE) {
 			nid = NUMA_NO_NODE;
 			continue;
@@ -326,6 +332,7 @@ u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid)
 			break;
 		}
 		freed += got;
+		cond_resched();
 	}
 	if (!freed && !coming && !(oom && size))
 		return 0;

@@ -73,6 +73,7 @@ static void show_internals(struct seq_file *m, const struct uballoon_internals *
 	SHOW(*in, migrate_busy_events);
 	SHOW(*in, drain_events);
 	SHOW(*in, reap_work_events);
+	SHOW(*in, wake_events);
 }
 
 static int state_show(struct seq_file *m, void *unused)

@@ -56,6 +56,7 @@ RULES = [
     ("kmod/core.[ch]", ["core.h", "host/host.h", "uapi/*"]),
     ("kmod/chardev.[ch]", ["chardev.h", "core.h", "uapi/*"]),
     ("kmod/reclaim.[ch]", ["reclaim.h", "core.h", "uapi/*"]),
+    ("kmod/wake.c", ["reclaim.h", "core.h", "uapi/*"]),
     ("kmod/migrate.[ch]", ["migrate.h", "core.h", "uapi/*"]),
     ("kmod/stats.[ch]", ["stats.h", "core.h", "uapi/*"]),
     ("kmod/main.c", ["chardev.h", "reclaim.h", "migrate.h", "stats.h", "core.h", "uapi/*"]),

@@ -88,7 +88,6 @@ struct policy_state {
 	uint64_t pressure_us; /* last time that stalls were confirmed; 0 = never */
 	uint32_t critical_seen; /* samples in a row below the critical level */
 	bool relief_seen_valid;
-	uint64_t relief_seen;
 	uint64_t rescue_seen;
 	uint64_t relieved_seen;
 	uint64_t relief_size; /* of the balloon then */

@@ -203,6 +203,10 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 		st->target_valid = false;
 		return REASON_HOST;
 	}
+	/* What the law is about to give back for a reason of its own is not taken off it. */
+	if (r->relief.given && !r->relief.rescued && st->target_valid && st->target_sign < 0 &&
+	    !deflates_cheaply(st, v))
+		return _REASON_MAX;
 	if (r->relief.given) {
 		st->target_valid = false;
 		return give_back(r, v->size, r->relief.rescued ? REASON_RESCUE : REASON_RELIEF);
@@ -457,7 +461,7 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		ratelimit_feedback(&st->rate, s->balloon.asked,
 				   failed ? s->balloon.moved : s->balloon.asked);
 	}
-	turn_note(st, v, (relief->given && !relief->rescued) || deflates_cheaply(st, v));
+	turn_note(st, v, relief->cheap || deflates_cheaply(st, v));
 	move_progress(c, st, s, v);
 	move_arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);

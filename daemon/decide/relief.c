@@ -23,20 +23,20 @@ void relief_note(struct policy_state *st, const struct sample *s, const struct v
 		 struct relief *ret)
 {
 	const struct sample_balloon *b = &s->balloon;
+	uint64_t bytes = sub_sat(b->relieved, st->relieved_seen);
 	struct relief r = {};
 
 	if (b->valid && st->relief_seen_valid) {
-		r.given = b->relief_events > st->relief_seen;
 		r.rescued = b->rescue_events > st->rescue_seen;
-		r.bytes = sub_sat(b->relieved, st->relieved_seen);
+		/* Nibbles are an event when they have become something. */
+		r.given = r.rescued || bytes > v->dead_band;
+		r.bytes = r.given ? bytes : 0;
+		r.cheap = r.given && !r.rescued && sub_sat(st->relief_size, v->size) / 2 <= bytes;
 	}
-	/* A nibble is no event. */
-	if (!r.rescued && sub_sat(st->relief_size, v->size) < v->dead_band)
-		r.given = false;
+	if (!b->valid || !st->relief_seen_valid || r.given || b->relieved < st->relieved_seen)
+		st->relieved_seen = b->relieved;
 	st->relief_seen_valid = b->valid;
-	st->relief_seen = b->relief_events;
 	st->rescue_seen = b->rescue_events;
-	st->relieved_seen = b->relieved;
 	st->relief_size = v->size;
 	*ret = r;
 }

@@ -12,6 +12,7 @@
 struct relief {
 	bool given; /* memory, worth a decision */
 	bool rescued; /* by its last resort: out of memory, or the lease */
+	bool cheap; /* the balloon has become smaller, by the relief line for the most part */
 	uint64_t bytes; /* given to programs that asked, by the relief line */
 };
 

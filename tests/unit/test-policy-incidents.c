@@ -646,6 +646,7 @@ static void incident_7_a_fast_reader_of_cold_files(void **state)
 		/* The module's shrinker offers a little to it. */
 		if (i % 50 == 40) {
 			f.s.balloon.size -= 2 * MIB;
+			f.s.balloon.relieved += 2 * MIB;
 			f.s.balloon.relief_events++;
 		}
 		tick(&f, SEC);

@@ -134,7 +134,9 @@ static void walk_world(struct walk *w)
 	if (chance(1)) {
 		s->balloon.relief_events++;
 		s->balloon.rescue_events += chance(50);
+		s->balloon.relieved += s->balloon.size;
 		s->balloon.size = rnd(s->balloon.size + 1) / 4096 * 4096;
+		s->balloon.relieved -= s->balloon.size;
 	}
 	s->balloon.draining = chance(1);
 	s->balloon.holdoff_us = chance(1) ? SEC : 0;

@@ -260,6 +260,7 @@ static void nearly_out(struct sample *s)
 static void relief(struct sample *s)
 {
 	s->balloon.relief_events++;
+	s->balloon.relieved += 512 * MIB;
 	set_balloon(s, s->balloon.size - 512 * MIB);
 }
 
@@ -273,6 +274,7 @@ static void rescue_and_low(struct sample *s)
 static void relief_nibble(struct sample *s)
 {
 	s->balloon.relief_events++;
+	s->balloon.relieved += 2 * MIB;
 	set_balloon(s, s->balloon.size - 2 * MIB);
 }
 

@@ -94,6 +94,36 @@ static void often_is_ordinary_too(void **unused)
 	}
 }
 
+/* A deflate for a reason of its own, with a little relief beside it, is as dear as without. */
+static void relief_makes_no_deflate_cheap(void **unused)
+{
+	uint64_t size = sample.balloon.size;
+
+	(void)unused;
+	program_takes(16 * MIB);
+	sample.balloon.size -= 1024 * MIB;
+	sample.mem[MEM_TOTAL] += 1024 * MIB;
+	sample.mem[MEM_ANON] += 1024 * MIB;
+	tick(SEC / 10);
+	assert_false(state.came_down_cheaply);
+	assert_true(state.came_down && sample.balloon.size < size);
+}
+
+/* Nibbles add up. */
+static void nibbles_are_an_event_in_the_end(void **unused)
+{
+	bool relieved = false;
+
+	(void)unused;
+	for (int i = 0; i < 40 && !relieved; i++) {
+		program_takes(2 * MIB);
+		tick(SEC);
+		relieved = decision.reason == REASON_RELIEF;
+		assert_true(relieved || i < 20);
+	}
+	assert_true(relieved && state.came_down_cheaply);
+}
+
 static void last_resort_is_not(void **unused)
 {
 	(void)unused;
@@ -149,6 +179,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(relief_is_ordinary, at_rest),
 		cmocka_unit_test_setup(often_is_ordinary_too, at_rest),
+		cmocka_unit_test_setup(relief_makes_no_deflate_cheap, at_rest),
+		cmocka_unit_test_setup(nibbles_are_an_event_in_the_end, at_rest),
 		cmocka_unit_test_setup(last_resort_is_not, at_rest),
 		cmocka_unit_test_setup(order_waits_as_long, at_rest),
 		cmocka_unit_test(line),

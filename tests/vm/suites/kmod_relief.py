@@ -91,6 +91,29 @@ def swapless(t, series):
         b.g.sh(SWAP_OFF)
 
 
+def cgroups(t, series):
+    """The same beside cgroups with memory that nobody touches, which reclaim may find first."""
+    with balloon(t, series, parameters="floor_mb=100", memory=1024 * MIB, devices=swap_disk(t, 768)) as b:
+        b.g.sh(SWAP_ON)
+        b.g.sh("mkdir -p /cg && mount -t cgroup2 none /cg && echo +memory > /cg/cgroup.subtree_control && "
+               "mkdir /cg/a /cg/b /cg/c")
+        idle = [b.g.spawn(f"echo $$ > /cg/{name}/cgroup.procs && exec ubtool hog 120M 60000") for name in "ab"]
+        t.wait(lambda: b.g.meminfo()["AnonPages"] > 240 * MIB, 30, "the idle ones have theirs")
+        size = full(t, b)
+        before = b.g.vmstat()["pswpout"]
+        b.g.sh("echo $$ > /cg/c/cgroup.procs && exec ubtool hog 350M", timeout=100)
+        relieved(t, b, size, 350)
+        swapped = (b.g.vmstat()["pswpout"] - before) // PAGES_PER_MIB
+        t.diag(f"{swapped} MiB were swapped out; {b.state()['wake_events']} reliefs when reclaim began")
+        t.check(b.state()["wake_events"] > 0, "it does not wait for its turn among the cgroups")
+        t.check(swapped < 100, f"{swapped} MiB were swapped out")
+        for job in idle:
+            job.kill()
+            job.wait()
+        b.ok("pop")
+        b.g.sh(f"{SWAP_OFF}; rmdir /cg/a /cg/b /cg/c; umount /cg")
+
+
 def kernel(t, series):
     """The kernel's own requests: of higher order, huge pages, and those that may not wait."""
     with balloon(t, series, parameters="floor_mb=100", memory=1024 * MIB, modules=("uballoon", "taker"),
@@ -148,6 +171,7 @@ def told(t, series):
 both("programs", programs, timeout=240)
 both("files that are read", files, timeout=240)
 both("before anything is swapped", swapless, timeout=180)
+both("... beside idle cgroups", cgroups, timeout=180)
 both("the kernel itself", kernel, timeout=240)
 both("programs bound to a node", bound, timeout=180)
 both("a host that must be told", told, timeout=180)
