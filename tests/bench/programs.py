@@ -61,8 +61,8 @@ class _Sub:
         return False
 
 
-def measure(series, rounds, wanted, say):
-    """([rows of each round], [failures])"""
+def measure(series, rounds, wanted, say, out):
+    """([rows of each round], [failures]); all that was measured is in the Csv @out by then."""
     b = programs_lib.Boot(series, lifetime=600 + rounds * 90 * len(wanted))
     t = Quiet(say)
     runs = []
@@ -80,6 +80,7 @@ def measure(series, rounds, wanted, say):
                         programs_memory.grows(t, b)
                     else:
                         programs_lib.at_rest(t, b, p, want, fresh=True)
+                out.add(series, n + 1, [row for row in b.rows if row[0] == p.name])
             runs.append(b.rows)
     finally:
         b.kill()
@@ -139,15 +140,14 @@ def main():
     wanted = [w for w in wanted if not a.only or any(text in w.name for text in a.only)]
     if not wanted:
         p.error(f"no program matches {a.only}")
-    every, short = [], []
+    short, out = [], programs_lib.Csv(a.csv)
     for series in a.kernel or kernels.SERIES:
-        runs, failures = measure(series, a.rounds, wanted, lambda text: print(text, file=sys.stderr, flush=True))
-        every += [(series, n, rows) for n, rows in enumerate(runs, 1)]
+        runs, failures = measure(series, a.rounds, wanted, lambda text: print(text, file=sys.stderr, flush=True),
+                                 out)
         rows = medians(runs)
         print(f"\nLinux {series}, medians of {a.rounds}:\n")
         print("\n".join(programs_lib.table(rows)), "\n")
         short += [*failures, *judge(series, rows)]
-    programs_lib.write_csv(a.csv, every)
     print("\n".join(["short:", *short] if short else ["all reached"]))
     print(f"every figure: {os.path.relpath(a.csv)}")
     sys.exit(1 if short else 0)

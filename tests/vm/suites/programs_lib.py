@@ -252,15 +252,20 @@ def table(rows):
 COLUMNS = ("kernel", "round", "program", "what", "without", "at_rest", "balloon_before", "balloon_lowest", "balloon_after")
 
 
-def write_csv(path, runs):
-    """@runs: [(kernel, round, rows)]. Outcomes and times (ms), one line each; sizes in bytes."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "w", newline="") as f:
-        out = csv.writer(f)
-        out.writerow(COLUMNS)
-        for series, n, rows in runs:
-            for name, without, with_, balloon in rows:
-                sizes = (balloon.first, balloon.size, balloon.last)
-                for kind in ("outcome", "times"):
-                    for what, value in getattr(without, kind).items():
-                        out.writerow((series, n, name, what, value, getattr(with_, kind).get(what), *sizes))
+class Csv:
+    """Outcomes and times (ms), one line each, sizes in bytes; in the file @path as soon as they are there."""
+
+    def __init__(self, path):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        self.file = open(path, "w", newline="")
+        self.out = csv.writer(self.file)
+        self.out.writerow(COLUMNS)
+
+    def add(self, series, n, rows):
+        """@rows of round @n."""
+        for name, without, with_, balloon in rows:
+            sizes = (balloon.first, balloon.size, balloon.last)
+            for kind in ("outcome", "times"):
+                for what, value in getattr(without, kind).items():
+                    self.out.writerow((series, n, name, what, value, getattr(with_, kind).get(what), *sizes))
+        self.file.flush()
