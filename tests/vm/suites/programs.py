@@ -56,7 +56,9 @@ def show():
             tap.diag("\n".join(programs_lib.table(b.rows)))
     path = os.environ.get("BALLOOND_PROGRAMS_CSV")
     if path:
-        programs_lib.write_csv(path, [(b.series, 1, b.rows) for b in boots if b.rows])
+        out = programs_lib.Csv(path)
+        for b in boots:
+            out.add(b.series, 1, b.rows)
 
 
 if __name__ == "__main__":
