@@ -115,6 +115,8 @@ void score_add(struct score_run *r, const struct score_stretch *st)
 	s->reclaimed_bs += ((double)min_u64(st->gain0, cap0) + min_u64(st->gain1, cap1)) / 2 * dt_s;
 	add_shortage(r, (double)st->wanted0 + st->balloon0 - s->ram,
 		     (double)st->wanted1 + st->balloon1 - s->ram, st->dt_us);
+	if (max_u64(st->demand0 + st->balloon0, st->demand1 + st->balloon1) > s->ram)
+		s->late_us += st->dt_us;
 	if (st->full_us * 2 > st->dt_us) {
 		r->stall_now_us += st->dt_us;
 		s->stall_max_us = max_u64(s->stall_max_us, r->stall_now_us);

@@ -29,6 +29,8 @@ struct score {
 	uint64_t depth_max;
 	uint64_t relief_max_us;	/* the longest time without a break */
 	uint64_t shortages;
+	/* The same with all that the trace asks for, whether the workload has come to it or not. */
+	uint64_t late_us;
 
 	uint64_t oom_kills;
 	uint64_t rescues;	/* the module's OOM notifier gave memory back */
