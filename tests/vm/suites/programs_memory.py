@@ -14,6 +14,8 @@ from programs_lib import (BIG, EAT, MIB, OK, RAM, UNIT, Lowest, Program, Result,
 STAYS = RAM // 50
 # A file on the disk.
 WARM, WARM_MIB = "/var/tmp/warm", 60
+# Longer than stalls without a pause that the daemon takes for a shortage for that alone (5 s), and an answer to it.
+CHURN_S = 8
 # Seconds after a program's end in which the balloon must be on its way back, and by how much.
 BACK_S, BACK = 30, 16 * MIB
 
@@ -82,7 +84,7 @@ def at_its_limit(t, b):
     """A unit that reads a file again and again for which its own limit leaves not enough room."""
     b.guest(t).sh(f"test -e {WARM} || dd if=/dev/zero of={WARM} bs=1M count={WARM_MIB} status=none")
     b.rest(t)
-    job = b.g.spawn(f"{UNIT} -p MemoryMax=100M python3 {EAT} churn {WARM} {90 - WARM_MIB // 2} 10 2>&1", 90)
+    job = b.g.spawn(f"{UNIT} -p MemoryMax=100M python3 {EAT} churn {WARM} {90 - WARM_MIB // 2} {CHURN_S} 2>&1", 90)
     t.wait(lambda: "settled" in job.output or not job.running(), 60, "the unit has its memory")
     before, stalls = b.look(), b.stalls()
     with Lowest(b) as balloon:
