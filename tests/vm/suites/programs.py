@@ -42,10 +42,10 @@ def ends(t, b):
 
 
 for boot in boots:
-    tap.add(f"{boot.series}: without a balloon", programs_lib.references, boot, WITHOUT, timeout=600)
+    tap.add(f"{boot.series}: without a balloon", programs_lib.references, boot, WITHOUT, timeout=1500)
     for name, fn in CASES:
-        tap.add(f"{boot.series}: {name}", fn, boot, timeout=300)
-    tap.add(f"{boot.series}: verdict of the guest", ends, boot, timeout=150)
+        tap.add(f"{boot.series}: {name}", fn, boot, timeout=600)
+    tap.add(f"{boot.series}: verdict of the guest", ends, boot, timeout=300)
 
 
 @tap.teardown

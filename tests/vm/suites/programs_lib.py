@@ -68,7 +68,7 @@ def share(percent):
 class Boot:
     """The guest of one kernel; started by the first case that needs it."""
 
-    def __init__(self, series, lifetime=2400):
+    def __init__(self, series, lifetime=3600):
         self.series, self.lifetime = series, lifetime
         self.g = self.swap = None
         self.reference, self.rows, self.rested = {}, [], 0
