@@ -74,7 +74,7 @@ def without(t, series):
     with balloon(t, series, memory=1024 * MIB) as b:
         ram = b.tool("info")[0]["ram_pages"]
         empty = available_seen(b)
-        for mib in (2, 20, 200, 600):
+        for mib in (2, 20, 200, 500):
             with t.subtest(f"{mib} MiB"):
                 b.lock("2m", mib)
                 ours, raw = available_without(b), available_seen(b)

@@ -92,7 +92,7 @@ class Balloon:
         info = self.tool("info")[0]
         a = self.ok(f"target {info['ram_pages']}", f"lock {size} {mib}M {how}")
         self.t.equal((a["done_pages"], a["stop"]), (mib * PAGES_PER_MIB, "DONE"), f"lock {size} {mib}M")
-        left = (self.g.meminfo()["MemAvailable"] - info["floor_pages"] * 4096) / MIB
+        left = (self.state()["mem_available_pages"] - info["floor_pages"]) / PAGES_PER_MIB
         self.t.check(left > FLOOR_MARGIN_MIB, f"{left:.0f} MiB left above the floor: take less, or a guest with more")
         return a
 

@@ -74,7 +74,7 @@ def relief(t, g):
         until(t, g, "it inflates", lambda s: s["size"] > g.memory // 3)
         g.sh("balloonctl hold again")
         s = until(t, g, "held", lambda s: s["reason"] == "held")
-        mib = (g.meminfo()["MemAvailable"] + s["size"] * 3 // 4) // MIB
+        mib = (s["available"] + s["size"] * 3 // 4) // MIB
         kills = g.oom_kills()
         code, out = g.run(f"stress-ng --vm 4 --vm-bytes {mib}M --vm-keep --vm-populate "
                           "--vm-method zero-one --oomable --vm-ops 4000 --timeout 60", 120)
@@ -97,13 +97,13 @@ def history(t, g):
         sizes = [int(r["balloon_bytes"]) for r in got if r["balloon_bytes"]]
         t.check(max(sizes) > g.memory // 3 and min(sizes) == 0, "the balloon's way")
         t.contains([r["move"] for r in got], "inflate", "moves")
-        t.contains([r["move"] for r in got], "deflate", "moves")
+        t.check(any(int(r["relieved_bytes"] or 0) for r in got), "what the module gave to the program")
         t.contains({r["reason"] for r in got}, "held", "reasons")
     with t.subtest("as a picture"):
         g.sh("balloonctl history --svg /tmp/h.svg")
         t.contains(g.read("/tmp/h.svg"), "</svg>", "picture")
     with t.subtest("in words"):
-        t.contains(g.sh("balloonctl explain --last 100"), "Giving everything back", "explain")
+        t.contains(g.sh("balloonctl explain --last 100"), "to programs that asked", "explain")
     with t.subtest("for everyone"):
         t.contains(g.sh("setpriv --reuid nobody --regid nogroup --clear-groups balloonctl explain"),
                    "Now  ", "explain as nobody")
