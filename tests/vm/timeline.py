@@ -120,7 +120,7 @@ class Timeline:
         # Legend
         px = LEFT
         for css, label in (("host", "host: resident memory of the guest"), ("balloon", "balloon"),
-                           ("target", "target"), ("available", "guest: MemAvailable")):
+                           ("target", "target"), ("available", "guest: available without the balloon")):
             if css == "balloon":
                 rect(px, 72, 24, 12, css)
             else:
