@@ -90,7 +90,7 @@ def must_tell(t, series):
         def booked():
             """MiB in the accounts: what waits for an answer is not the guest's yet."""
             s = b.state()
-            return (s["available_pages"] + s["gone_pages"]) // PAGES_PER_MIB
+            return (s["available_pages"] + s["gone_pages"]) / PAGES_PER_MIB
         b.lock("4k", 40)
         b.lock("2m", 40)
         with t.subtest("no acknowledgement, no page"):
