@@ -7,8 +7,8 @@
  * decides has neither renewed it nor taken it off.
  *
  * The shrinker gives what is missing to the relief line, and a step beyond it, on
- * the node that is being reclaimed: at once, before page cache that is wanted is
- * thrown out, before anything is swapped, refused or killed. While more than the line is
+ * the node that is being reclaimed, as soon as the kernel asks; wake.c does the same
+ * when reclaim begins, for kernels that take their time with that. While more than the line is
  * available it offers nothing, so that reading files, however large, does not push
  * the balloon out. Nor does it offer anything to drop_caches, to a memory cgroup
  * at its own limit (for which the kernel does not ask), or to LOCK's own

@@ -246,7 +246,7 @@ static u64 relief_left(struct uballoon *ub, enum uballoon_relief who, int nid, u
 	return uballoon_relief_missing(ub, nid, true);
 }
 
-/* Of which node: those of the one in need first. */
+/* One batch for one who asks, of node @nid. */
 static u64 relieve_once(struct uballoon *ub, enum uballoon_relief who, int nid, u64 left,
 			ktime_t until, u32 *ret_stop)
 {
@@ -332,6 +332,9 @@ u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid)
 			break;
 		}
 		freed += got;
+		/* A host that takes its time is not silent, and the task has something to go on with. */
+		if (who == UBALLOON_RELIEF_DIRECT && ktime_after(ktime_get(), until))
+			break;
 		cond_resched();
 	}
 	if (!freed && !coming && !(oom && size))

