@@ -332,7 +332,7 @@ u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid)
 			break;
 		}
 		freed += got;
-		/* A host that takes its time is not silent, and the task has something to go on with. */
+		/* A slow host is not a silent one, and the task has something to go on with. */
 		if (who == UBALLOON_RELIEF_DIRECT && ktime_after(ktime_get(), until))
 			break;
 		cond_resched();
