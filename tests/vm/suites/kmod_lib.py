@@ -119,6 +119,16 @@ class Balloon:
         self.g.sh(f"printf '\\{command}' | dd of=/sys/bus/virtio/devices/{device}/../config bs=1 seek=4 count=1 "
                   "conv=notrunc 2>/dev/null")
 
+    def touched(self, mib):
+        """Bytes of the guest's memory that its host holds once @mib MiB of it are in use; they are free again after.
+
+        Looked at while they are: what is free may be reported before anybody asks."""
+        job = self.spawn(f"hog {mib}M 600000")
+        held = self.t.wait(lambda: (rss := self.g.ram_rss()) > mib * MIB and rss, 60, f"{mib} MiB are touched")
+        job.kill()
+        job.wait()
+        return held
+
     def stop(self, job):
         """Kills a job that moves memory; what it has under way is through when this returns."""
         job.kill()
