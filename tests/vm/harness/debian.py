@@ -289,11 +289,13 @@ class DebianGuest(Guest):
         return self.sh(f"journalctl --no-pager -o short-monotonic -u {unit} -n {lines}")
 
 
-def guest(series, name="debian", files=(), report=lambda text: None, image=None, project=None, **options):
+def guest(series, name="debian", files=(), report=lambda text: None, image=None, project=None, disk_options="",
+          **options):
     """A DebianGuest, not started. @files is [(name in the guest, path outside, mode)].
 
     On the root @image if there is one (packaged.py, programs.py), else on the base. With the project
-    installed if @project says so, or if it says nothing and there is no @image."""
+    installed if @project says so, or if it says nothing and there is no @image. @disk_options go to the end
+    of the root's -drive."""
     kernel = kernels.Kernel(series)
     project = image is None if project is None else project
     image = image or base_image(report)
@@ -304,7 +306,8 @@ def guest(series, name="debian", files=(), report=lambda text: None, image=None,
     options.setdefault("end_tolerance", 32 * MIB)
     options["append"] = f"{BOOT_APPEND} {options.get('append', '')}"
     devices = list(options.pop("devices", ()))
-    devices.append(["-drive", f"file={qemu_path(image)},if=none,id=root,format=raw,snapshot=on,cache=unsafe",
+    devices.append(["-drive", f"file={qemu_path(image)},if=none,id=root,format=raw,snapshot=on,cache=unsafe"
+                    f"{disk_options}",
                     "-device", "virtio-blk-pci,drive=root"])
     return DebianGuest(f"{name}-{series}", kernel, initrd(kernel, files, project), devices=devices, **options)
 

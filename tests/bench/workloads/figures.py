@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a Run was worth and what it cost, as numbers. Sizes in MiB or GiB, integrals over time in GiB x s.
+
+The host's memory comes from the samples outside, what the guest uses from its recording, in which
+MemTotal is without the balloon: used is MemTotal - MemFree, and "without cache" leaves out what programs do
+not need (Cached and Buffers without shared memory), too.
+"""
+import bisect
+import math
+
+from .phases import HALVED_AFTER
+
+GIB, MIB = 1 << 30, 1 << 20
+# A balloon that moves by less has not turned.
+TURN = 16 * MIB
+
+
+def integral(points):
+    """Of [(seconds, value)], by trapezoids."""
+    return sum((t1 - t0) * (v0 + v1) / 2 for (t0, v0), (t1, v1) in zip(points, points[1:]))
+
+
+def halved_after(samples, end):
+    """Seconds from @end until the host has half of what it had then; inf if that was not seen."""
+    later = [s for s in samples if s.t >= end]
+    half = later[0].rss / 2 if later else 0
+    return next((s.t - end for s in later if s.rss <= half), math.inf)
+
+
+def moved(samples):
+    """(bytes up, bytes down, turns) of the balloon."""
+    up = down = turns = 0
+    direction, extreme = 0, samples[0].balloon
+    for a, b in zip(samples, samples[1:]):
+        step = b.balloon - a.balloon
+        up, down = up + max(step, 0), down + max(-step, 0)
+        # A turn is a way back from the farthest point.
+        if direction * (b.balloon - extreme) >= 0 and direction:
+            extreme = b.balloon
+        elif abs(b.balloon - extreme) >= TURN:
+            turns += direction != 0
+            direction, extreme = (1 if b.balloon > extreme else -1), b.balloon
+    return up, down, turns
+
+
+def used(recording):
+    """[(seconds, used KiB, used without cache KiB)]; rows with an empty cell are left out."""
+    columns = ("t_s", "mem_total_kib", "mem_free_kib", "cached_kib")
+    out = []
+    for row in recording:
+        if all(row.get(c) for c in columns):
+            t, total, free, cached = (float(row[c]) for c in columns)
+            out.append((t, total - free, total - free - cached))
+    return out
+
+
+# {name: (text, unit)} of what of_run() gives.
+NAMES = {
+    "host_mean": ("host memory, mean", "GiB"), "host": ("host memory x time", "GiB s"),
+    "used": ("... used by the guest", "GiB s"), "used_bare": ("... used without cache", "GiB s"),
+    "halved": (f"half of it is back after \"{HALVED_AFTER}\"", "s"),
+    "mem_some": ("memory stalls, some", "s"), "mem_full": ("memory stalls, full", "s"),
+    "io_some": ("I/O stalls, some", "s"), "io_full": ("I/O stalls, full", "s"),
+    "read": ("read from disk", "MiB"), "refault_file": ("refaults of files", "MiB"),
+    "refault_anon": ("refaults of anonymous memory", "MiB"), "majfaults": ("major faults", ""),
+    "oom_kills": ("OOM kills", ""), "failed": ("failed phases", ""),
+    "up": ("balloon, up", "MiB"), "down": ("balloon, down", "MiB"), "turns": ("balloon, turns", ""),
+}
+
+
+def of_run(run):
+    """{name of NAMES: value} of a Run that has come to its end."""
+    c, samples = run.counters, run.samples
+    up, down, turns = moved(samples)
+    guest = used(run.recording)
+    host = integral([(s.t, s.rss / GIB) for s in samples])
+    out = {
+        "host_mean": host / (samples[-1].t - samples[0].t), "host": host,
+        "used": integral([(t, u / (1 << 20)) for t, u, _ in guest]),
+        "used_bare": integral([(t, b / (1 << 20)) for t, _, b in guest]),
+        "mem_some": c["memory-some us"] / 1e6, "mem_full": c["memory-full us"] / 1e6,
+        "io_some": c["io-some us"] / 1e6, "io_full": c["io-full us"] / 1e6,
+        # pgpgin counts KiB, the rest pages.
+        "read": c["pgpgin"] / 1024, "refault_file": c["workingset_refault_file"] / 256,
+        "refault_anon": c["workingset_refault_anon"] / 256, "majfaults": c["pgmajfault"],
+        "oom_kills": c["oom_kill"], "failed": sum(d.error is not None for d in run.done),
+        "up": up / MIB, "down": down / MIB, "turns": turns,
+    }
+    for d in run.done:
+        if d.phase.name == HALVED_AFTER:
+            out["halved"] = halved_after(samples, d.end)
+    return out
+
+
+def together(runs, ends):
+    """(peak, mean) in GiB of the host's memory for all of @runs, which began at once, up to second @ends."""
+    def at(samples, times, t):
+        return samples[max(0, bisect.bisect_right(times, t) - 1)].rss
+    each = [(r.samples, [s.t for s in r.samples]) for r in runs]
+    sums = [sum(at(samples, times, t / 2) for samples, times in each) / GIB for t in range(int(ends * 2))]
+    return max(sums), sum(sums) / len(sums)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The script of a run: what the programs in the guest do, one phase after the other, and what each prints.
+
+A phase is a shell command in the guest. It is to print its results, a line each:
+
+    result NAME VALUE
+
+NAME must be one of the phase's figures; one that is missing, and any other status than 0, is a failed
+phase. Sizes follow from the guest's RAM. After each phase the guest is left alone for some seconds.
+
+Left out: how guests are made and watched (run.py).
+"""
+import collections
+import re
+
+from harness.programs import BENCH_PORT, FOLDER
+
+# unit, and whether more or less of it is better: +1, -1.
+Figure = collections.namedtuple("Figure", "unit better")
+SECONDS, RATE, MILLISECONDS = Figure("s", -1), Figure("1/s", 1), Figure("ms", -1)
+# idle: seconds after it.
+Phase = collections.namedtuple("Phase", "name command figures idle timeout", defaults=(180,))
+
+EAT = f"python3 /{FOLDER}/eat.py"
+CLUSTER = "postgresql@15-bench"
+SOURCES = "/var/tmp/build"
+# What is read again and again: a few hundred MiB of the image that nothing else in the script reads as a whole.
+HOT = "/usr/lib/jvm /usr/lib/gcc /usr/lib/postgresql"
+# `tar` does not read what goes to /dev/null.
+TAR = "tar -C / -cf - {what} 2>/dev/null | cat > /dev/null"
+# What a backup reads; small files would measure how fast the guest walks through directories.
+BACKUP = "find /usr /var/lib -xdev -type f -size +255k -print0 | xargs -0 cat > /dev/null"
+# Each takes some seconds to compile under emulation.
+FILES, FUNCTIONS = 2, 10
+HEADERS = ("stb_sprintf",)
+PGBENCH_S, CLIENTS = 12, 2
+REDIS_FILL = ("local v = string.rep('x', 1048576 - 64) for i = 1, {mib} do redis.call('SET', 'k' .. i, v) end "
+              "return redis.call('DBSIZE')")
+REDIS_READ = ("local n = 0 for i = 1, {mib} do n = n + string.len(redis.call('GET', 'k' .. i)) end "
+              "return n")
+
+
+def sources():
+    """{name: text} of what the build compiles beside the packaged headers: loops that -O2 has work with."""
+    out = {}
+    for n in range(FILES):
+        lines = ["#include <string.h>", "#include <stdint.h>"]
+        for f in range(FUNCTIONS):
+            lines += [f"uint64_t f{n}_{f}(const uint32_t *a, uint32_t *restrict b, unsigned int n)", "{",
+                      f"\tuint64_t sum = {n * FUNCTIONS + f};", "\tfor (unsigned int i = 0; i < n; i++) {",
+                      f"\t\tb[i] = a[i] * {2 * f + 3}u + (a[(i + {f}) % n] >> {f % 7 + 1});",
+                      f"\t\tswitch ((b[i] ^ sum) % {5 + f}) {{"]
+            lines += [f"\t\tcase {c}: sum += b[i] * {c + n + 1}u ^ (sum >> {c + 1}); break;" for c in range(5 + f)]
+            lines += ["\t\t}", "\t}", "\treturn sum;", "}"]
+        out[f"generated{n}.c"] = "\n".join(lines) + "\n"
+    for header in HEADERS:
+        out[f"{header}.c"] = f"#define {header.upper()}_IMPLEMENTATION\n#include <stb/{header}.h>\n"
+    return out
+
+
+def timed(command, name="seconds"):
+    """Shell text that runs @command and prints how long it took by the guest's clock."""
+    return (f"read a b < /proc/uptime\n{command}\nread c b < /proc/uptime\n"
+            f'echo "result {name} $(echo "$a $c" | awk \'{{ print $2 - $1 }}\')"')
+
+
+def pgbench(options):
+    """Throughput, and the 99th percentile of the transactions' latencies from pgbench's own log (microseconds)."""
+    return f"""
+cd /run && rm -rf pgbench && install -d -o postgres pgbench && cd pgbench
+runuser -u postgres -- pgbench -p {BENCH_PORT} -n -c {CLIENTS} -T {PGBENCH_S} -l {options} bench > out 2>&1 || {{ cat out; exit 1; }}
+awk '/^tps = / {{ print "result throughput", $3 }}' out
+cat pgbench_log.* | awk '{{ print $3 }}' | sort -n |
+	awk '{{ a[NR] = $1 }} END {{ i = int(NR * .99 + .5); if (NR) print "result p99", a[i ? i : 1] / 1000 }}'
+cd / && rm -rf /run/pgbench
+"""
+
+
+DATABASE = {"throughput": RATE, "p99": MILLISECONDS}
+TIMED = {"seconds": SECONDS}
+
+
+def eat(arguments):
+    return (f"out=$({EAT} {arguments}) || {{ echo \"$out\"; exit 1; }}\n"
+            "echo \"$out\" | sed -n 's/^rc=OK ms=\\([0-9]*\\) .*/\\1/p' | awk '{ print \"result seconds\", $1 / 1000 }'")
+
+
+def redis(mib):
+    keys = "n=$(redis-cli eval \"{script}\" 0); test \"$n\" = {want} || {{ echo \"$n\"; exit 1; }}"
+    fill = keys.format(script=REDIS_FILL.format(mib=mib), want=mib)
+    read = keys.format(script=REDIS_READ.format(mib=mib), want=mib * (1048576 - 64))
+    return "\n".join((
+        "set -e", "systemctl start redis-server",
+        "until redis-cli ping 2>/dev/null | grep -q PONG; do sleep 0.2; done", "redis-cli config set save '' >/dev/null",
+        timed(fill, "fill"), timed(read, "read"),
+        # As long as a client that has its results thinks about them.
+        "sleep 5", timed("test \"$(redis-cli flushall)\" = OK", "flush"),
+        "redis-cli shutdown nosave || true", "systemctl stop redis-server; systemctl reset-failed redis-server || true"))
+
+
+def warm_up(ram):
+    """All memory has been used once, the database's tables were read last, as after some days."""
+    share = ram // (1 << 20) * 80 // 100
+    return "\n".join((f"{EAT} grow {share} 4 >/dev/null", TAR.format(what=HOT),
+                      f"runuser -u postgres -- psql -p {BENCH_PORT} -qAt -c 'select sum(abalance) from pgbench_accounts' bench"))
+
+
+def script(ram):
+    """The Phases of a guest with that much RAM (bytes), after a first idle time; see START_IDLE."""
+    def share(percent):
+        return ram // (1 << 20) * percent // 100
+    build = f"cd {SOURCES} && rm -f *.o && ls *.c | xargs -P 2 -n 1 gcc -O2 -c"
+    scan = f"runuser -u postgres -- psql -p {BENCH_PORT} -qAt -c 'select sum(abalance) from pgbench_accounts' bench > /dev/null"
+    return (
+        Phase("pgbench, read-write", pgbench(""), DATABASE, 5),
+        Phase("pgbench, read-only", pgbench("-S"), DATABASE, 15),
+        Phase("build", "set -e\n" + timed(build), TIMED, 10),
+        Phase("redis", redis(share(40)), {"fill": SECONDS, "read": SECONDS, "flush": SECONDS}, 20),
+        Phase("java", "set -e\n" + timed(f"java -cp /{FOLDER} Need {share(12)} {share(12)}"), TIMED, 10),
+        Phase("60 % of RAM", eat(f"grow {share(60)} {share(60)}"), TIMED, 30),
+        Phase("first read", "set -e\n" + timed(TAR.format(what=HOT)), TIMED, 10),
+        Phase("warm re-read", "set -e\n" + timed(TAR.format(what=HOT)), TIMED, 5),
+        Phase("backup", "set -e\n" + timed(BACKUP), TIMED, 10),
+        Phase("scan of a table", "set -e\n" + timed(scan), TIMED, 15),
+    )
+
+
+# Seconds in which a guest that has used all of its memory is left alone, before the first phase.
+START_IDLE = 30
+# After this one its end is looked at: until the host has half of the memory again.
+HALVED_AFTER = "60 % of RAM"
+
+
+def results(phase, status, text):
+    """{figure: value} of what the phase printed; ValueError says what is wrong."""
+    found = dict(re.findall(r"^result (\S+) ([0-9.e+-]+)$", text, re.M))
+    if status != 0 or set(found) != set(phase.figures):
+        missing = ", ".join(sorted(set(phase.figures) - set(found)))
+        said = " / ".join(line for line in text.strip().splitlines() if not line.startswith("result "))[-300:]
+        raise ValueError(f"status {status}" + (f", without {missing}" if missing else "") + (f": {said}" if said else ""))
+    return {name: float(value) for name, value in found.items()}
