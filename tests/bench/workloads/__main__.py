@@ -14,6 +14,7 @@ One round takes about 50 minutes on two CPUs without KVM. A failed phase is show
 import argparse
 import collections
 import os
+import signal
 import sys
 import threading
 import time
@@ -40,14 +41,15 @@ QUICK = ("first read", "redis", "backup")
 
 
 class Progress:
-    """What is going on, on standard error, from any thread."""
+    """What is going on, from any thread: to standard error, or @write."""
 
-    def __init__(self, total):
+    def __init__(self, total, write=lambda text: print(text, file=sys.stderr, flush=True)):
         self.total, self.done, self.started, self.lock = total, 0, time.monotonic(), threading.Lock()
+        self.write = write
 
     def say(self, text):
         with self.lock:
-            print(f"[{time.monotonic() - self.started:4.0f} s] {text}", file=sys.stderr, flush=True)
+            self.write(f"[{time.monotonic() - self.started:4.0f} s] {text}")
 
     def step(self, text):
         """The next of @total pieces of work begins."""
@@ -118,18 +120,14 @@ def arguments():
     return a
 
 
-def quick(path, series, say):
-    """(Results, failures) of the short form, for the tests: the first set, reporting and balloond."""
-    results = report.Results(path)
-    progress = Progress(1)
-    if say:
-        progress.say = say
-    one_set(results, 1, SETS[0], ["reporting", "balloond"], True, series, progress)
-    return results
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def main():
     a = arguments()
+    # As Ctrl-C: the guests end, and their files go.
+    signal.signal(signal.SIGTERM, interrupt)
     sets = [s for s in SETS if not a.set or s.name in a.set]
     names = [n for n in configs.NAMES if not a.config or n in a.config]
     if a.quick:

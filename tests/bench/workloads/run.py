@@ -158,8 +158,10 @@ class Run(threading.Thread):
                                 more=[(CTL, build, 0o755)])
         if self.stop.is_set():
             raise Stopped
+        began = time.monotonic()
         self.g.start()
         g = self.g
+        self.say(f"{self.config.name}: up after {time.monotonic() - began:.0f} s")
         g.sh(f"mkdir -p {phases.SOURCES}")
         for name, text in phases.sources().items():
             g.put(text.encode(), f"{phases.SOURCES}/{name}")
@@ -169,6 +171,7 @@ class Run(threading.Thread):
         if self.config.setup:
             g.sh(self.config.setup, 120)
         g.sh(phases.warm_up(self.ram), 300)
+        self.say(f"{self.config.name}: has used all of its memory after {time.monotonic() - began:.0f} s")
 
     def _idle(self, seconds):
         if seconds > 0 and self.stop.wait(seconds):

@@ -13,7 +13,7 @@ from .run import Lockstep, Run, together
 GUESTS, RAM = 3, 1 << 30
 CONFIGS = ("none", "reporting", "balloond")
 # Seconds: the first build begins, the next one, and the end for all.
-FIRST, APART, ENDS = 25, 35, 150
+FIRST, APART, ENDS = 20, 30, 120
 # A build reads its tools, and what a build leaves in the page cache counts.
 BUILD = phases.Phase("build", "set -e\n" + phases.timed(f"cd {phases.SOURCES} && rm -f *.o && ls *.c | xargs -P 2 -n 1 gcc -O2 -c && "
                                                         + phases.TAR.format(what="/usr/lib/gcc /usr/include")), phases.TIMED, 0)
