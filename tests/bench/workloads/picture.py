@@ -6,6 +6,8 @@ a dark variant follows the viewer's preference.
 """
 from xml.sax.saxutils import escape
 
+from . import configs
+
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1120, 560, 70, 24, 150, 48
 GIB = 1 << 30
 # (light, dark, dashes)
@@ -53,12 +55,13 @@ def svg(title, subtitle, runs, ram):
         text(LEFT - 8, y(n * step) + 4, f"{n * step:g} GiB", "soft small", "end")
     for n in range(0, int(end) + 1, 30):
         text(x(n), HEIGHT - BOTTOM + 20, f"{n} s", "soft small", "middle")
-    for i, run in enumerate(runs):
+    for n, run in enumerate(runs):
         points = "L".join(f"{x(s.t):.1f},{y(s.rss / GIB):.1f}" for s in run.samples)
-        css = f"line l{i}" + (" last" if i == len(runs) - 1 else "")
+        # A configuration looks the same in every picture.
+        css = f"line l{configs.NAMES.index(run.config.name)}" + (" last" if n == len(runs) - 1 else "")
         out.append(f'<path d="M{points}" class="{css}"/>')
-        px = LEFT + i * 175
+        px = LEFT + n * 175
         out.append(f'<path d="M{px},86L{px + 34},86" class="{css}"/>')
         text(px + 42, 90, run.config.name, "ink")
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-            f'role="img" aria-label="{escape(title)}">\n<style>{_style(len(runs))}</style>\n' + "\n".join(out) + "\n</svg>\n")
+            f'role="img" aria-label="{escape(title)}">\n<style>{_style(len(LINES))}</style>\n' + "\n".join(out) + "\n</svg>\n")
