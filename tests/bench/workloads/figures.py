@@ -54,12 +54,34 @@ def used(recording):
     return out
 
 
+def causes(recording):
+    """{cause: seconds} of memory stalls (some), by what went on in the same second of the recording.
+
+    refault: some of the working set was read back. kswapd: nothing but kswapd's own work, which PSI counts although
+    nobody waits for it (Linux mm/vmscan.c, balance_pgdat). direct: tasks reclaimed. inflating: the balloon grew,
+    whatever else went on. The rest has none of these."""
+    out = {"inflating": 0.0, "direct": 0.0, "refault": 0.0, "kswapd": 0.0}
+    for a, b in zip(recording, recording[1:]):
+        def grew(column):
+            return float(b[column]) - float(a[column]) if a.get(column) and b.get(column) else 0.0
+        stalled = grew("mem_some_us") / 1e6
+        cause = ("inflating" if grew("balloon_kib") > 0 else "direct" if grew("pgscan_direct_pages") > 0 else
+                 "refault" if grew("restore_file_pages") + grew("refault_anon_pages") > 0 else
+                 "kswapd" if grew("pgscan_kswapd_pages") > 0 else None)
+        if cause:
+            out[cause] += stalled
+    return out
+
+
 # {name: (text, unit)} of what of_run() gives.
 NAMES = {
     "host_mean": ("host memory, mean", "GiB"), "host": ("host memory x time", "GiB s"),
     "used": ("... used by the guest", "GiB s"), "used_bare": ("... used without cache", "GiB s"),
     "halved": (f"half of it is back after \"{HALVED_AFTER}\"", "s"),
-    "mem_some": ("memory stalls, some", "s"), "mem_full": ("memory stalls, full", "s"),
+    "mem_some": ("memory stalls, some", "s"),
+    "inflating": ("... while the balloon grew", "s"), "direct": ("... else, while tasks reclaimed", "s"),
+    "refault": ("... else, while the working set came back", "s"), "kswapd": ("... else, while kswapd worked", "s"),
+    "mem_full": ("memory stalls, full", "s"),
     "io_some": ("I/O stalls, some", "s"), "io_full": ("I/O stalls, full", "s"),
     "read": ("read from disk", "MiB"), "refault_file": ("refaults of files", "MiB"),
     "refault_anon": ("refaults of anonymous memory", "MiB"), "majfaults": ("major faults", ""),
@@ -78,7 +100,7 @@ def of_run(run):
         "host_mean": host / (samples[-1].t - samples[0].t), "host": host,
         "used": integral([(t, u / (1 << 20)) for t, u, _ in guest]),
         "used_bare": integral([(t, b / (1 << 20)) for t, _, b in guest]),
-        "mem_some": c["memory-some us"] / 1e6, "mem_full": c["memory-full us"] / 1e6,
+        "mem_some": c["memory-some us"] / 1e6, **causes(run.recording), "mem_full": c["memory-full us"] / 1e6,
         "io_some": c["io-some us"] / 1e6, "io_full": c["io-full us"] / 1e6,
         # pgpgin counts KiB, the rest pages.
         "read": c["pgpgin"] / 1024, "refault_file": c["workingset_refault_file"] / 256,

@@ -50,6 +50,18 @@ def used(t):
     t.equal(figures.used(rows), [(1, 70, 20), (3, 50, 30)], "MemTotal is without the balloon; no row is guessed")
 
 
+@tap.case("what went on while tasks stalled", timeout=30)
+def causes(t):
+    def row(stalled, balloon=0, direct=0, restore=0, kswapd=0, anon=0):
+        return {"mem_some_us": str(stalled), "balloon_kib": balloon and str(balloon), "pgscan_direct_pages": str(direct),
+                "restore_file_pages": str(restore), "refault_anon_pages": str(anon), "pgscan_kswapd_pages": str(kswapd)}
+    rows = [row(0, 5), row(1e6, 6, kswapd=9), row(3e6, 6, 1, 1, 10), row(6e6, 6, 1, 2, 11), row(10e6, 6, 1, 2, 12),
+            row(15e6, 6, 1, 2, 12), row(21e6, 6, 1, 2, 12, 1)]
+    t.equal(figures.causes(rows), {"inflating": 1, "direct": 2, "refault": 3 + 6, "kswapd": 4}, "seconds, each second once")
+    t.equal(sum(figures.causes([row(0), row(1e6, 7)]).values()), 0, "an empty cell is not zero")
+    t.equal(sum(figures.causes([]).values()), 0, "no recording")
+
+
 @tap.case("what several guests need at once", timeout=30)
 def several(t):
     a = types.SimpleNamespace(samples=[S(n / 2, (1 if n < 4 else 3) * GIB, 0) for n in range(8)])
