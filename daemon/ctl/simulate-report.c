@@ -50,7 +50,8 @@ static void print_head(const struct simulate_report *r)
 	       r->trace->between == TRACE_STEPS ? "steps" : "linear");
 	if (r->trace->n_bad)
 		printf(", %zu bad rows left out", r->trace->n_bad);
-	printf("\n\n");
+	printf("\n  disk %s/s, %" PRIu64 " requests/s; hot cache looked at once in %s\n\n",
+	       SIZE(r->speed->disk_rate), r->speed->iops, TIME(r->speed->hot_period_us));
 }
 
 static void print_result(const struct simulate_result *r)
@@ -152,6 +153,11 @@ void simulate_json(struct json *j, const struct simulate_report *r)
 	json_real(j, "duration_s", s->duration_us / 1e6);
 	json_uint(j, "ram", r->ram);
 	json_uint(j, "swap", r->swap);
+	json_uint(j, "disk_rate", r->speed->disk_rate);
+	json_uint(j, "iops", r->speed->iops);
+	json_real(j, "hot_period_s", r->speed->hot_period_us / 1e6);
+	json_uint(j, "touch_rate", r->speed->touch_rate);
+	json_uint(j, "reclaim_rate", r->speed->reclaim_rate);
 	json_uint(j, "floor", s->floor);
 	json_uint(j, "bound_avg", average(s->bound_bs, s));
 	json_array_begin(j, "laws");

@@ -80,9 +80,14 @@ struct guest_speed guest_speed_or(const struct guest_speed *said, const struct g
 		.iops = said->iops ?: otherwise->iops,
 		.hot_period_us = said->hot_period_us ?: otherwise->hot_period_us,
 		.touch_rate = said->touch_rate ?: otherwise->touch_rate,
-		/* A slower CPU is slower at both. */
-		.reclaim_rate = said->reclaim_rate ?: said->touch_rate ?: otherwise->reclaim_rate,
+		.reclaim_rate = said->reclaim_rate ?: otherwise->reclaim_rate,
 	};
+}
+
+void guest_config_speed(struct guest_config *c, const struct guest_speed *said)
+{
+	c->speed = guest_speed_or(said, &c->speed);
+	c->speed.reclaim_rate = said->reclaim_rate ?: c->speed.touch_rate;
 }
 
 void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d)

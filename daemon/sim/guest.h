@@ -41,6 +41,13 @@ struct guest_speed {
 	uint64_t reclaim_rate;	/* dropping clean page cache: kswapd, and as fast again the task itself */
 };
 
+/* What of it makes sense: from a floppy disk to memory, from a spinning loop to a month. */
+#define GUEST_RATE_MIN (1ULL << 16)
+#define GUEST_RATE_MAX (1ULL << 40)
+#define GUEST_IOPS_MAX 100000000ULL
+#define GUEST_PERIOD_MIN_US 100000ULL
+#define GUEST_PERIOD_MAX_US (30 * 86400 * 1000000ULL)
+
 struct guest_config {
 	uint64_t ram;
 	uint64_t swap;
@@ -122,8 +129,11 @@ struct guest {
  */
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap);
 
-/* What is said, where something is; else what `otherwise` says. */
+/* Field by field: what is said, where something is; else what `otherwise` says. */
 struct guest_speed guest_speed_or(const struct guest_speed *said, const struct guest_speed *otherwise);
+
+/* The same on top of a configuration. A CPU that touches slowly reclaims as slowly, if not said. */
+void guest_config_speed(struct guest_config *c, const struct guest_speed *said);
 
 /* Sets the watermarks and the reserve of a guest whose RAM is known. */
 void guest_watermarks(struct guest *g);

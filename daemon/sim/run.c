@@ -75,6 +75,7 @@ void sim_setup_default(struct sim_setup *s, const struct trace *t, uint64_t ram,
 		.emergency_us = 100000,
 	};
 	guest_config_default(&s->guest, ram, swap);
+	guest_config_speed(&s->guest, &t->speed);
 	if (t->seen)
 		s->guest.balloon = t->seen[0].balloon;
 	/* uballoon.ko leaves as much available as the guest must keep (floor_mb, uballoon(4)). */

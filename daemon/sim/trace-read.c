@@ -7,8 +7,9 @@
  * with its line. A number is decimal digits with an optional fraction: no
  * sign, no exponent, nothing behind it.
  *
- * Leaves out: quoting (no column has text that needs it) and guessing of any
- * kind: a file without usable column names is refused.
+ * Leaves out: settings in comments, and what a number is (trace-settings.c);
+ * quoting (no column has text that needs it) and guessing of any kind: a file
+ * without usable column names is refused.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -18,16 +19,13 @@
 #include "basic/arith.h"
 #include "basic/cleanup.h"
 #include "sim/trace.h"
+#include "sim/trace-parse.h"
 
 #define COLUMNS_MAX 256
 #define LINE_BYTES_MAX (64 * 1024)
 #define KIB 1024ULL
 #define SECOND_US 1000000ULL
 
-/* No machine has more, and sums of a few such amounts stay far from overflow. */
-#define AMOUNT_MAX (1ULL << 50)
-/* Any origin of time, the year 1970 as well as a start of the machine. */
-#define TIME_MAX_US (INT64_MAX / 4)
 /* A time that is further off is a typing error, and would take hours to simulate. */
 #define DURATION_MAX_US (10 * 366 * 86400 * SECOND_US)
 
@@ -121,45 +119,6 @@ static void report(const struct reader *r, bool bad, const char *format, ...)
 	r->o->report(r->o->userdata, r->line, why, bad);
 }
 
-/* Digits with an optional fraction, times unit, rounded down. NULL, or what is wrong with it. */
-static const char *parse_number(const char *s, uint64_t unit, uint64_t *ret)
-{
-	uint64_t whole = 0, part = 0, weight = 1, max = unit == KIB ? AMOUNT_MAX : TIME_MAX_US;
-
-	if (*s < '0' || *s > '9')
-		return *s == '-' ? "is negative" : *s ? "is not a number" : "is empty";
-	for (; *s >= '0' && *s <= '9'; s++)
-		if (__builtin_mul_overflow(whole, 10, &whole) ||
-		    __builtin_add_overflow(whole, *s - '0', &whole))
-			return "is too large";
-	if (*s == '.') {
-		s++;
-		if (*s < '0' || *s > '9')
-			return "has no digit behind its point";
-		for (; *s >= '0' && *s <= '9'; s++) {
-			if (weight >= 1000000000)
-				continue;
-			part = part * 10 + (*s - '0');
-			weight *= 10;
-		}
-	}
-	if (*s)
-		return "has trailing garbage";
-	if (__builtin_mul_overflow(whole, unit, &whole) ||
-	    __builtin_add_overflow(whole, part * unit / weight, &whole) ||
-	    whole > max)
-		return "is too large";
-	*ret = whole;
-	return NULL;
-}
-
-/* Drop blanks before end. */
-static void trim(const char *begin, char *end)
-{
-	for (; end > begin && (end[-1] == ' ' || end[-1] == '\t'); end--)
-		end[-1] = '\0';
-}
-
 /* Split at commas, in place; blanks around a field are dropped. Returns the number of fields. */
 static size_t split(char *line, char *fields[COLUMNS_MAX])
 {
@@ -174,7 +133,7 @@ static size_t split(char *line, char *fields[COLUMNS_MAX])
 		if (n == COLUMNS_MAX)
 			return n + 1;
 		fields[n++] = p;
-		trim(p, end);
+		trace_trim(p, end);
 		if (!*end)
 			return n;
 		*end = '\0';
@@ -182,39 +141,12 @@ static size_t split(char *line, char *fields[COLUMNS_MAX])
 	}
 }
 
-/* "# interpolation: steps", "# ram_kib: N", "# swap_kib: N"; any other comment is one. */
+/* A setting, or any other comment. */
 static int read_comment(struct reader *r, char *line)
 {
-	char *key = line + 1, *value;
-	const char *why = NULL;
+	const char *why, *key = NULL;
 
-	key += strspn(key, " \t");
-	value = key + strcspn(key, ":=");
-	if (!*value)
-		return 0;
-	*value++ = '\0';
-	value += strspn(value, " \t");
-	trim(value, value + strlen(value));
-	key[strcspn(key, " \t")] = '\0';
-	if (strcmp(key, "interpolation") && strcmp(key, "ram_kib") && strcmp(key, "swap_kib"))
-		return 0;
-	if (r->n_fields) {
-		report(r, true, "%s stands behind the column names; put it before them", key);
-		return -EBADMSG;
-	}
-	if (!strcmp(key, "interpolation")) {
-		if (!strcmp(value, "steps"))
-			r->t->between = TRACE_STEPS;
-		else if (!strcmp(value, "linear"))
-			r->t->between = TRACE_LINEAR;
-		else
-			why = "is neither linear nor steps";
-	} else if (!strcmp(key, "ram_kib")) {
-		why = parse_number(value, KIB, &r->t->ram);
-	} else {
-		why = parse_number(value, KIB, &r->t->swap);
-		r->t->swap_known = !why;
-	}
+	why = trace_setting(r->t, line, r->n_fields > 0, &key);
 	if (!why)
 		return 0;
 	report(r, true, "%s %s", key, why);
@@ -398,7 +330,7 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 
 		if (k < 0 || (!*fields[i] && columns[k].may_be_empty & FOR(t->format)))
 			continue;
-		s = parse_number(fields[i], columns[k].unit, &v[k]);
+		s = trace_number(fields[i], columns[k].unit, &v[k]);
 		if (s) {
 			snprintf(why, n_why, "%s %s", columns[k].name, s);
 			return why;
@@ -533,6 +465,7 @@ int trace_read(FILE *f, const struct trace_options *o, struct trace **ret)
 		return res;
 	if (o->swap != UINT64_MAX)
 		t->swap = o->swap;
+	t->speed = guest_speed_or(&o->speed, &t->speed);
 	if (o->between != TRACE_AS_HEADER)
 		t->between = o->between;
 	*ret = steal_pointer(t);

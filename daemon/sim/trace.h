@@ -46,6 +46,7 @@ struct trace {
 	uint64_t ram;		/* from the file or the options; 0 = neither says */
 	uint64_t swap;
 	bool swap_known;
+	struct guest_speed speed; /* from the file or the options; 0 = neither says */
 	struct trace_point *points;
 	struct trace_seen *seen; /* NULL, or one for each point */
 	size_t n_points;
@@ -55,6 +56,7 @@ struct trace {
 struct trace_options {
 	uint64_t ram;		/* 0 = from the file */
 	uint64_t swap;		/* UINT64_MAX = from the file */
+	struct guest_speed speed; /* 0 = from the file */
 	enum trace_between between;
 	bool skip_bad;		/* leave bad rows out; else one bad row fails the whole read */
 	/*

@@ -225,6 +225,15 @@ def options(t):
         t.equal(one()["interpolation"], "steps", "trace")
         t.equal(one("--interpolate", "linear")["interpolation"], "linear", "the option goes first")
         expect(t, ctl("simulate", "--interpolate", "cubic", path), 2, "neither linear nor steps")
+    with t.subtest("--disk and its kin, and what the trace says"):
+        names = ("disk_rate", "iops", "hot_period_s", "touch_rate", "reclaim_rate")
+        t.equal([plain[n] for n in names], [125 << 20, 3000, 60, 2 << 30, 2 << 30], "defaults")
+        write(path, "# iops: 200\n# hot_period_s: 600\n# disk_kib_s: 4096\n" + DEMAND)
+        t.equal([one()[n] for n in names], [4 << 20, 200, 600, 2 << 30, 2 << 30], "trace")
+        got = one("--disk", "50MiB/s", "--iops", "77", "--hot-period", "5s", "--touch-rate", "1GiB/s")
+        t.equal([got[n] for n in names], [50 << 20, 77, 5, 1 << 30, 1 << 30], "options go first")
+        t.equal(one("--reclaim-rate", "1GiB/s")["reclaim_rate"], 1 << 30, "reclaim")
+        t.contains(ctl("simulate", path).stdout, "disk 4 MiB/s, 200 requests/s; hot cache looked at once in 10min", "the table")
     with t.subtest("--svg"):
         svg = os.path.join(d, "a.svg")
         one("--svg", svg)
@@ -243,7 +252,11 @@ def options(t):
         expect(t, ctl("simulate", "--csv", "-", "--json", path), 2, "standard output")
         expect(t, ctl("simulate", "--csv", "/dev/full", path), 1, "No space")
     for args, error in ((("--ram", "512"), "needs a unit"), (("--ram", "1M"), "too small"), (("--ram", "9999999T"), "'9999999T'"),
-                        (("--swap", "x"), "'x'")):
+                        (("--swap", "x"), "'x'"), (("--disk", "5M"), "'5M'"), (("--disk", "1KiB/s"), "too small"),
+                        (("--iops", "0"), "too small"), (("--iops", "1k"), "not a number"), (("--iops", "-1"), "not a number"),
+                        (("--iops", "999999999"), "too large"), (("--hot-period", "5"), "unit"),
+                        (("--hot-period", "1ms"), "too small"), (("--touch-rate", "99T/s"), "too large"),
+                        (("--reclaim-rate", "x"), "'x'")):
         expect(t, ctl("simulate", *args, path), 2, error)
 
 

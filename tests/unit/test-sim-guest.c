@@ -230,7 +230,7 @@ static void evicted(struct guest *g, struct guest_demand d, uint64_t bytes, cons
 	struct guest_config c;
 
 	guest_config_default(&c, 4 * GIB, 0);
-	c.speed = guest_speed_or(speed, &c.speed);
+	guest_config_speed(&c, speed);
 	guest_init(g, &c, &d);
 	g->hot -= bytes;
 	g->hot_evicted = g->aged = bytes;
@@ -315,6 +315,26 @@ static void test_workingset(void **state)
 	assert_true(s.vm[VM_RESTORE_FILE] < s.vm[VM_REFAULT_FILE] / 5);
 	assert_true(s.psi[PSI_MEM_FULL_US] < SEC / 5);
 	assert_true(s.psi[PSI_IO_FULL_US] > SEC * 9 / 10);
+}
+
+/* What is said goes first; reclaim is as fast as touching, unless something is said of it. */
+static void test_speed(void **state)
+{
+	const struct guest_speed option = { .touch_rate = GIB }, file = { .iops = 7, .touch_rate = 5 };
+	struct guest_speed said = guest_speed_or(&option, &file);
+	struct guest_config c;
+
+	(void)state;
+	guest_config_default(&c, GIB, 0);
+	assert_true(c.speed.disk_rate == 125 * MIB && c.speed.iops == 3000);
+	assert_true(c.speed.hot_period_us == 60 * SEC);
+	assert_true(c.speed.touch_rate == 2 * GIB && c.speed.reclaim_rate == 2 * GIB);
+	guest_config_speed(&c, &said);
+	assert_true(c.speed.touch_rate == GIB && c.speed.reclaim_rate == GIB);
+	assert_true(c.speed.iops == 7 && c.speed.disk_rate == 125 * MIB);
+	said.reclaim_rate = 3 * MIB;
+	guest_config_speed(&c, &said);
+	assert_true(c.speed.reclaim_rate == 3 * MIB);
 }
 
 /* Growing into cold cache: kswapd reclaims beside the task, as long as it is not slower. */
@@ -553,6 +573,7 @@ int main(void)
 		cmocka_unit_test(test_iops_bound_random_reads),
 		cmocka_unit_test(test_hot_period),
 		cmocka_unit_test(test_workingset),
+		cmocka_unit_test(test_speed),
 		cmocka_unit_test(test_kswapd_works_beside),
 		cmocka_unit_test(test_kswapd_ends_at_high),
 		cmocka_unit_test(test_swapin_is_bound),

@@ -333,6 +333,42 @@ static void test_options(void **state)
 	trace_free(t);
 }
 
+/* What the file says of the machine; options go first, one by one. */
+static void test_speed(void **state)
+{
+	static const char text[] = "# disk_kib_s: 1000\n# iops: 200\n# hot_period_s: 0.5\n"
+				   "# touch_kib_s = 65536\n# reclaim_kib_s: 70\nt_s,need_kib\n0,1\n1,5\n";
+	static const char *const bad[] = {
+		"# iops: 0", "# iops: many", "# disk_kib_s: 1", "# hot_period_s: 0.01",
+		"# hot_period_s: 99999999", "# touch_kib_s: 9999999999999", "# reclaim_kib_s: -5",
+	};
+	struct trace_options o = refuse;
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with(text, o, &r, &t), 0);
+	assert_int_equal(t->speed.disk_rate, 1000 * KIB);
+	assert_int_equal(t->speed.iops, 200);
+	assert_int_equal(t->speed.hot_period_us, SEC / 2);
+	assert_int_equal(t->speed.touch_rate, 65536 * KIB);
+	assert_int_equal(t->speed.reclaim_rate, 70 * KIB);
+	trace_free(t);
+	o.speed = (struct guest_speed){ .iops = 77, .hot_period_us = 9 * SEC };
+	assert_int_equal(read_with(text, o, &r, &t), 0);
+	assert_int_equal(t->speed.iops, 77);
+	assert_int_equal(t->speed.hot_period_us, 9 * SEC);
+	assert_int_equal(t->speed.disk_rate, 1000 * KIB);
+	trace_free(t);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char with[200];
+
+		snprintf(with, sizeof(with), "%s\nt_s,need_kib\n0,1\n1,5\n", bad[i]);
+		assert_int_equal(read_with(with, refuse, &r, &t), -EBADMSG);
+		assert_int_equal(r.first_bad_line, 1);
+	}
+}
+
 static void test_between(void **state)
 {
 	const struct trace_point points[] = {
@@ -445,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_not_text),
 		cmocka_unit_test(test_remarks),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_speed),
 		cmocka_unit_test(test_between),
 		cmocka_unit_test(test_recording),
 	};
