@@ -344,12 +344,16 @@ static void write_row(void *userdata, const struct sim_row *row)
 	const struct trace_seen *seen = row->seen;
 	FILE *f = userdata;
 
-	fprintf(f, "%" PRIu64 ".%03" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64,
+	fprintf(f, "%" PRIu64 ".%03" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64,
 		row->t_us / 1000000, row->t_us / 1000 % 1000, row->need >> 10,
-		row->available >> 10, row->balloon >> 10, row->mem_some_us);
-	if (seen)
-		fprintf(f, ",%" PRIu64 ",%" PRIu64 ",%" PRIu64, seen->available >> 10,
-			seen->balloon >> 10, seen->mem_some_us);
+		row->available >> 10, row->balloon >> 10);
+	for (int i = 0; i < _TRACE_COUNTER_MAX; i++)
+		fprintf(f, ",%" PRIu64, row->count[i]);
+	if (seen) {
+		fprintf(f, ",%" PRIu64 ",%" PRIu64, seen->available >> 10, seen->balloon >> 10);
+		for (int i = 0; i < _TRACE_COUNTER_MAX; i++)
+			fprintf(f, ",%" PRIu64, seen->count[i]);
+	}
 	fputc('\n', f);
 }
 
@@ -360,8 +364,14 @@ static enum ctl_exit open_rows(const char *path, const struct trace *t, FILE **r
 
 	if (!f)
 		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
-	fprintf(f, "t_s,need_kib,mem_available_kib,balloon_kib,mem_some_us%s\n",
-		t->seen ? ",seen_mem_available_kib,seen_balloon_kib,seen_mem_some_us" : "");
+	fputs("t_s,need_kib,mem_available_kib,balloon_kib", f);
+	for (int i = 0; i < _TRACE_COUNTER_MAX; i++)
+		fprintf(f, ",%s", trace_counter_name(i));
+	if (t->seen)
+		fputs(",seen_mem_available_kib,seen_balloon_kib", f);
+	for (int i = 0; i < _TRACE_COUNTER_MAX && t->seen; i++)
+		fprintf(f, ",seen_%s", trace_counter_name(i));
+	fputc('\n', f);
 	*ret = f;
 	return CTL_OK;
 }

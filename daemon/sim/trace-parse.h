@@ -20,3 +20,10 @@ void trace_trim(const char *begin, char *end);
  * stand before the column names. *ret_key is its name, in line.
  */
 const char *trace_setting(struct trace *t, char *line, bool late, const char **ret_key);
+
+/*
+ * The points of a recording, read as the kernel's lists were, become demand:
+ * what comes back within a hot period was missed, what leaves the active list
+ * meanwhile was not. 0 or a negative errno.
+ */
+int trace_recorded_demand(struct trace *t);

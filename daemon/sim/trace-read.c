@@ -46,7 +46,8 @@ enum column {
 	COL_SWAP_TOTAL,
 	COL_SWAP_FREE,
 	COL_BALLOON,
-	COL_SOME,
+	COL_COUNTER,		/* one for each enum trace_counter, in its order */
+	COL_COUNTER_LAST = COL_COUNTER + _TRACE_COUNTER_MAX - 1,
 	COL_DISK_READ,
 	COL_DISK_WRITE,
 	_COL_MAX,
@@ -81,12 +82,18 @@ static const struct {
 	[COL_SWAP_FREE] = { "swap_free_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_BALLOON] = { "balloon_kib", 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
 			  FOR(TRACE_RECORDING), KIB },
-	[COL_SOME] = { "mem_some_us", 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
-		       FOR(TRACE_RECORDING), 1 },
+	/* Their names are trace_counter_name()'s. */
+	[COL_COUNTER ... COL_COUNTER_LAST] = { NULL, 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
+					       FOR(TRACE_RECORDING), 1 },
 	/* Known, and of no use here. */
 	[COL_DISK_READ] = { "disk_read_kib_s", 0, 0, 0, KIB },
 	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, 0, 0, KIB },
 };
+
+static const char *column_name(int k)
+{
+	return columns[k].name ?: trace_counter_name(k - COL_COUNTER);
+}
 
 struct reader {
 	const struct trace_options *o;
@@ -100,7 +107,7 @@ struct reader {
 	uint64_t capacity_max;
 	uint64_t capacity_min;
 	uint64_t first_us;
-	uint64_t first_some_us;
+	uint64_t first_count[_TRACE_COUNTER_MAX];
 };
 
 DEFINE_CLEANUP(struct trace *, trace_free);
@@ -171,7 +178,7 @@ static int choose_format(struct reader *r)
 		missing = "need_kib, active_kib or mem_total_kib";
 	for (int i = 0; i < _COL_MAX && !missing; i++)
 		if (columns[i].needed & FOR(r->t->format) && !r->has[i])
-			missing = columns[i].name;
+			missing = column_name(i);
 	if (!missing)
 		return 0;
 	report(r, true, "no column %s; the first line must name the columns, see balloon-trace(5)",
@@ -192,7 +199,7 @@ static int read_header(struct reader *r, char *line)
 	for (size_t i = 0; i < n; i++) {
 		r->kind[i] = -1;
 		for (int k = 0; k < _COL_MAX; k++) {
-			if (strcmp(fields[i], columns[k].name))
+			if (strcmp(fields[i], column_name(k)))
 				continue;
 			if (r->has[k]) {
 				report(r, true, "column %s stands there twice", fields[i]);
@@ -247,7 +254,10 @@ static int add_point(struct reader *r, const struct trace_point *p, const struct
 	return 0;
 }
 
-/* A recorded guest: what it could not have given away is its need; what swap holds is idle. */
+/*
+ * A recorded guest: what it could not have given away is its need. What is hot and what is idle is
+ * what the lists say, until trace_recorded_demand() knows better.
+ */
 static const char *from_recording(const uint64_t v[_COL_MAX], uint64_t ram, struct trace_point *p,
 				  struct trace_seen *seen)
 {
@@ -271,21 +281,40 @@ static const char *from_recording(const uint64_t v[_COL_MAX], uint64_t ram, stru
 	return NULL;
 }
 
+/* Counters since the first row; one that is missing in some row is none. */
+static const char *from_counters(struct reader *r, const uint64_t v[_COL_MAX], uint64_t filled,
+				 struct trace_seen *seen)
+{
+	const struct trace *t = r->t;
+	static const char *const back[_TRACE_COUNTER_MAX] = {
+		"mem_some_us goes back", "mem_full_us goes back",
+		"io_some_us goes back", "io_full_us goes back",
+		"refault_file_pages goes back", "refault_anon_pages goes back",
+		"activate_file_pages goes back",
+	};
+
+	for (int i = 0; i < _TRACE_COUNTER_MAX; i++) {
+		uint64_t before = t->n_points ? t->seen[t->n_points - 1].count[i] : 0;
+
+		if (!(filled & 1ULL << (COL_COUNTER + i))) {
+			seen->count[i] = before;
+			continue;
+		}
+		if (t->n_points && v[COL_COUNTER + i] < r->first_count[i] + before)
+			return back[i];
+		seen->count[i] = v[COL_COUNTER + i] - (t->n_points ? r->first_count[i] : v[COL_COUNTER + i]);
+	}
+	return NULL;
+}
+
 static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 			       struct trace_point *p, struct trace_seen *seen, uint64_t *ret_ram)
 {
 	uint64_t ram = r->o->ram ?: r->has[COL_CAPACITY] ? v[COL_CAPACITY] : r->t->ram;
 	const char *why;
 
-	if (r->t->n_points && v[COL_SOME] < r->first_some_us)
-		return "mem_some_us goes back";
-	if (!r->t->n_points)
-		r->first_some_us = v[COL_SOME];
-	*seen = (struct trace_seen) {
-		.available = v[COL_AVAILABLE],
-		.balloon = v[COL_BALLOON],
-		.mem_some_us = v[COL_SOME] - r->first_some_us,
-	};
+	seen->available = v[COL_AVAILABLE];
+	seen->balloon = v[COL_BALLOON];
 	p->d = (struct guest_demand) {
 		.need = v[r->t->format == TRACE_DEMAND ? COL_NEED : COL_ACTIVE],
 		.hot = v[COL_HOT],
@@ -314,7 +343,7 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 static const char *read_row(struct reader *r, char *line, char *why, size_t n_why, int *ret_error)
 {
 	char *fields[COLUMNS_MAX];
-	uint64_t v[_COL_MAX] = {}, ram = 0;
+	uint64_t v[_COL_MAX] = {}, ram = 0, filled = 0;
 	size_t n = split(line, fields);
 	struct trace *t = r->t;
 	struct trace_point p;
@@ -332,9 +361,10 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 			continue;
 		s = trace_number(fields[i], columns[k].unit, &v[k]);
 		if (s) {
-			snprintf(why, n_why, "%s %s", columns[k].name, s);
+			snprintf(why, n_why, "%s %s", column_name(k), s);
 			return why;
 		}
+		filled |= 1ULL << k;
 	}
 	if (t->n_points && v[COL_T] - r->first_us <= t->points[t->n_points - 1].t_us)
 		return "time does not go forward";
@@ -345,12 +375,17 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 	if (t->format == TRACE_RECORDING && !r->t->swap_known && v[COL_SWAP_TOTAL] > t->swap)
 		t->swap = v[COL_SWAP_TOTAL];
 	s = from_values(r, v, &p, &seen, &ram);
+	if (!s && r->has_seen)
+		s = from_counters(r, v, filled, &seen);
 	if (s)
 		return s;
 	if (!t->n_points) {
 		r->first_us = v[COL_T];
 		r->capacity_min = ram;
+		t->counted = ~0U;
+		memcpy(r->first_count, &v[COL_COUNTER], sizeof(r->first_count));
 	}
+	t->counted &= filled >> COL_COUNTER;
 	p.t_us = v[COL_T] - r->first_us;
 	if (ram > r->capacity_max)
 		r->capacity_max = ram;
@@ -403,6 +438,7 @@ static int finish(struct reader *r)
 	if (r->capacity_min != r->capacity_max)
 		report(r, false, "the capacity changes; the largest is taken as the guest's RAM");
 	t->ram = r->capacity_max;
+	t->counted &= r->has_seen ? (1U << _TRACE_COUNTER_MAX) - 1 : 0;
 	if (t->between == TRACE_AS_HEADER)
 		t->between = TRACE_LINEAR;
 	return 0;
@@ -466,6 +502,11 @@ int trace_read(FILE *f, const struct trace_options *o, struct trace **ret)
 	if (o->swap != UINT64_MAX)
 		t->swap = o->swap;
 	t->speed = guest_speed_or(&o->speed, &t->speed);
+	if (t->format == TRACE_RECORDING) {
+		res = trace_recorded_demand(t);
+		if (res < 0)
+			return res;
+	}
 	if (o->between != TRACE_AS_HEADER)
 		t->between = o->between;
 	*ret = steal_pointer(t);

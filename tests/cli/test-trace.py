@@ -193,6 +193,30 @@ def scores(t):
     t.equal(again.stdout, p.stdout, "the same again")
 
 
+@tap.case("simulate: against a recording")
+def against_recording(t):
+    text = "# ram_kib: 2097152\nt_s,need_kib,mem_available_kib,balloon_kib,mem_some_us,io_full_us,refault_file_pages\n" \
+           "0,300000,1700000,0,1000,500,7\n600,300000,500000,1200000,3000,500,1007\n"
+    path = write(os.path.join(folder(t), "r.csv"), text)
+    p = ctl("simulate", "--json", "--csv", "/dev/stderr", path)
+    expect(t, p, 0)
+    got = json.loads(p.stdout)[0]["against_recording"]
+    text = section("balloon-trace.5", "Scores")
+    listed = set(text[text.index("It Va against_recording"):].split())
+    names = {re.sub(r"^(mem_some|mem_full|io_some|io_full|refault_\w+|activate_file)_(recorded|model|ratio)", r"NAME_\2", n) for n in got}
+    t.check({n for n in names if not n.startswith("NAME_")} <= listed, f"keys {names}")
+    t.equal(got["mem_some_recorded_s"], 0.002, "memory stalls")
+    t.equal((got["io_full_recorded_s"], "io_full_ratio" in got), (0, False), "nothing to be compared with")
+    t.equal((got["refault_file_recorded"], got["refault_file_ratio"]), (1000, got["refault_file_model"] / 1000), "refaults")
+    t.check("mem_full_model_s" not in got, "what was not recorded is not compared")
+    [row] = csv.DictReader(p.stderr.splitlines())
+    t.equal((row["seen_refault_file_pages"], row["seen_mem_some_us"]), ("1000", "2000"), "recorded")
+    t.equal(int(row["mem_some_us"]) / 1e6, got["mem_some_model_s"], "model")
+    text = ctl("simulate", path).stdout
+    for word in ("mem_some_us: 2ms recorded, ", "refault_file_pages: 1000 recorded, ", " times)"):
+        t.contains(text, word, "the table")
+
+
 @tap.case("simulate: options")
 def options(t):
     d = folder(t)

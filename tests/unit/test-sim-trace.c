@@ -121,7 +121,7 @@ static void test_demand_seen(void **state)
 	assert_non_null(t->seen);
 	assert_int_equal(t->seen[1].available, 490 * KIB);
 	assert_int_equal(t->seen[1].balloon, 30 * KIB);
-	assert_int_equal(t->seen[1].mem_some_us, 234);
+	assert_int_equal(t->seen[1].count[TRACE_MEM_SOME], 234);
 	trace_free(t);
 	assert_int_equal(read_with("t_s,need_kib,balloon_kib\n0,10,1\n1,20,2\n", refuse, &r, &t), 0);
 	assert_null(t->seen);
@@ -453,7 +453,7 @@ static void test_recording(void **state)
 	assert_int_equal(t->seen[0].balloon, 0);
 	assert_int_equal(t->seen[1].balloon, 1024ULL << 20);
 	assert_int_equal(t->seen[1].available, 600ULL << 20);
-	assert_int_equal(t->seen[1].mem_some_us, 500);
+	assert_int_equal(t->seen[1].count[TRACE_MEM_SOME], 500);
 	trace_free(t);
 
 	/* Without MemAvailable there is nothing to be learned from a row. */
@@ -466,6 +466,81 @@ static void test_recording(void **state)
 	/* A buffer that is too small gives no half line. */
 	assert_int_equal(recording_header(text, 100), 0);
 	assert_int_equal(recording_line(text, 100, 77 * SEC, &s, &there), 0);
+}
+
+#define RECORDED "t_s,ram_kib,mem_total_kib,mem_available_kib,active_file_kib,inactive_file_kib," \
+		 "swap_total_kib,swap_free_kib,activate_file_pages,refault_anon_pages\n"
+
+/* Hot is what is read again, whatever the lists hold at the moment; idle is what stays in swap. */
+static void test_recorded_demand(void **state)
+{
+	/* A balloon has evicted half of the hot cache; 400 MiB of it come back within the minute. */
+	static const char missed[] = RECORDED
+		"0,2097152,1048576,700000,409600,0,1048576,524288,5000,100\n"
+		"30,2097152,1048576,700000,409600,0,1048576,524288,56200,100\n"
+		"60,2097152,1048576,700000,409600,0,1048576,524288,107400,25700\n"
+		"300,2097152,1048576,700000,409600,0,1048576,524288,107400,25700\n";
+	/* The active list is let go, and nothing of it comes back. */
+	static const char stale[] = RECORDED
+		"0,2097152,2097152,1500000,819200,100,0,0,77,0\n"
+		"60,2097152,2097152,1500000,102400,100,0,0,77,0\n"
+		"90,2097152,2097152,1500000,204800,100,0,0,77,0\n";
+	struct trace_options o = refuse;
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with(missed, refuse, &r, &t), 0);
+	assert_int_equal(t->points[0].d.hot, (409600 + 102400 * 4) * KIB);
+	assert_int_equal(t->points[1].d.hot, (409600 + 51200 * 4) * KIB);
+	assert_int_equal(t->points[2].d.hot, 409600 * KIB);
+	/* 100 of 512 MiB came back from swap. */
+	assert_int_equal(t->points[0].d.idle, (524288 - 25600 * 4) * KIB);
+	assert_int_equal(t->points[2].d.idle, 524288 * KIB);
+	trace_free(t);
+	/* A shorter period sees less of it come back. */
+	o.speed.hot_period_us = 30 * SEC;
+	assert_int_equal(read_with(missed, o, &r, &t), 0);
+	assert_int_equal(t->points[0].d.hot, (409600 + 51200 * 4) * KIB);
+	trace_free(t);
+
+	assert_int_equal(read_with(stale, refuse, &r, &t), 0);
+	assert_int_equal(t->points[0].d.hot, 102400 * KIB);
+	assert_int_equal(t->points[0].d.cold, (100 + 819200 - 102400) * KIB);
+	assert_int_equal(t->points[2].d.hot, 204800 * KIB);
+	trace_free(t);
+}
+
+/* Counters are compared from the first row on, if every row has them. */
+static void test_counters(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with("t_s,need_kib,mem_available_kib,mem_full_us,io_some_us,refault_file_pages\n"
+				   "0,10,500,100,5000,7\n1,20,490,150,5000,9\n2,20,490,150,6000,19\n",
+				   refuse, &r, &t), 0);
+	assert_int_equal(r.bad + r.notes, 0);
+	assert_int_equal(t->counted, 1U << TRACE_MEM_FULL | 1U << TRACE_IO_SOME | 1U << TRACE_REFAULT_FILE);
+	assert_int_equal(t->seen[0].count[TRACE_MEM_FULL], 0);
+	assert_int_equal(t->seen[1].count[TRACE_MEM_FULL], 50);
+	assert_int_equal(t->seen[2].count[TRACE_IO_SOME], 1000);
+	assert_int_equal(t->seen[2].count[TRACE_REFAULT_FILE], 12);
+	trace_free(t);
+
+	/* A cell that could not be read: nothing is said of that counter. */
+	assert_int_equal(read_with("t_s,mem_total_kib,mem_available_kib,active_file_kib,inactive_file_kib,"
+				   "mem_some_us,io_full_us\n0,9000,500,1,1,5,7\n1,9000,500,1,1,,9\n",
+				   refuse, &r, &t), 0);
+	assert_int_equal(t->counted, 1U << TRACE_IO_FULL);
+	assert_int_equal(t->seen[1].count[TRACE_IO_FULL], 2);
+	trace_free(t);
+
+	/* The machine was started anew. */
+	assert_int_equal(read_with("t_s,need_kib,mem_available_kib,io_full_us\n0,1,5,70\n1,1,5,90\n2,1,5,80\n",
+				   refuse, &r, &t), -EBADMSG);
+	assert_string_equal(r.first_bad, "io_full_us goes back");
 }
 
 int main(void)
@@ -484,6 +559,8 @@ int main(void)
 		cmocka_unit_test(test_speed),
 		cmocka_unit_test(test_between),
 		cmocka_unit_test(test_recording),
+		cmocka_unit_test(test_recorded_demand),
+		cmocka_unit_test(test_counters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
