@@ -130,6 +130,7 @@ static void json_result(struct json *j, const struct simulate_result *r)
 	json_uint(j, "oom_kills", s->oom_kills);
 	json_uint(j, "rescues", s->rescues);
 	json_uint(j, "reliefs", s->reliefs);
+	json_uint(j, "relieved", s->relieved);
 	json_uint(j, "emergencies", s->emergencies);
 	json_uint(j, "reversals", s->reversals);
 	json_real(j, "reversals_per_hour", score_reversals_per_hour(s));

@@ -366,7 +366,7 @@ static void fill_cold(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
 	uint64_t rate = g->c.speed.disk_rate;
 	uint64_t want = sub_sat(g->demand.cold, g->cold);
-	uint64_t stream = min_u64(min_u64(want, flow(g->c.fill_rate, dt_us)),
+	uint64_t stream = min_u64(min_u64(want, flow(g->demand.fill_rate ?: g->c.fill_rate, dt_us)),
 				  flow(rate, g->disk_left_us));
 	uint64_t n = min_u64(stream, sub_sat(g->free, g->watermark_high));
 

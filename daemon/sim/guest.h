@@ -27,6 +27,7 @@ struct guest_demand {
 	uint64_t hot;		/* page cache that is read again and again */
 	uint64_t cold;		/* page cache that is worth nothing, or GUEST_COLD_FILLS */
 	uint64_t committed;	/* Committed_AS; 0 = from need */
+	uint64_t fill_rate;	/* cold cache grows no faster: what is read and written; 0 = not known */
 };
 
 /*
@@ -55,7 +56,7 @@ struct guest_config {
 	uint64_t lock_rate;	/* balloon: hand over */
 	uint64_t unlock_rate;	/* balloon: take back */
 	struct guest_speed speed;
-	uint64_t fill_rate;	/* cold cache filling free memory */
+	uint64_t fill_rate;	/* cold cache filling free memory, where the demand's is not known */
 	uint64_t module_floor;	/* LOCK never takes what is available below this */
 	uint64_t rescue_min;	/* the driver's OOM notifier gives back at least this in one call */
 	uint32_t rescue_divisor; /* ... and at least this part of the balloon; 0 = no such rule */

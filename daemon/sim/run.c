@@ -362,6 +362,7 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 	s.oom_kills = r.g.oom_kills;
 	s.rescues = r.g.rescues;
 	s.reliefs = r.g.shrinks;
+	s.relieved = r.g.relieved_bytes;
 	s.mem_some_us = r.g.psi_us[PSI_MEM_SOME_US];
 	s.mem_full_us = r.g.psi_us[PSI_MEM_FULL_US];
 	s.own_us = r.g.balloon_some_us;

@@ -35,6 +35,7 @@ struct score {
 	uint64_t oom_kills;
 	uint64_t rescues;	/* the module's OOM notifier gave memory back */
 	uint64_t reliefs;	/* the module's shrinker did */
+	uint64_t relieved;	/* ... so much, bytes */
 	uint64_t reversals;	/* of the balloon's direction */
 	uint64_t inflated;
 	uint64_t deflated;

@@ -85,9 +85,8 @@ static const struct {
 	/* Their names are trace_counter_name()'s. */
 	[COL_COUNTER ... COL_COUNTER_LAST] = { NULL, 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
 					       FOR(TRACE_RECORDING), 1 },
-	/* Known, and of no use here. */
-	[COL_DISK_READ] = { "disk_read_kib_s", 0, 0, 0, KIB },
-	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, 0, 0, KIB },
+	[COL_DISK_READ] = { "disk_read_kib_s", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
+	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
 };
 
 static const char *column_name(int k)
@@ -215,8 +214,7 @@ static int read_header(struct reader *r, char *line)
 	for (size_t i = 0; i < n; i++) {
 		if (r->kind[i] >= 0 && columns[(int)r->kind[i]].used & FOR(r->t->format))
 			continue;
-		if (r->t->format != TRACE_RECORDING && r->kind[i] != COL_DISK_READ &&
-		    r->kind[i] != COL_DISK_WRITE)
+		if (r->t->format != TRACE_RECORDING)
 			report(r, false, "column %.60s is not used", fields[i]);
 		r->kind[i] = -1;
 	}
@@ -321,6 +319,8 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 		.cold = r->has[COL_COLD] ? v[COL_COLD] : GUEST_COLD_FILLS,
 		.idle = v[COL_IDLE],
 		.committed = v[COL_COMMITTED],
+		/* Known to be nothing is not unknown. */
+		.fill_rate = r->has[COL_DISK_READ] ? max_u64(v[COL_DISK_READ] + v[COL_DISK_WRITE], 1) : 0,
 	};
 	if (r->t->format == TRACE_RECORDING) {
 		/* A daemon that went away may have left its balloon. */

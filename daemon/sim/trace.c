@@ -104,6 +104,7 @@ static void interpolate(const struct trace *t, size_t i, uint64_t now_us, struct
 		.cold = a->d.cold == GUEST_COLD_FILLS || b->d.cold == GUEST_COLD_FILLS ?
 			GUEST_COLD_FILLS : between(a->d.cold, b->d.cold, part, whole),
 		.committed = between(a->d.committed, b->d.committed, part, whole),
+		.fill_rate = between(a->d.fill_rate, b->d.fill_rate, part, whole),
 	};
 }
 

@@ -429,6 +429,10 @@ static void test_sequential_reads(void **state)
 	assert_in_range(g.cold, 49 * MIB, 51 * MIB);
 	assert_true(g.psi_us[PSI_IO_SOME_US] > SEC * 98 / 100);
 	assert_int_equal(g.psi_us[PSI_IO_FULL_US] + g.psi_us[PSI_MEM_SOME_US], 0);
+	/* What is known to go through the disk cannot fill more than that. */
+	d.fill_rate = MIB;
+	live(&g, d, 10 * SEC);
+	assert_in_range(g.cold, 58 * MIB, 62 * MIB);
 }
 
 static void test_cold_stream_refaults_alone(void **state)

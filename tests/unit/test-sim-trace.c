@@ -78,6 +78,7 @@ static void test_demand(void **state)
 	assert_int_equal(t->points[1].t_us, 10500000);
 	assert_int_equal(t->points[1].d.need, 2000 * KIB);
 	assert_true(t->points[0].d.cold == GUEST_COLD_FILLS);
+	assert_int_equal(t->points[0].d.fill_rate, 0);
 	assert_int_equal(t->ram, 0);
 	assert_int_equal(trace_peak(t), 2000 * KIB);
 	trace_free(t);
@@ -142,6 +143,7 @@ static void test_capacity(void **state)
 	assert_int_equal(t->between, TRACE_LINEAR);
 	assert_int_equal(t->ram, 1000 * KIB);
 	assert_int_equal(t->points[1].d.need, 1000 * KIB);
+	assert_int_equal(t->points[1].d.fill_rate, (5 + 6) * KIB);
 	trace_free(t);
 
 	/* No capacity is a capacity, too. */
