@@ -34,7 +34,7 @@
 /* ... until so much of the line, one part in this, is available beyond it. */
 #define RELIEF_STEP 4
 
-/* Swapping out takes at most this part of the disk's time: those who read wait in the same queue. */
+/* Swapping out takes at most this part of the disk's time: readers wait in the same queue. */
 #define WRITE_DIVISOR 2
 
 /* What reclaim took, for the caller to charge to whoever asked. */

@@ -36,7 +36,7 @@
 #define HOT_REQUEST (16 * KIB)
 #define SWAPIN_REQUEST (32 * KIB)
 
-/* Evicted cache that keeps the disk busy for less than this part of the time needs no closer look. */
+/* Evicted cache that keeps the disk busy for a smaller part of the time needs no closer look. */
 #define TRICKLE_DIVISOR 20
 
 /*
@@ -73,7 +73,8 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 	};
 }
 
-struct guest_speed guest_speed_or(const struct guest_speed *said, const struct guest_speed *otherwise)
+struct guest_speed guest_speed_or(const struct guest_speed *said,
+				  const struct guest_speed *otherwise)
 {
 	return (struct guest_speed) {
 		.disk_rate = said->disk_rate ?: otherwise->disk_rate,
@@ -218,7 +219,8 @@ static void deflate(struct guest *g, uint64_t dt_us)
 static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
 	uint64_t want = whole_pages(min_u64(g->asked - g->moved, flow(g->c.lock_rate, dt_us)));
-	uint64_t above_floor = sub_sat(guest_available(g), max_u64(g->c.module_floor, guest_relief_aim(g)));
+	uint64_t keep = max_u64(g->c.module_floor, guest_relief_aim(g));
+	uint64_t above_floor = sub_sat(guest_available(g), keep);
 	uint64_t room = sub_sat(g->free, g->watermark_low);
 	uint64_t n = min_u64(want, above_floor);
 	uint64_t slow_us = 0;
@@ -254,7 +256,7 @@ static void grant(uint64_t *to, uint64_t *pool, uint64_t ask, uint64_t *ret_give
 	*ret_given += n;
 }
 
-/* New memory, as fast as the workload touches it and somebody makes room. Returns what it asked for. */
+/* New memory, as fast as it is touched and somebody makes room. Returns what was asked for. */
 static uint64_t grow(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
 	const struct guest_demand *d = &g->demand;
@@ -294,16 +296,31 @@ static uint64_t touched(uint64_t missing, uint64_t dt_us, uint64_t period_us)
 	return min_u64(missing, share(missing, dt_us, period_us) + flow(PAGE, dt_us) + 1);
 }
 
-/* What the workload has had, or wants to have, and finds on the disk. Returns the same. */
+/* Hot cache that has been read, `got` of it. Returns how long the disk took, and for working set. */
+static uint64_t read_hot(struct guest *g, uint64_t got, uint64_t *ret_workingset_us)
+{
+	uint64_t rate = random_rate(g, HOT_REQUEST);
+	uint64_t back = min_u64(got, g->hot_evicted);
+	uint64_t workingset = guest_workingset(g, back);
+
+	g->hot_evicted -= back;
+	g->refault_hot_bytes += back;
+	g->workingset_bytes += workingset;
+	*ret_workingset_us = use_disk(g, workingset, rate);
+	return *ret_workingset_us + use_disk(g, got - workingset, rate);
+}
+
+/* What the workload has had, or wants to have, and finds on the disk. Returns what it asked for. */
 static uint64_t read_back(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
 	uint64_t swap_rate = random_rate(g, SWAPIN_REQUEST), hot_rate = random_rate(g, HOT_REQUEST);
+	uint64_t missing = sub_sat(g->demand.hot, g->hot);
 	uint64_t want_swap = touched(g->swapped_anon, dt_us, ANON_PERIOD_US);
-	uint64_t want_hot = touched(sub_sat(g->demand.hot, g->hot), dt_us, g->c.speed.hot_period_us);
+	uint64_t want_hot = touched(missing, dt_us, g->c.speed.hot_period_us);
 	uint64_t swapin = min_u64(want_swap, flow(swap_rate, g->disk_left_us));
-	uint64_t hot = min_u64(want_hot, flow(hot_rate, g->disk_left_us - min_u64(g->disk_left_us,
-							cost_us(swapin, swap_rate))));
-	uint64_t ask = swapin + hot, room, pool, got = 0, back, workingset, wait_us, mem_us;
+	uint64_t left_us = sub_sat(g->disk_left_us, cost_us(swapin, swap_rate));
+	uint64_t hot = min_u64(want_hot, flow(hot_rate, left_us));
+	uint64_t ask = swapin + hot, room, pool, got = 0, wait_us, mem_us, hot_us;
 
 	if (!(want_swap + want_hot))
 		return 0;
@@ -326,13 +343,8 @@ static uint64_t read_back(struct guest *g, uint64_t dt_us, struct stalls *st)
 
 	got = 0;
 	grant(&g->hot, &pool, hot, &got);
-	back = min_u64(got, g->hot_evicted);
-	workingset = guest_workingset(g, back);
-	g->hot_evicted -= back;
-	g->refault_hot_bytes += back;
-	g->workingset_bytes += workingset;
-	mem_us += use_disk(g, workingset, hot_rate);
-	wait_us = mem_us + use_disk(g, got - workingset, hot_rate);
+	wait_us += read_hot(g, got, &hot_us);
+	mem_us += hot_us;
 
 	/* Where the disk does not keep up, somebody waits for it all the time. */
 	if (want_swap + want_hot > ask && wait_us) {

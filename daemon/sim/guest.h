@@ -131,7 +131,8 @@ struct guest {
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap);
 
 /* Field by field: what is said, where something is; else what `otherwise` says. */
-struct guest_speed guest_speed_or(const struct guest_speed *said, const struct guest_speed *otherwise);
+struct guest_speed guest_speed_or(const struct guest_speed *said,
+				  const struct guest_speed *otherwise);
 
 /* The same on top of a configuration. A CPU that touches slowly reclaims as slowly, if not said. */
 void guest_config_speed(struct guest_config *c, const struct guest_speed *said);

@@ -31,12 +31,15 @@ static const struct setting {
 } settings[] = {
 	{ "ram_kib", offsetof(struct trace, ram), KIB, 0, AMOUNT_MAX },
 	{ "swap_kib", offsetof(struct trace, swap), KIB, 0, AMOUNT_MAX },
-	{ "disk_kib_s", offsetof(struct trace, speed.disk_rate), KIB, GUEST_RATE_MIN, GUEST_RATE_MAX },
+	{ "disk_kib_s", offsetof(struct trace, speed.disk_rate), KIB,
+	  GUEST_RATE_MIN, GUEST_RATE_MAX },
 	{ "iops", offsetof(struct trace, speed.iops), 1, 1, GUEST_IOPS_MAX },
 	{ "hot_period_s", offsetof(struct trace, speed.hot_period_us), SECOND_US,
 	  GUEST_PERIOD_MIN_US, GUEST_PERIOD_MAX_US },
-	{ "touch_kib_s", offsetof(struct trace, speed.touch_rate), KIB, GUEST_RATE_MIN, GUEST_RATE_MAX },
-	{ "reclaim_kib_s", offsetof(struct trace, speed.reclaim_rate), KIB, GUEST_RATE_MIN, GUEST_RATE_MAX },
+	{ "touch_kib_s", offsetof(struct trace, speed.touch_rate), KIB,
+	  GUEST_RATE_MIN, GUEST_RATE_MAX },
+	{ "reclaim_kib_s", offsetof(struct trace, speed.reclaim_rate), KIB,
+	  GUEST_RATE_MIN, GUEST_RATE_MAX },
 };
 #define N_SETTINGS (sizeof(settings) / sizeof(settings[0]))
 

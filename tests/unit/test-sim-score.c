@@ -313,6 +313,9 @@ static void test_recording_of_itself(void **state)
 	assert_int_equal(c.have, (1U << _TRACE_COUNTER_MAX) - 1);
 	for (size_t i = 0; i < sizeof(periods) / sizeof(periods[0]); i++) {
 		recorded_again(database, 2, periods[i] * SEC, &c);
+		print_message("# every %u s: balloon %.0f MiB off, refaults %.2f times\n",
+			      (unsigned int)periods[i], c.balloon_error_sum / c.rows / MIB,
+			      (double)c.model[TRACE_REFAULT_FILE] / c.seen[TRACE_REFAULT_FILE]);
 		assert_true(c.available_error_sum / c.rows < 64 * MIB);
 		assert_true(c.balloon_error_sum / c.rows < 64 * MIB);
 		/* What comes back is wanted again: it stands and falls with a few MiB of balloon. */
