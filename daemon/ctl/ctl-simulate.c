@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "basic/cleanup.h"
@@ -33,6 +34,11 @@ enum {
 	OPT_JSON,
 	OPT_SKIP_BAD,
 	OPT_INTERPOLATE,
+	OPT_DISK,
+	OPT_IOPS,
+	OPT_HOT_PERIOD,
+	OPT_TOUCH_RATE,
+	OPT_RECLAIM_RATE,
 };
 
 static const struct ctl_option options[] = {
@@ -46,6 +52,11 @@ static const struct ctl_option options[] = {
 	[OPT_JSON] = { "json", NULL, "for programs: one JSON array" },
 	[OPT_SKIP_BAD] = { "skip-bad", NULL, "leave bad rows out, instead of refusing the trace" },
 	[OPT_INTERPOLATE] = { "interpolate", "HOW", "linear or steps, whatever the trace says" },
+	[OPT_DISK] = { "disk", "RATE", "the guest's disk (default: what the trace says, or 125MiB/s)" },
+	[OPT_IOPS] = { "iops", "N", "its requests a second (default: what the trace says, or 3000)" },
+	[OPT_HOT_PERIOD] = { "hot-period", "TIME", "all of the hot cache is looked at once in TIME (60s)" },
+	[OPT_TOUCH_RATE] = { "touch-rate", "RATE", "programs touch new memory so fast (2GiB/s)" },
+	[OPT_RECLAIM_RATE] = { "reclaim-rate", "RATE", "kswapd reclaims so fast (the touch rate)" },
 	{ 0 },
 };
 _Static_assert(sizeof(options) / sizeof(options[0]) <= CTL_OPTIONS_MAX, "options fit");
@@ -68,6 +79,7 @@ struct request {
 	const char *law;		/* its name */
 	uint64_t ram;			/* 0 = from the trace */
 	uint64_t swap;			/* UINT64_MAX = from the trace */
+	struct guest_speed speed;	/* 0 = from the trace */
 	enum trace_between between;
 	bool skip_bad;
 	bool compare;
@@ -146,6 +158,65 @@ static enum ctl_exit parse_size(const char *option, const char *text, uint64_t l
 	return CTL_OK;
 }
 
+/* The number is one; its unit and its range are right. */
+static enum ctl_exit judge(const char *option, const char *text, const char *why, uint64_t v,
+			   uint64_t least, uint64_t most)
+{
+	if (!why && v < least)
+		why = "too small";
+	if (!why && v > most)
+		why = "too large";
+	return why ? ctl_fail(CTL_USAGE, "--%s '%s': %s", option, text, why) : CTL_OK;
+}
+
+static enum ctl_exit parse_rate(const char *option, const char *text, uint64_t *ret)
+{
+	const char *why = NULL;
+
+	if (!text)
+		return CTL_OK;
+	units_parse_rate(text, ret, &why);
+	return judge(option, text, why, *ret, GUEST_RATE_MIN, GUEST_RATE_MAX);
+}
+
+static enum ctl_exit parse_iops(const char *text, uint64_t *ret)
+{
+	size_t digits;
+
+	if (!text)
+		return CTL_OK;
+	digits = strspn(text, "0123456789");
+	if (!digits || text[digits])
+		return judge("iops", text, "not a number", 0, 0, 0);
+	*ret = strtoull(text, NULL, 10);
+	return judge("iops", text, NULL, *ret, 1, GUEST_IOPS_MAX);
+}
+
+static enum ctl_exit parse_period(const char *text, uint64_t *ret)
+{
+	const char *why = NULL;
+
+	if (!text)
+		return CTL_OK;
+	units_parse_time(text, ret, &why);
+	return judge("hot-period", text, why, *ret, GUEST_PERIOD_MIN_US, GUEST_PERIOD_MAX_US);
+}
+
+static enum ctl_exit parse_speed(const struct ctl_args *args, struct guest_speed *ret)
+{
+	enum ctl_exit code = parse_rate("disk", args->option[OPT_DISK], &ret->disk_rate);
+
+	if (code == CTL_OK)
+		code = parse_iops(args->option[OPT_IOPS], &ret->iops);
+	if (code == CTL_OK)
+		code = parse_period(args->option[OPT_HOT_PERIOD], &ret->hot_period_us);
+	if (code == CTL_OK)
+		code = parse_rate("touch-rate", args->option[OPT_TOUCH_RATE], &ret->touch_rate);
+	if (code == CTL_OK)
+		code = parse_rate("reclaim-rate", args->option[OPT_RECLAIM_RATE], &ret->reclaim_rate);
+	return code;
+}
+
 static enum ctl_exit parse_request(const struct ctl_args *args, struct request *q)
 {
 	enum ctl_exit code = CTL_OK;
@@ -163,6 +234,8 @@ static enum ctl_exit parse_request(const struct ctl_args *args, struct request *
 		code = parse_size("ram", args->option[OPT_RAM], RAM_MIN, &q->ram);
 	if (code == CTL_OK && args->option[OPT_SWAP])
 		code = parse_size("swap", args->option[OPT_SWAP], 0, &q->swap);
+	if (code == CTL_OK)
+		code = parse_speed(args, &q->speed);
 	if (code != CTL_OK)
 		return code;
 	if (args->option[OPT_INTERPOLATE]) {
@@ -195,6 +268,7 @@ static enum ctl_exit read_trace(const struct request *q, const char *path, struc
 	const struct trace_options o = {
 		.ram = q->ram,
 		.swap = q->swap,
+		.speed = q->speed,
 		.between = q->between,
 		.skip_bad = q->skip_bad,
 		.report = report_row,
@@ -270,12 +344,16 @@ static void write_row(void *userdata, const struct sim_row *row)
 	const struct trace_seen *seen = row->seen;
 	FILE *f = userdata;
 
-	fprintf(f, "%" PRIu64 ".%03" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64,
+	fprintf(f, "%" PRIu64 ".%03" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64,
 		row->t_us / 1000000, row->t_us / 1000 % 1000, row->need >> 10,
-		row->available >> 10, row->balloon >> 10, row->mem_some_us);
-	if (seen)
-		fprintf(f, ",%" PRIu64 ",%" PRIu64 ",%" PRIu64, seen->available >> 10,
-			seen->balloon >> 10, seen->mem_some_us);
+		row->available >> 10, row->balloon >> 10);
+	for (int i = 0; i < _TRACE_COUNTER_MAX; i++)
+		fprintf(f, ",%" PRIu64, row->count[i]);
+	if (seen) {
+		fprintf(f, ",%" PRIu64 ",%" PRIu64, seen->available >> 10, seen->balloon >> 10);
+		for (int i = 0; i < _TRACE_COUNTER_MAX; i++)
+			fprintf(f, ",%" PRIu64, seen->count[i]);
+	}
 	fputc('\n', f);
 }
 
@@ -286,8 +364,14 @@ static enum ctl_exit open_rows(const char *path, const struct trace *t, FILE **r
 
 	if (!f)
 		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
-	fprintf(f, "t_s,need_kib,mem_available_kib,balloon_kib,mem_some_us%s\n",
-		t->seen ? ",seen_mem_available_kib,seen_balloon_kib,seen_mem_some_us" : "");
+	fputs("t_s,need_kib,mem_available_kib,balloon_kib", f);
+	for (int i = 0; i < _TRACE_COUNTER_MAX; i++)
+		fprintf(f, ",%s", trace_counter_name(i));
+	if (t->seen)
+		fputs(",seen_mem_available_kib,seen_balloon_kib", f);
+	for (int i = 0; i < _TRACE_COUNTER_MAX && t->seen; i++)
+		fprintf(f, ",seen_%s", trace_counter_name(i));
+	fputc('\n', f);
 	*ret = f;
 	return CTL_OK;
 }
@@ -325,6 +409,7 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 				path, report.ram >> 10);
 	report.swap = t->swap;
 	sim_setup_default(&setup, t, report.ram, report.swap);
+	report.speed = &setup.guest.speed;
 	config_resolve(&q->config, report.ram, &setup.policy);
 	setup.early_us = q->config.psi_early.stall_us;
 	setup.emergency_us = q->config.psi_emergency.stall_us;

@@ -8,6 +8,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "basic/units.h"
 #include "ctl/simulate-report.h"
@@ -50,19 +51,27 @@ static void print_head(const struct simulate_report *r)
 	       r->trace->between == TRACE_STEPS ? "steps" : "linear");
 	if (r->trace->n_bad)
 		printf(", %zu bad rows left out", r->trace->n_bad);
-	printf("\n\n");
+	printf("\n  disk %s/s, %" PRIu64 " requests/s; hot cache looked at once in %s\n\n",
+	       SIZE(r->speed->disk_rate), r->speed->iops, TIME(r->speed->hot_period_us));
+}
+
+static const char *size_or_none(char buf[UNITS_MAX], uint64_t bytes)
+{
+	return bytes ? units_format_size(buf, UNITS_MAX, bytes) : "-";
 }
 
 static void print_result(const struct simulate_result *r)
 {
 	const struct score *s = &r->score;
 
-	printf("  %-12s %10s %6.1f %%", r->law, SIZE(average(s->reclaimed_bs, s)),
+	printf("  %-12s %9s %6.1f %%", r->law, SIZE(average(s->reclaimed_bs, s)),
 	       100 * score_share(s));
-	printf(" %8.4f %% %7s %10s", 100 * score_short_share(s), TIME(rounded(s->relief_max_us)),
-	       s->depth_max ? SIZE(s->depth_max) : "-");
-	printf(" %4" PRIu64 " %6" PRIu64 " %6.2f %8s\n", s->oom_kills, s->rescues,
-	       score_reversals_per_hour(s), TIME(rounded(s->mem_full_us)));
+	printf(" %7.3f %% %7s", 100 * score_short_share(s), TIME(rounded(s->relief_max_us)));
+	printf(" %7s %7s %7s %7s", TIME(rounded(s->mem_some_us)), TIME(rounded(s->mem_full_us)),
+	       TIME(rounded(s->own_us)), TIME(rounded(s->io_full_us)));
+	printf(" %8s", size_or_none((char[UNITS_MAX]){ 0 }, s->refault + s->swapin));
+	printf(" %3" PRIu64 " %6" PRIu64 " %7" PRIu64 " %6.2f\n", s->oom_kills, s->rescues,
+	       s->reliefs, score_reversals_per_hour(s));
 }
 
 static void print_check(const struct sim_check *c)
@@ -74,8 +83,19 @@ static void print_check(const struct sim_check *c)
 	       SIZE(c->available_error_sum / c->rows), SIZE(c->available_error_max));
 	printf("    the balloon differs by %s on average, %s at most\n",
 	       SIZE(c->balloon_error_sum / c->rows), SIZE(c->balloon_error_max));
-	printf("    memory stalls (some): %s recorded, %s in the model\n",
-	       TIME(rounded(c->seen_some_us)), TIME(rounded(c->model_some_us)));
+	for (int i = 0; i < _TRACE_COUNTER_MAX; i++) {
+		uint64_t seen = c->seen[i], model = c->model[i];
+
+		if (!(c->have & 1U << i))
+			continue;
+		printf("    %s: ", trace_counter_name(i));
+		if (i <= TRACE_IO_FULL)
+			printf("%s recorded, %s in the model", TIME(rounded(seen)),
+			       TIME(rounded(model)));
+		else
+			printf("%" PRIu64 " recorded, %" PRIu64 " in the model", seen, model);
+		printf(seen ? " (%.2f times)\n" : "\n", seen ? (double)model / seen : 0);
+	}
 }
 
 void simulate_print(const struct simulate_report *r)
@@ -83,11 +103,12 @@ void simulate_print(const struct simulate_report *r)
 	const struct score *s = &r->results[0].score;
 
 	print_head(r);
-	printf("  %-12s %10s %8s %10s %7s %10s %4s %6s %6s %8s\n", "law", "reclaimed", "of bound",
-	       "short", "longest", "deepest", "OOM", "rescue", "rev/h", "stalled");
+	printf("  %-12s %9s %8s %9s %7s %7s %7s %7s %7s %8s %3s %6s %7s %6s\n", "law",
+	       "reclaimed", "of bound", "short", "longest", "some", "full", "own",
+	       "I/O", "re-read", "OOM", "rescue", "reliefs", "rev/h");
 	for (size_t i = 0; i < r->n_results; i++)
 		print_result(&r->results[i]);
-	printf("  %-12s %10s %6.1f %%\n", "clairvoyant", SIZE(average(s->bound_bs, s)), 100.0);
+	printf("  %-12s %9s %6.1f %%\n", "clairvoyant", SIZE(average(s->bound_bs, s)), 100.0);
 	print_check(r->check);
 	putchar('\n');
 }
@@ -109,6 +130,7 @@ static void json_result(struct json *j, const struct simulate_result *r)
 	json_uint(j, "oom_kills", s->oom_kills);
 	json_uint(j, "rescues", s->rescues);
 	json_uint(j, "reliefs", s->reliefs);
+	json_uint(j, "relieved", s->relieved);
 	json_uint(j, "emergencies", s->emergencies);
 	json_uint(j, "reversals", s->reversals);
 	json_real(j, "reversals_per_hour", score_reversals_per_hour(s));
@@ -118,11 +140,32 @@ static void json_result(struct json *j, const struct simulate_result *r)
 	json_uint(j, "deflated", s->deflated);
 	json_real(j, "mem_some_s", s->mem_some_us / 1e6);
 	json_real(j, "mem_full_s", s->mem_full_us / 1e6);
+	json_real(j, "own_s", s->own_us / 1e6);
+	json_real(j, "io_some_s", s->io_some_us / 1e6);
+	json_real(j, "io_full_s", s->io_full_us / 1e6);
 	json_real(j, "stall_max_s", s->stall_max_us / 1e6);
 	json_uint(j, "swapped_in", s->swapin);
 	json_uint(j, "read_back", s->refault);
 	json_uint(j, "ticks", s->ticks);
 	json_object_end(j);
+}
+
+/* What was recorded and what the model says; times in seconds. */
+static void json_counter(struct json *j, enum trace_counter counter, uint64_t seen, uint64_t model)
+{
+	const char *name = trace_counter_name(counter), *unit = strrchr(name, '_');
+	bool is_time = counter <= TRACE_IO_FULL;
+	double one = is_time ? 1e6 : 1;
+	char key[64];
+
+	snprintf(key, sizeof(key), "%.*s_recorded%s", (int)(unit - name), name, is_time ? "_s" : "");
+	json_real(j, key, seen / one);
+	snprintf(key, sizeof(key), "%.*s_model%s", (int)(unit - name), name, is_time ? "_s" : "");
+	json_real(j, key, model / one);
+	if (!seen)
+		return;
+	snprintf(key, sizeof(key), "%.*s_ratio", (int)(unit - name), name);
+	json_real(j, key, (double)model / seen);
 }
 
 static void json_check(struct json *j, const struct sim_check *c)
@@ -135,8 +178,9 @@ static void json_check(struct json *j, const struct sim_check *c)
 	json_uint(j, "available_error_max", c->available_error_max);
 	json_uint(j, "balloon_error_avg", c->balloon_error_sum / c->rows);
 	json_uint(j, "balloon_error_max", c->balloon_error_max);
-	json_real(j, "mem_some_recorded_s", c->seen_some_us / 1e6);
-	json_real(j, "mem_some_model_s", c->model_some_us / 1e6);
+	for (int i = 0; i < _TRACE_COUNTER_MAX; i++)
+		if (c->have & 1U << i)
+			json_counter(j, i, c->seen[i], c->model[i]);
 	json_object_end(j);
 }
 
@@ -152,6 +196,11 @@ void simulate_json(struct json *j, const struct simulate_report *r)
 	json_real(j, "duration_s", s->duration_us / 1e6);
 	json_uint(j, "ram", r->ram);
 	json_uint(j, "swap", r->swap);
+	json_uint(j, "disk_rate", r->speed->disk_rate);
+	json_uint(j, "iops", r->speed->iops);
+	json_real(j, "hot_period_s", r->speed->hot_period_us / 1e6);
+	json_uint(j, "touch_rate", r->speed->touch_rate);
+	json_uint(j, "reclaim_rate", r->speed->reclaim_rate);
 	json_uint(j, "floor", s->floor);
 	json_uint(j, "bound_avg", average(s->bound_bs, s));
 	json_array_begin(j, "laws");

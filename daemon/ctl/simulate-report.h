@@ -19,6 +19,7 @@ struct simulate_report {
 	const struct trace *trace;
 	uint64_t ram;
 	uint64_t swap;
+	const struct guest_speed *speed;
 	const struct simulate_result *results;	/* the first is the law in question */
 	size_t n_results;
 	const struct sim_check *check;		/* NULL = the trace is no recording */

@@ -82,7 +82,7 @@ uint64_t guest_available(const struct guest *g)
 
 void guest_sample(const struct guest *g, struct sample *ret)
 {
-	uint64_t hot_pages = g->refault_hot_bytes / PAGE;
+	uint64_t workingset_pages = g->workingset_bytes / PAGE;
 	uint64_t in_pages = g->swapin_bytes / PAGE;
 	struct sample s = {
 		.time_us = g->now_us,
@@ -110,9 +110,9 @@ void guest_sample(const struct guest *g, struct sample *ret)
 			[VM_REFAULT_ANON] = in_pages,
 			[VM_ACTIVATE_ANON] = in_pages,
 			[VM_RESTORE_ANON] = in_pages,
-			[VM_REFAULT_FILE] = hot_pages + g->refault_cold_bytes / PAGE,
-			[VM_ACTIVATE_FILE] = hot_pages,
-			[VM_RESTORE_FILE] = hot_pages,
+			[VM_REFAULT_FILE] = (g->refault_hot_bytes + g->refault_cold_bytes) / PAGE,
+			[VM_ACTIVATE_FILE] = workingset_pages,
+			[VM_RESTORE_FILE] = workingset_pages,
 			[VM_ALLOCSTALL] = g->direct_bytes / DIRECT_RECLAIM_BYTES,
 			[VM_PGSCAN_DIRECT] = g->direct_bytes / PAGE,
 			[VM_PGSTEAL_DIRECT] = g->direct_bytes / PAGE,

@@ -3,42 +3,41 @@
  * guest.c - the guest model of the simulator
  *
  * A handful of amounts of memory, and flows between them: the workload grows
- * and shrinks, cold cache fills what is free, reclaim takes cold cache first,
- * then hot cache and (with swap) anonymous memory, what was taken wrongly is
- * read back at the speed of a disk. Stalls (PSI) and the counters of
- * /proc/vmstat are consequences of those flows; nothing is drawn at random.
+ * and shrinks, cold cache fills what is free, the balloon moves, what was
+ * evicted wrongly is read back as fast as the disk can. Stalls (PSI) and the
+ * counters of /proc/vmstat are consequences of those flows; nothing is drawn
+ * at random.
  *
  * Invariants: see guest.h; every flow moves bytes from one amount to another,
  * so nothing is created or lost, and no amount is ever taken below zero.
  *
- * Leaves out: what the guest shows of itself (guest-proc.c); pages (amounts are bytes), zones and NUMA, fragmentation, dirty
- * pages and write-back, memory cgroups, several workloads with different
+ * Leaves out: reclaim (guest-reclaim.c); what the guest shows of itself
+ * (guest-proc.c); pages (amounts are bytes), zones and NUMA, fragmentation,
+ * dirty pages and write-back, memory cgroups, several workloads with different
  * speeds, the CPU time of anything but reclaim.
  */
 #include <string.h>
 
-#include "basic/arith.h"
-#include "sim/guest.h"
+#include "sim/guest-flow.h"
 #include "uballoon.h"
 
 #define KIB (1ULL << 10)
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
-#define PAGE 4096ULL
-#define SECOND_US 1000000ULL
 
-/* How long it takes until every page of a set is wanted again. */
+/* How long it takes until every page of active memory is wanted again. */
 #define ANON_PERIOD_US (1 * SECOND_US)
-#define HOT_PERIOD_US (5 * SECOND_US)
 
-/* vm.swappiness 60: reclaim weighs file pages 140, anonymous pages 60. */
-#define WEIGHT_FILE 140
-#define WEIGHT_ANON 60
+/*
+ * What one request brings in. Hot cache, at random: a block of a database (PostgreSQL 8 KiB,
+ * InnoDB 16), for the kernel reads ahead only where one page follows the other. Swap:
+ * vm.page-cluster 3, eight pages (Linux mm/swap.c, swap_setup()).
+ */
+#define HOT_REQUEST (16 * KIB)
+#define SWAPIN_REQUEST (32 * KIB)
 
-/* Share of the reclaim of cold cache that the allocating task does itself; kswapd does the rest. */
-#define DIRECT_SHARE_PERMILLE 100
-/* ... and when it is the balloon that allocates, which asks faster than kswapd wakes. */
-#define BALLOON_SHARE_PERMILLE 500
+/* Evicted cache that keeps the disk busy for a smaller part of the time needs no closer look. */
+#define TRICKLE_DIVISOR 20
 
 /*
  * From "nothing left to reclaim" to the first call of out_of_memory(): reclaim is retried
@@ -49,34 +48,6 @@
 /* Once there, the next call follows soon. */
 #define OOM_AGAIN_US 10000
 
-/* By the relief line the module gives back in large pages (kmod/release.c) ... */
-#define RELIEF_PAGE (2 * MIB)
-/* ... until so much of the line, one part in this, is available beyond it. */
-#define RELIEF_STEP 4
-
-/* part of whole, with 64 bits each */
-static uint64_t share(uint64_t amount, uint64_t part, uint64_t whole)
-{
-	return (unsigned __int128)amount * part / whole;
-}
-
-static uint64_t flow(uint64_t rate, uint64_t dt_us)
-{
-	return share(rate, dt_us, SECOND_US);
-}
-
-/* The balloon moves in whole pages. */
-static uint64_t pages(uint64_t bytes)
-{
-	return bytes / PAGE * PAGE;
-}
-
-/* Time that so many bytes take at that rate. */
-static uint64_t cost_us(uint64_t bytes, uint64_t rate)
-{
-	return share(bytes, SECOND_US, rate);
-}
-
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 {
 	*c = (struct guest_config) {
@@ -84,10 +55,15 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 		.swap = swap,
 		.lock_rate = 1 * GIB,
 		.unlock_rate = 4 * GIB,
-		.touch_rate = 2 * GIB,
-		.reclaim_rate = 2 * GIB,
-		.swap_rate = 100 * MIB,
-		.read_rate = 200 * MIB,
+		.speed = {
+			/* A general purpose volume of a cloud, as it comes (Amazon gp3). */
+			.disk_rate = 125 * MIB,
+			.iops = 3000,
+			/* Often enough to be worth its memory: "five-minute rule", Gray and Putzolu. */
+			.hot_period_us = 60 * SECOND_US,
+			.touch_rate = 2 * GIB,
+			.reclaim_rate = 2 * GIB,
+		},
 		.fill_rate = 100 * MIB,
 		.module_floor = 0,
 		.rescue_min = 64 * MIB,
@@ -95,6 +71,24 @@ void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap)
 		.rescue_hold_off_us = 10 * SECOND_US,
 		.committed_permille = 1500,
 	};
+}
+
+struct guest_speed guest_speed_or(const struct guest_speed *said,
+				  const struct guest_speed *otherwise)
+{
+	return (struct guest_speed) {
+		.disk_rate = said->disk_rate ?: otherwise->disk_rate,
+		.iops = said->iops ?: otherwise->iops,
+		.hot_period_us = said->hot_period_us ?: otherwise->hot_period_us,
+		.touch_rate = said->touch_rate ?: otherwise->touch_rate,
+		.reclaim_rate = said->reclaim_rate ?: otherwise->reclaim_rate,
+	};
+}
+
+void guest_config_speed(struct guest_config *c, const struct guest_speed *said)
+{
+	c->speed = guest_speed_or(said, &c->speed);
+	c->speed.reclaim_rate = said->reclaim_rate ?: c->speed.touch_rate;
 }
 
 void guest_init(struct guest *g, const struct guest_config *c, const struct guest_demand *d)
@@ -105,7 +99,7 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	*g = (struct guest) { .c = *c, .demand = *d, .wanted = d->need };
 	guest_watermarks(g);
 	room = sub_sat(room, g->watermark_high);
-	g->balloon = pages(min_u64(c->balloon, room));
+	g->balloon = whole_pages(min_u64(c->balloon, room));
 	room -= g->balloon;
 	g->anon = min_u64(active, room);
 	room -= g->anon;
@@ -145,114 +139,26 @@ uint64_t guest_move_time(const struct guest *g)
 	return cost_us(g->moved - g->asked, g->c.unlock_rate) + 1;
 }
 
+/* Some of the hot cache is missing, but so little or so rarely that its reads are hardly felt. */
+static bool hot_trickles(const struct guest *g)
+{
+	return share(g->hot_evicted, SECOND_US, g->c.speed.hot_period_us) <=
+	       random_rate(g, HOT_REQUEST) / TRICKLE_DIVISOR;
+}
+
 bool guest_calm(const struct guest *g)
 {
-	return !g->unmet && !guest_moving(g) && !g->swapped_anon && !g->hot_evicted && !g->oom_us;
+	return !g->unmet && !guest_moving(g) && !g->swapped_anon && hot_trickles(g) && !g->oom_us;
 }
 
 /* Stalls of one step: who waited how long, each at most dt. */
 struct stalls {
-	uint64_t grow_us;	/* tasks that allocate */
-	uint64_t work_us;	/* tasks that touch what they have */
+	uint64_t grow_us;	/* tasks that allocate, for memory */
+	uint64_t work_us;	/* tasks that touch what they have, for memory */
+	uint64_t read_us;	/* the same tasks, for the disk */
+	uint64_t stream_us;	/* tasks that read what nobody will miss, for the disk */
 	uint64_t balloon_us;	/* the daemon, reclaiming for the balloon */
-	uint64_t io_us;		/* waiting for the disk for other reasons */
 };
-
-/* What reclaim took, for the caller to charge to whoever asked. */
-struct reclaimed {
-	uint64_t cold;
-	uint64_t slow_us;	/* time spent on the swap device */
-	uint64_t total;
-};
-
-static uint64_t swap_free(const struct guest *g)
-{
-	return g->c.swap - g->swapped_anon - g->swapped_idle;
-}
-
-static void swap_out(uint64_t *resident, uint64_t *swapped, uint64_t bytes)
-{
-	*resident -= bytes;
-	*swapped += bytes;
-}
-
-/*
- * Make up to `want` bytes free: cold cache, then hot cache and anonymous memory
- * by their weights. Takes less where there is no more, or no time left in this step.
- */
-static struct reclaimed reclaim_lists(struct guest *g, uint64_t want)
-{
-	uint64_t file, anon, weight, n;
-	struct reclaimed r = {};
-
-	r.cold = min_u64(min_u64(want, g->cold), g->reclaim_left);
-	g->cold -= r.cold;
-	want -= r.cold;
-	g->reclaim_left -= r.cold;
-	r.total = r.cold;
-	if (!want || !g->reclaim_left || g->cold)
-		goto out;
-
-	anon = min_u64(g->idle + g->anon, swap_free(g));
-	weight = share(g->hot, WEIGHT_FILE, 200) + share(anon, WEIGHT_ANON, 200);
-	file = weight ? share(want, share(g->hot, WEIGHT_FILE, 200), weight) : 0;
-	if (!anon)
-		file = want;
-	file = min_u64(min_u64(file, g->hot), g->reclaim_left);
-	anon = min_u64(min_u64(want - file, anon), g->swap_left);
-	/* What swapping is too slow for, the cache has to give. */
-	file = min_u64(min_u64(want - anon, g->hot), g->reclaim_left);
-	g->reclaim_left -= file;
-	g->swap_left -= anon;
-
-	g->hot -= file;
-	g->hot_evicted += file;
-	n = min_u64(anon, g->idle);
-	swap_out(&g->idle, &g->swapped_idle, n);
-	swap_out(&g->anon, &g->swapped_anon, anon - n);
-	g->swapout_bytes += anon;
-	r.slow_us = cost_us(anon, g->c.swap_rate);
-	r.total += file + anon;
-out:
-	g->free += r.total;
-	return r;
-}
-
-/* The relief line and its step: what LOCK leaves alone, and relief restores. */
-static uint64_t relief_aim(const struct guest *g)
-{
-	return g->relief_line + g->relief_line / RELIEF_STEP;
-}
-
-/* While less than the line is available, whoever reclaims gets what is missing from the balloon. */
-static uint64_t relieve(struct guest *g)
-{
-	uint64_t available = guest_available(g), n;
-
-	if (available >= g->relief_line)
-		return 0;
-	n = relief_aim(g) - available;
-	n = (n + RELIEF_PAGE - 1) / RELIEF_PAGE * RELIEF_PAGE;
-	n = pages(min_u64(min_u64(n, g->shrink_left), g->balloon));
-	if (!n)
-		return 0;
-	g->shrink_left -= n;
-	g->balloon -= n;
-	g->free += n;
-	g->shrinks++;
-	g->relieved_bytes += n;
-	if (guest_moving(g) && !g->balloon && g->asked < 0)
-		g->stop = UBALLOON_STOP_TARGET;
-	return n;
-}
-
-/* Reclaim as kswapd and tasks do it. LOCK's own leaves the balloon alone. */
-static struct reclaimed reclaim(struct guest *g, uint64_t want)
-{
-	uint64_t given = relieve(g);
-
-	return reclaim_lists(g, sub_sat(want, given));
-}
 
 /* The workload wants less: what it no longer wants is free at once, in RAM and in swap alike. */
 static void shrink_set(struct guest *g, uint64_t *resident, uint64_t *swapped, uint64_t want)
@@ -298,7 +204,7 @@ static void shrink_to(struct guest *g, const struct guest_demand *d)
 static void deflate(struct guest *g, uint64_t dt_us)
 {
 	uint64_t left = g->moved - g->asked;
-	uint64_t n = pages(min_u64(min_u64(left, flow(g->c.unlock_rate, dt_us)), g->balloon));
+	uint64_t n = whole_pages(min_u64(min_u64(left, flow(g->c.unlock_rate, dt_us)), g->balloon));
 
 	g->balloon -= n;
 	g->free += n;
@@ -312,8 +218,9 @@ static void deflate(struct guest *g, uint64_t dt_us)
 
 static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
-	uint64_t want = pages(min_u64(g->asked - g->moved, flow(g->c.lock_rate, dt_us)));
-	uint64_t above_floor = sub_sat(guest_available(g), max_u64(g->c.module_floor, relief_aim(g)));
+	uint64_t want = whole_pages(min_u64(g->asked - g->moved, flow(g->c.lock_rate, dt_us)));
+	uint64_t keep = max_u64(g->c.module_floor, guest_relief_aim(g));
+	uint64_t above_floor = sub_sat(guest_available(g), keep);
 	uint64_t room = sub_sat(g->free, g->watermark_low);
 	uint64_t n = min_u64(want, above_floor);
 	uint64_t slow_us = 0;
@@ -323,14 +230,10 @@ static void inflate(struct guest *g, uint64_t dt_us, struct stalls *st)
 		return;
 	}
 	if (n > room && g->may_reclaim) {
-		struct reclaimed r = reclaim_lists(g, n - room);
-
-		slow_us = share(cost_us(r.cold, g->c.reclaim_rate), BALLOON_SHARE_PERMILLE, 1000) +
-			  r.slow_us;
-		g->direct_bytes += r.total;
+		slow_us = guest_reclaim_lock(g, n - room, dt_us);
 		room = sub_sat(g->free, g->watermark_low);
 	}
-	n = pages(min_u64(n, room));
+	n = whole_pages(min_u64(n, room));
 	g->free -= n;
 	g->balloon += n;
 	g->moved += n;
@@ -353,97 +256,141 @@ static void grant(uint64_t *to, uint64_t *pool, uint64_t ask, uint64_t *ret_give
 	*ret_given += n;
 }
 
-/* The workload takes what it wants, as far as there is something to take. */
-static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
+/* New memory, as fast as it is touched and somebody makes room. Returns what was asked for. */
+static uint64_t grow(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
 	const struct guest_demand *d = &g->demand;
-	uint64_t touch = flow(g->c.touch_rate, dt_us);
-	uint64_t active = d->need - d->idle;
-	uint64_t grow = min_u64(sub_sat(active, g->anon + g->swapped_anon), touch);
-	uint64_t grow_idle = min_u64(sub_sat(d->idle, g->idle + g->swapped_idle), touch - grow);
-	uint64_t swapin = min_u64(min_u64(g->swapped_anon, flow(g->c.swap_rate, dt_us)),
-				  share(g->swapped_anon, dt_us, ANON_PERIOD_US) + PAGE);
-	uint64_t hot = sub_sat(d->hot, g->hot);
-	uint64_t ask, room, taken = 0, got = 0, pool;
+	uint64_t touch_rate = g->c.speed.touch_rate, reclaim_rate = g->c.speed.reclaim_rate;
+	uint64_t touch = flow(touch_rate, dt_us);
+	uint64_t anon = min_u64(sub_sat(d->need - d->idle, g->anon + g->swapped_anon), touch);
+	uint64_t idle = min_u64(sub_sat(d->idle, g->idle + g->swapped_idle), touch - anon);
+	uint64_t ask = anon + idle, room, pool, taken = 0;
 
-	hot = min_u64(min_u64(hot, flow(g->c.read_rate, dt_us)),
-		      share(hot, dt_us, HOT_PERIOD_US) + PAGE);
-	ask = grow + grow_idle + swapin + hot;
-	g->unmet = 0;
-	if (!ask) {
-		g->oom_us = sub_sat(g->oom_us, dt_us);
-		return;
-	}
-
+	if (!ask)
+		return 0;
+	guest_kswapd(g, ask, dt_us);
 	room = sub_sat(g->free, g->watermark_min);
 	if (ask > room) {
-		struct reclaimed r = reclaim(g, ask - room);
-		uint64_t direct = share(r.cold, DIRECT_SHARE_PERMILLE, 1000);
-
-		g->direct_bytes += r.total - (r.cold - direct);
-		g->kswapd_bytes += r.cold - direct;
-		st->grow_us += cost_us(direct, g->c.reclaim_rate) + r.slow_us;
+		/* What the task reclaims for itself takes of the time in which it would touch. */
+		ask = min_u64(ask, room + share(touch - room, reclaim_rate,
+						touch_rate + reclaim_rate));
+		st->grow_us += guest_reclaim_direct(g, ask - room, dt_us);
 		room = sub_sat(g->free, g->watermark_min);
 	}
-
 	pool = min_u64(room, ask);
 	g->free -= pool;
-	grant(&g->anon, &pool, grow, &taken);
-	grant(&g->idle, &pool, grow_idle, &taken);
-	g->unmet = grow + grow_idle - taken;
-	if (g->unmet)
-		st->grow_us += share(dt_us, g->unmet, grow + grow_idle);
+	grant(&g->anon, &pool, anon, &taken);
+	grant(&g->idle, &pool, idle, &taken);
+	if (taken < ask)
+		st->grow_us += share(dt_us, ask - taken, ask);
+	g->unmet += ask - taken;
+	return ask;
+}
+
+/*
+ * What of `missing` is touched in this step, if each page is once in a period. A page a second at
+ * least, so that it comes to an end.
+ */
+static uint64_t touched(uint64_t missing, uint64_t dt_us, uint64_t period_us)
+{
+	return min_u64(missing, share(missing, dt_us, period_us) + flow(PAGE, dt_us) + 1);
+}
+
+/* Hot cache that has been read, `got` of it. Returns how long the disk took, and for working set. */
+static uint64_t read_hot(struct guest *g, uint64_t got, uint64_t *ret_workingset_us)
+{
+	uint64_t rate = random_rate(g, HOT_REQUEST);
+	uint64_t back = min_u64(got, g->hot_evicted);
+	uint64_t workingset = guest_workingset(g, back);
+
+	g->hot_evicted -= back;
+	g->refault_hot_bytes += back;
+	g->workingset_bytes += workingset;
+	*ret_workingset_us = use_disk(g, workingset, rate);
+	return *ret_workingset_us + use_disk(g, got - workingset, rate);
+}
+
+/* What the workload has had, or wants to have, and finds on the disk. Returns what it asked for. */
+static uint64_t read_back(struct guest *g, uint64_t dt_us, struct stalls *st)
+{
+	uint64_t swap_rate = random_rate(g, SWAPIN_REQUEST), hot_rate = random_rate(g, HOT_REQUEST);
+	uint64_t missing = sub_sat(g->demand.hot, g->hot);
+	uint64_t want_swap = touched(g->swapped_anon, dt_us, ANON_PERIOD_US);
+	uint64_t want_hot = touched(missing, dt_us, g->c.speed.hot_period_us);
+	uint64_t swapin = min_u64(want_swap, flow(swap_rate, g->disk_left_us));
+	uint64_t left_us = sub_sat(g->disk_left_us, cost_us(swapin, swap_rate));
+	uint64_t hot = min_u64(want_hot, flow(hot_rate, left_us));
+	uint64_t ask = swapin + hot, room, pool, got = 0, wait_us, mem_us, hot_us;
+
+	if (!(want_swap + want_hot))
+		return 0;
+	guest_kswapd(g, ask, dt_us);
+	room = sub_sat(g->free, g->watermark_min);
+	if (ask > room) {
+		st->work_us += guest_reclaim_direct(g, ask - room, dt_us);
+		room = sub_sat(g->free, g->watermark_min);
+	}
+	pool = min_u64(room, ask);
+	g->free -= pool;
 
 	grant(&g->anon, &pool, swapin, &got);
 	g->swapped_anon -= got;
 	g->swapin_bytes += got;
-	st->work_us += cost_us(got, g->c.swap_rate);
+	g->unmet += swapin - got;
 	if (got < swapin)
 		st->work_us += share(dt_us, swapin - got, swapin);
-	g->unmet += swapin - got;
+	wait_us = mem_us = use_disk(g, got, swap_rate);
 
 	got = 0;
 	grant(&g->hot, &pool, hot, &got);
-	st->work_us += cost_us(min_u64(got, g->hot_evicted), g->c.read_rate);
-	st->io_us += cost_us(got - min_u64(got, g->hot_evicted), g->c.read_rate);
-	g->refault_hot_bytes += min_u64(got, g->hot_evicted);
-	g->hot_evicted -= min_u64(got, g->hot_evicted);
+	wait_us += read_hot(g, got, &hot_us);
+	mem_us += hot_us;
 
+	/* Where the disk does not keep up, somebody waits for it all the time. */
+	if (want_swap + want_hot > ask && wait_us) {
+		mem_us = share(dt_us, mem_us, wait_us);
+		wait_us = dt_us;
+	}
+	st->work_us += mem_us;
+	st->read_us += wait_us;
+	return ask;
+}
+
+/* The workload takes what it wants, as far as there is something to take. */
+static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
+{
+	uint64_t ask;
+
+	g->unmet = 0;
+	ask = grow(g, dt_us, st);
+	ask += read_back(g, dt_us, st);
 	/* Nothing left to reclaim: the programs' own code is what goes next, and everybody stalls. */
-	if (g->unmet && !g->cold && !g->hot && (!g->anon || !swap_free(g))) {
-		st->work_us += share(dt_us, min_u64(g->unmet, ask), ask);
+	if (g->unmet && !g->cold && !g->hot && (!g->anon || !guest_swap_free(g))) {
+		st->work_us += share(dt_us, g->unmet, ask);
 		g->oom_us += dt_us;
 	} else {
 		g->oom_us = sub_sat(g->oom_us, dt_us);
 	}
 }
 
-/* kswapd: from below the low watermark back to the high one; nobody waits for it. */
-static void background_reclaim(struct guest *g)
-{
-	struct reclaimed r;
-
-	if (g->free >= g->watermark_low)
-		return;
-	r = reclaim(g, g->watermark_high - g->free);
-	g->kswapd_bytes += r.total;
-}
-
+/* Sequential reads, of what the disk has left. */
 static void fill_cold(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
+	uint64_t rate = g->c.speed.disk_rate;
 	uint64_t want = sub_sat(g->demand.cold, g->cold);
-	uint64_t stream = min_u64(want, flow(g->c.fill_rate, dt_us));
+	uint64_t stream = min_u64(min_u64(want, flow(g->demand.fill_rate ?: g->c.fill_rate, dt_us)),
+				  flow(rate, g->disk_left_us));
 	uint64_t n = min_u64(stream, sub_sat(g->free, g->watermark_high));
 
 	g->free -= n;
 	g->cold += n;
-	/* A stream larger than the room goes on for ever, and evicts itself. */
-	if (g->demand.cold != GUEST_COLD_FILLS) {
+	/* A stream larger than RAM goes on for ever, and evicts itself. */
+	if (g->demand.cold != GUEST_COLD_FILLS && g->demand.cold > g->c.ram) {
 		g->refault_cold_bytes += stream - n;
 		g->kswapd_bytes += stream - n;
 		n = stream;
 	}
-	st->io_us += cost_us(n, g->c.read_rate * 4);
+	st->stream_us += use_disk(g, n, rate);
 }
 
 /* The OOM notifier of the balloon driver gives something back, or somebody dies. */
@@ -455,7 +402,7 @@ static void out_of_memory(struct guest *g)
 		return;
 	g->oom_us = OOM_PATIENCE_US - OOM_AGAIN_US;
 	if (g->c.rescue_divisor)
-		n = max_u64(n, pages(g->balloon / g->c.rescue_divisor));
+		n = max_u64(n, whole_pages(g->balloon / g->c.rescue_divisor));
 	n = min_u64(n, g->balloon);
 	if (n) {
 		g->balloon -= n;
@@ -478,38 +425,46 @@ static void out_of_memory(struct guest *g)
 	g->demand.need = g->anon + g->demand.idle;
 }
 
+/* Of two tasks that wait independently of each other, one does, or both do. */
+static uint64_t either(uint64_t a_us, uint64_t b_us, uint64_t dt_us)
+{
+	return dt_us - share(dt_us - a_us, dt_us - b_us, dt_us);
+}
+
+static uint64_t both(uint64_t a_us, uint64_t b_us, uint64_t dt_us)
+{
+	return share(a_us, b_us, dt_us);
+}
+
 static void account_stalls(struct guest *g, uint64_t dt_us, const struct stalls *st)
 {
 	uint64_t work = min_u64(st->work_us, dt_us);
 	uint64_t grow = min_u64(max_u64(st->grow_us, work), dt_us);
 	uint64_t balloon = min_u64(st->balloon_us, dt_us);
-	uint64_t io = min_u64(work + st->io_us, dt_us);
-	uint64_t well;
+	uint64_t read = min_u64(st->read_us, dt_us);
+	uint64_t stream = min_u64(max_u64(st->stream_us, read), dt_us);
+	uint64_t tasks = either(grow, work, dt_us);
 
-	if (!(grow | balloon | io))
+	if (!(grow | balloon | stream))
 		return;
-	/* Two independent tasks and the daemon: some = one of them waits, full = both tasks do. */
-	well = share(dt_us - grow, dt_us - work, dt_us);
-	g->psi_us[PSI_MEM_SOME_US] += dt_us - share(well, dt_us - balloon, dt_us);
-	g->balloon_some_us += share(well, balloon, dt_us);
+	g->psi_us[PSI_MEM_SOME_US] += either(tasks, balloon, dt_us);
+	g->balloon_some_us += either(tasks, balloon, dt_us) - tasks;
 	/* The daemon's wait is everybody's, where nobody else has anything to do: the worst case. */
-	g->psi_us[PSI_MEM_FULL_US] += max_u64(share(grow, work, dt_us), balloon);
-	g->psi_us[PSI_IO_SOME_US] += io;
-	g->psi_us[PSI_IO_FULL_US] += share(io, work, dt_us);
+	g->psi_us[PSI_MEM_FULL_US] += max_u64(both(grow, work, dt_us), balloon);
+	g->psi_us[PSI_IO_SOME_US] += either(stream, read, dt_us);
+	g->psi_us[PSI_IO_FULL_US] += both(stream, read, dt_us);
 }
 
 void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
 {
 	struct stalls st = {};
 
-	g->reclaim_left = flow(g->c.reclaim_rate, dt_us);
-	g->swap_left = flow(g->c.swap_rate, dt_us);
-	g->shrink_left = max_u64(flow(g->c.unlock_rate, dt_us), RELIEF_PAGE);
+	guest_reclaim_begin(g, dt_us);
 	shrink_to(g, d);
 	if (guest_moving(g) && g->asked < 0)
 		deflate(g, dt_us);
 	serve_workload(g, dt_us, &st);
-	background_reclaim(g);
+	guest_kswapd(g, 0, dt_us);
 	if (guest_moving(g) && g->asked > 0)
 		inflate(g, dt_us, &st);
 	fill_cold(g, dt_us, &st);

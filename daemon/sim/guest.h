@@ -27,7 +27,27 @@ struct guest_demand {
 	uint64_t hot;		/* page cache that is read again and again */
 	uint64_t cold;		/* page cache that is worth nothing, or GUEST_COLD_FILLS */
 	uint64_t committed;	/* Committed_AS; 0 = from need */
+	uint64_t fill_rate;	/* cold cache grows no faster: what is read and written; 0 = not known */
 };
+
+/*
+ * How fast the machine is, and its workload: what a trace or an option may say
+ * (0 there: nothing is said; see guest_speed_or()).
+ */
+struct guest_speed {
+	uint64_t disk_rate;	/* the disk, reads and writes together; files and swap are on it */
+	uint64_t iops;		/* ... requests a second that it serves */
+	uint64_t hot_period_us;	/* within which all of the hot cache is looked at once */
+	uint64_t touch_rate;	/* how fast the workload can touch new memory */
+	uint64_t reclaim_rate;	/* dropping clean page cache: kswapd, and as fast again the task itself */
+};
+
+/* What of it makes sense: from a floppy disk to memory, from a spinning loop to a month. */
+#define GUEST_RATE_MIN (1ULL << 16)
+#define GUEST_RATE_MAX (1ULL << 40)
+#define GUEST_IOPS_MAX 100000000ULL
+#define GUEST_PERIOD_MIN_US 100000ULL
+#define GUEST_PERIOD_MAX_US (30 * 86400 * 1000000ULL)
 
 struct guest_config {
 	uint64_t ram;
@@ -35,11 +55,8 @@ struct guest_config {
 	uint64_t balloon;	/* what it holds at the beginning */
 	uint64_t lock_rate;	/* balloon: hand over */
 	uint64_t unlock_rate;	/* balloon: take back */
-	uint64_t touch_rate;	/* how fast the workload can touch new memory */
-	uint64_t reclaim_rate;	/* dropping clean page cache */
-	uint64_t swap_rate;	/* swap device, each direction */
-	uint64_t read_rate;	/* disk, for page cache that is wanted back */
-	uint64_t fill_rate;	/* cold cache filling free memory */
+	struct guest_speed speed;
+	uint64_t fill_rate;	/* cold cache filling free memory, where the demand's is not known */
 	uint64_t module_floor;	/* LOCK never takes what is available below this */
 	uint64_t rescue_min;	/* the driver's OOM notifier gives back at least this in one call */
 	uint32_t rescue_divisor; /* ... and at least this part of the balloon; 0 = no such rule */
@@ -74,9 +91,13 @@ struct guest {
 	uint64_t killed;	/* demand that the OOM killer ended; it does not come back until need falls */
 	uint64_t oom_us;	/* for how long allocation has found nothing at all */
 	uint64_t hold_off_until_us;
-	uint64_t reclaim_left;	/* what can still be reclaimed in this step, by whomever ... */
-	uint64_t swap_left;	/* ... and written to swap */
-	uint64_t shrink_left;	/* ... and taken back from the host by the shrinker */
+	bool kswapd_runs;	/* from below the low watermark to the high one */
+	uint64_t aged;		/* evicted and activated since the hot cache that is missing went, on average */
+	/* What is left of this step ... */
+	uint64_t kswapd_left;	/* ... for kswapd: bytes */
+	uint64_t shrink_left;	/* ... to be taken back from the host by relief: bytes */
+	uint64_t disk_left_us;	/* ... of the disk's time */
+	uint64_t write_left_us;	/* ... and of it for swapping out */
 	uint64_t unmet;		/* wanted in the last step, and not there */
 	uint64_t oom_kills;
 	uint64_t rescues;	/* OOM notifier calls that found a balloon */
@@ -95,6 +116,7 @@ struct guest {
 	uint64_t swapin_bytes;
 	uint64_t swapout_bytes;
 	uint64_t refault_hot_bytes;
+	uint64_t workingset_bytes; /* ... of it: so soon that the kernel takes it for working set */
 	uint64_t refault_cold_bytes;
 	uint64_t direct_bytes;
 	uint64_t kswapd_bytes;
@@ -107,6 +129,13 @@ struct guest {
  * and swap are the caller's.
  */
 void guest_config_default(struct guest_config *c, uint64_t ram, uint64_t swap);
+
+/* Field by field: what is said, where something is; else what `otherwise` says. */
+struct guest_speed guest_speed_or(const struct guest_speed *said,
+				  const struct guest_speed *otherwise);
+
+/* The same on top of a configuration. A CPU that touches slowly reclaims as slowly, if not said. */
+void guest_config_speed(struct guest_config *c, const struct guest_speed *said);
 
 /* Sets the watermarks and the reserve of a guest whose RAM is known. */
 void guest_watermarks(struct guest *g);

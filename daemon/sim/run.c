@@ -75,6 +75,7 @@ void sim_setup_default(struct sim_setup *s, const struct trace *t, uint64_t ram,
 		.emergency_us = 100000,
 	};
 	guest_config_default(&s->guest, ram, swap);
+	guest_config_speed(&s->guest, &t->speed);
 	if (t->seen)
 		s->guest.balloon = t->seen[0].balloon;
 	/* uballoon.ko leaves as much available as the guest must keep (floor_mb, uballoon(4)). */
@@ -274,8 +275,19 @@ static void check_row(struct sim_check *c, const struct sim_row *row)
 	c->available_error_max = max_u64(c->available_error_max, available);
 	c->balloon_error_sum += balloon;
 	c->balloon_error_max = max_u64(c->balloon_error_max, balloon);
-	c->seen_some_us = seen->mem_some_us;
-	c->model_some_us = row->mem_some_us;
+	memcpy(c->seen, seen->count, sizeof(c->seen));
+	memcpy(c->model, row->count, sizeof(c->model));
+}
+
+static void count_row(const struct sample *s, uint64_t ret[_TRACE_COUNTER_MAX])
+{
+	ret[TRACE_MEM_SOME] = s->psi[PSI_MEM_SOME_US];
+	ret[TRACE_MEM_FULL] = s->psi[PSI_MEM_FULL_US];
+	ret[TRACE_IO_SOME] = s->psi[PSI_IO_SOME_US];
+	ret[TRACE_IO_FULL] = s->psi[PSI_IO_FULL_US];
+	ret[TRACE_REFAULT_FILE] = s->vm[VM_REFAULT_FILE];
+	ret[TRACE_REFAULT_ANON] = s->vm[VM_REFAULT_ANON];
+	ret[TRACE_ACTIVATE_FILE] = s->vm[VM_ACTIVATE_FILE];
 }
 
 /* Steps end at the rows of the trace, so that there the model can be looked at. */
@@ -285,6 +297,7 @@ static void look_at_row(const struct run *r)
 	const struct trace *t = setup->trace;
 	const struct guest *g = &r->g;
 	size_t i = r->cursor.i + 1;
+	struct sample s;
 	struct sim_row row;
 
 	if (i >= t->n_points || t->points[i].t_us != g->now_us)
@@ -294,9 +307,10 @@ static void look_at_row(const struct run *r)
 		.need = t->points[i].d.need,
 		.available = guest_available(g),
 		.balloon = g->balloon,
-		.mem_some_us = g->psi_us[PSI_MEM_SOME_US],
 		.seen = t->seen ? &t->seen[i] : NULL,
 	};
+	guest_sample(g, &s);
+	count_row(&s, row.count);
 	if (setup->check && row.seen)
 		check_row(setup->check, &row);
 	if (setup->row_observer)
@@ -334,7 +348,7 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 	if (setup->timeline)
 		timeline_clear(setup->timeline, end_us);
 	if (setup->check)
-		*setup->check = (struct sim_check) {};
+		*setup->check = (struct sim_check) { .have = t->counted };
 
 	while (r.g.now_us < end_us) {
 		enum sample_trigger trigger = look_at_triggers(&r);
@@ -348,8 +362,12 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 	s.oom_kills = r.g.oom_kills;
 	s.rescues = r.g.rescues;
 	s.reliefs = r.g.shrinks;
+	s.relieved = r.g.relieved_bytes;
 	s.mem_some_us = r.g.psi_us[PSI_MEM_SOME_US];
 	s.mem_full_us = r.g.psi_us[PSI_MEM_FULL_US];
+	s.own_us = r.g.balloon_some_us;
+	s.io_some_us = r.g.psi_us[PSI_IO_SOME_US];
+	s.io_full_us = r.g.psi_us[PSI_IO_FULL_US];
 	s.swapin = r.g.swapin_bytes;
 	s.refault = r.g.refault_hot_bytes;
 	*ret = s;

@@ -43,8 +43,9 @@ struct sim_check {
 	uint64_t available_error_max;
 	double balloon_error_sum;
 	uint64_t balloon_error_max;
-	uint64_t seen_some_us;		/* PSI some over the whole recording */
-	uint64_t model_some_us;
+	uint32_t have;			/* 1U << enum trace_counter, as trace.counted */
+	uint64_t seen[_TRACE_COUNTER_MAX]; /* over the whole recording */
+	uint64_t model[_TRACE_COUNTER_MAX];
 };
 
 /* The guest at a row of the trace. */
@@ -53,7 +54,7 @@ struct sim_row {
 	uint64_t need;
 	uint64_t available;
 	uint64_t balloon;
-	uint64_t mem_some_us;		/* cumulative */
+	uint64_t count[_TRACE_COUNTER_MAX]; /* since the beginning */
 	const struct trace_seen *seen;	/* what the recorded guest had; NULL = no recording */
 };
 

@@ -35,6 +35,7 @@ struct score {
 	uint64_t oom_kills;
 	uint64_t rescues;	/* the module's OOM notifier gave memory back */
 	uint64_t reliefs;	/* the module's shrinker did */
+	uint64_t relieved;	/* ... so much, bytes */
 	uint64_t reversals;	/* of the balloon's direction */
 	uint64_t inflated;
 	uint64_t deflated;
@@ -46,6 +47,9 @@ struct score {
 
 	uint64_t mem_some_us;
 	uint64_t mem_full_us;
+	uint64_t own_us;	/* of mem_some_us: only because the balloon reclaimed */
+	uint64_t io_some_us;
+	uint64_t io_full_us;
 	uint64_t stall_max_us;	/* longest time with PSI full above half, without a break */
 	uint64_t swapin;
 	uint64_t refault;	/* hot cache read back */

@@ -7,8 +7,9 @@
  * with its line. A number is decimal digits with an optional fraction: no
  * sign, no exponent, nothing behind it.
  *
- * Leaves out: quoting (no column has text that needs it) and guessing of any
- * kind: a file without usable column names is refused.
+ * Leaves out: settings in comments, and what a number is (trace-settings.c);
+ * quoting (no column has text that needs it) and guessing of any kind: a file
+ * without usable column names is refused.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -18,16 +19,13 @@
 #include "basic/arith.h"
 #include "basic/cleanup.h"
 #include "sim/trace.h"
+#include "sim/trace-parse.h"
 
 #define COLUMNS_MAX 256
 #define LINE_BYTES_MAX (64 * 1024)
 #define KIB 1024ULL
 #define SECOND_US 1000000ULL
 
-/* No machine has more, and sums of a few such amounts stay far from overflow. */
-#define AMOUNT_MAX (1ULL << 50)
-/* Any origin of time, the year 1970 as well as a start of the machine. */
-#define TIME_MAX_US (INT64_MAX / 4)
 /* A time that is further off is a typing error, and would take hours to simulate. */
 #define DURATION_MAX_US (10 * 366 * 86400 * SECOND_US)
 
@@ -48,7 +46,8 @@ enum column {
 	COL_SWAP_TOTAL,
 	COL_SWAP_FREE,
 	COL_BALLOON,
-	COL_SOME,
+	COL_COUNTER,		/* one for each enum trace_counter, in its order */
+	COL_COUNTER_LAST = COL_COUNTER + _TRACE_COUNTER_MAX - 1,
 	COL_DISK_READ,
 	COL_DISK_WRITE,
 	_COL_MAX,
@@ -83,12 +82,17 @@ static const struct {
 	[COL_SWAP_FREE] = { "swap_free_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_BALLOON] = { "balloon_kib", 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
 			  FOR(TRACE_RECORDING), KIB },
-	[COL_SOME] = { "mem_some_us", 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
-		       FOR(TRACE_RECORDING), 1 },
-	/* Known, and of no use here. */
-	[COL_DISK_READ] = { "disk_read_kib_s", 0, 0, 0, KIB },
-	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, 0, 0, KIB },
+	/* Their names are trace_counter_name()'s. */
+	[COL_COUNTER ... COL_COUNTER_LAST] = { NULL, 0, FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND),
+					       FOR(TRACE_RECORDING), 1 },
+	[COL_DISK_READ] = { "disk_read_kib_s", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
+	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
 };
+
+static const char *column_name(int k)
+{
+	return columns[k].name ?: trace_counter_name(k - COL_COUNTER);
+}
 
 struct reader {
 	const struct trace_options *o;
@@ -102,7 +106,7 @@ struct reader {
 	uint64_t capacity_max;
 	uint64_t capacity_min;
 	uint64_t first_us;
-	uint64_t first_some_us;
+	uint64_t first_count[_TRACE_COUNTER_MAX];
 };
 
 DEFINE_CLEANUP(struct trace *, trace_free);
@@ -121,45 +125,6 @@ static void report(const struct reader *r, bool bad, const char *format, ...)
 	r->o->report(r->o->userdata, r->line, why, bad);
 }
 
-/* Digits with an optional fraction, times unit, rounded down. NULL, or what is wrong with it. */
-static const char *parse_number(const char *s, uint64_t unit, uint64_t *ret)
-{
-	uint64_t whole = 0, part = 0, weight = 1, max = unit == KIB ? AMOUNT_MAX : TIME_MAX_US;
-
-	if (*s < '0' || *s > '9')
-		return *s == '-' ? "is negative" : *s ? "is not a number" : "is empty";
-	for (; *s >= '0' && *s <= '9'; s++)
-		if (__builtin_mul_overflow(whole, 10, &whole) ||
-		    __builtin_add_overflow(whole, *s - '0', &whole))
-			return "is too large";
-	if (*s == '.') {
-		s++;
-		if (*s < '0' || *s > '9')
-			return "has no digit behind its point";
-		for (; *s >= '0' && *s <= '9'; s++) {
-			if (weight >= 1000000000)
-				continue;
-			part = part * 10 + (*s - '0');
-			weight *= 10;
-		}
-	}
-	if (*s)
-		return "has trailing garbage";
-	if (__builtin_mul_overflow(whole, unit, &whole) ||
-	    __builtin_add_overflow(whole, part * unit / weight, &whole) ||
-	    whole > max)
-		return "is too large";
-	*ret = whole;
-	return NULL;
-}
-
-/* Drop blanks before end. */
-static void trim(const char *begin, char *end)
-{
-	for (; end > begin && (end[-1] == ' ' || end[-1] == '\t'); end--)
-		end[-1] = '\0';
-}
-
 /* Split at commas, in place; blanks around a field are dropped. Returns the number of fields. */
 static size_t split(char *line, char *fields[COLUMNS_MAX])
 {
@@ -174,7 +139,7 @@ static size_t split(char *line, char *fields[COLUMNS_MAX])
 		if (n == COLUMNS_MAX)
 			return n + 1;
 		fields[n++] = p;
-		trim(p, end);
+		trace_trim(p, end);
 		if (!*end)
 			return n;
 		*end = '\0';
@@ -182,39 +147,12 @@ static size_t split(char *line, char *fields[COLUMNS_MAX])
 	}
 }
 
-/* "# interpolation: steps", "# ram_kib: N", "# swap_kib: N"; any other comment is one. */
+/* A setting, or any other comment. */
 static int read_comment(struct reader *r, char *line)
 {
-	char *key = line + 1, *value;
-	const char *why = NULL;
+	const char *why, *key = NULL;
 
-	key += strspn(key, " \t");
-	value = key + strcspn(key, ":=");
-	if (!*value)
-		return 0;
-	*value++ = '\0';
-	value += strspn(value, " \t");
-	trim(value, value + strlen(value));
-	key[strcspn(key, " \t")] = '\0';
-	if (strcmp(key, "interpolation") && strcmp(key, "ram_kib") && strcmp(key, "swap_kib"))
-		return 0;
-	if (r->n_fields) {
-		report(r, true, "%s stands behind the column names; put it before them", key);
-		return -EBADMSG;
-	}
-	if (!strcmp(key, "interpolation")) {
-		if (!strcmp(value, "steps"))
-			r->t->between = TRACE_STEPS;
-		else if (!strcmp(value, "linear"))
-			r->t->between = TRACE_LINEAR;
-		else
-			why = "is neither linear nor steps";
-	} else if (!strcmp(key, "ram_kib")) {
-		why = parse_number(value, KIB, &r->t->ram);
-	} else {
-		why = parse_number(value, KIB, &r->t->swap);
-		r->t->swap_known = !why;
-	}
+	why = trace_setting(r->t, line, r->n_fields > 0, &key);
 	if (!why)
 		return 0;
 	report(r, true, "%s %s", key, why);
@@ -239,7 +177,7 @@ static int choose_format(struct reader *r)
 		missing = "need_kib, active_kib or mem_total_kib";
 	for (int i = 0; i < _COL_MAX && !missing; i++)
 		if (columns[i].needed & FOR(r->t->format) && !r->has[i])
-			missing = columns[i].name;
+			missing = column_name(i);
 	if (!missing)
 		return 0;
 	report(r, true, "no column %s; the first line must name the columns, see balloon-trace(5)",
@@ -260,7 +198,7 @@ static int read_header(struct reader *r, char *line)
 	for (size_t i = 0; i < n; i++) {
 		r->kind[i] = -1;
 		for (int k = 0; k < _COL_MAX; k++) {
-			if (strcmp(fields[i], columns[k].name))
+			if (strcmp(fields[i], column_name(k)))
 				continue;
 			if (r->has[k]) {
 				report(r, true, "column %s stands there twice", fields[i]);
@@ -276,8 +214,7 @@ static int read_header(struct reader *r, char *line)
 	for (size_t i = 0; i < n; i++) {
 		if (r->kind[i] >= 0 && columns[(int)r->kind[i]].used & FOR(r->t->format))
 			continue;
-		if (r->t->format != TRACE_RECORDING && r->kind[i] != COL_DISK_READ &&
-		    r->kind[i] != COL_DISK_WRITE)
+		if (r->t->format != TRACE_RECORDING)
 			report(r, false, "column %.60s is not used", fields[i]);
 		r->kind[i] = -1;
 	}
@@ -315,7 +252,10 @@ static int add_point(struct reader *r, const struct trace_point *p, const struct
 	return 0;
 }
 
-/* A recorded guest: what it could not have given away is its need; what swap holds is idle. */
+/*
+ * A recorded guest: what it could not have given away is its need. What is hot and what is idle is
+ * what the lists say, until trace_recorded_demand() knows better.
+ */
 static const char *from_recording(const uint64_t v[_COL_MAX], uint64_t ram, struct trace_point *p,
 				  struct trace_seen *seen)
 {
@@ -339,27 +279,48 @@ static const char *from_recording(const uint64_t v[_COL_MAX], uint64_t ram, stru
 	return NULL;
 }
 
+/* Counters since the first row; one that is missing in some row is none. */
+static const char *from_counters(struct reader *r, const uint64_t v[_COL_MAX], uint64_t filled,
+				 struct trace_seen *seen)
+{
+	const struct trace *t = r->t;
+	static const char *const back[_TRACE_COUNTER_MAX] = {
+		"mem_some_us goes back", "mem_full_us goes back",
+		"io_some_us goes back", "io_full_us goes back",
+		"refault_file_pages goes back", "refault_anon_pages goes back",
+		"activate_file_pages goes back",
+	};
+
+	for (int i = 0; i < _TRACE_COUNTER_MAX; i++) {
+		uint64_t before = t->n_points ? t->seen[t->n_points - 1].count[i] : 0;
+
+		if (!(filled & 1ULL << (COL_COUNTER + i))) {
+			seen->count[i] = before;
+			continue;
+		}
+		if (t->n_points && v[COL_COUNTER + i] < r->first_count[i] + before)
+			return back[i];
+		seen->count[i] = v[COL_COUNTER + i] - (t->n_points ? r->first_count[i] : v[COL_COUNTER + i]);
+	}
+	return NULL;
+}
+
 static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 			       struct trace_point *p, struct trace_seen *seen, uint64_t *ret_ram)
 {
 	uint64_t ram = r->o->ram ?: r->has[COL_CAPACITY] ? v[COL_CAPACITY] : r->t->ram;
 	const char *why;
 
-	if (r->t->n_points && v[COL_SOME] < r->first_some_us)
-		return "mem_some_us goes back";
-	if (!r->t->n_points)
-		r->first_some_us = v[COL_SOME];
-	*seen = (struct trace_seen) {
-		.available = v[COL_AVAILABLE],
-		.balloon = v[COL_BALLOON],
-		.mem_some_us = v[COL_SOME] - r->first_some_us,
-	};
+	seen->available = v[COL_AVAILABLE];
+	seen->balloon = v[COL_BALLOON];
 	p->d = (struct guest_demand) {
 		.need = v[r->t->format == TRACE_DEMAND ? COL_NEED : COL_ACTIVE],
 		.hot = v[COL_HOT],
 		.cold = r->has[COL_COLD] ? v[COL_COLD] : GUEST_COLD_FILLS,
 		.idle = v[COL_IDLE],
 		.committed = v[COL_COMMITTED],
+		/* Known to be nothing is not unknown. */
+		.fill_rate = r->has[COL_DISK_READ] ? max_u64(v[COL_DISK_READ] + v[COL_DISK_WRITE], 1) : 0,
 	};
 	if (r->t->format == TRACE_RECORDING) {
 		/* A daemon that went away may have left its balloon. */
@@ -382,7 +343,7 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 static const char *read_row(struct reader *r, char *line, char *why, size_t n_why, int *ret_error)
 {
 	char *fields[COLUMNS_MAX];
-	uint64_t v[_COL_MAX] = {}, ram = 0;
+	uint64_t v[_COL_MAX] = {}, ram = 0, filled = 0;
 	size_t n = split(line, fields);
 	struct trace *t = r->t;
 	struct trace_point p;
@@ -398,11 +359,12 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 
 		if (k < 0 || (!*fields[i] && columns[k].may_be_empty & FOR(t->format)))
 			continue;
-		s = parse_number(fields[i], columns[k].unit, &v[k]);
+		s = trace_number(fields[i], columns[k].unit, &v[k]);
 		if (s) {
-			snprintf(why, n_why, "%s %s", columns[k].name, s);
+			snprintf(why, n_why, "%s %s", column_name(k), s);
 			return why;
 		}
+		filled |= 1ULL << k;
 	}
 	if (t->n_points && v[COL_T] - r->first_us <= t->points[t->n_points - 1].t_us)
 		return "time does not go forward";
@@ -413,12 +375,17 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 	if (t->format == TRACE_RECORDING && !r->t->swap_known && v[COL_SWAP_TOTAL] > t->swap)
 		t->swap = v[COL_SWAP_TOTAL];
 	s = from_values(r, v, &p, &seen, &ram);
+	if (!s && r->has_seen)
+		s = from_counters(r, v, filled, &seen);
 	if (s)
 		return s;
 	if (!t->n_points) {
 		r->first_us = v[COL_T];
 		r->capacity_min = ram;
+		t->counted = ~0U;
+		memcpy(r->first_count, &v[COL_COUNTER], sizeof(r->first_count));
 	}
+	t->counted &= filled >> COL_COUNTER;
 	p.t_us = v[COL_T] - r->first_us;
 	if (ram > r->capacity_max)
 		r->capacity_max = ram;
@@ -471,6 +438,7 @@ static int finish(struct reader *r)
 	if (r->capacity_min != r->capacity_max)
 		report(r, false, "the capacity changes; the largest is taken as the guest's RAM");
 	t->ram = r->capacity_max;
+	t->counted &= r->has_seen ? (1U << _TRACE_COUNTER_MAX) - 1 : 0;
 	if (t->between == TRACE_AS_HEADER)
 		t->between = TRACE_LINEAR;
 	return 0;
@@ -533,6 +501,12 @@ int trace_read(FILE *f, const struct trace_options *o, struct trace **ret)
 		return res;
 	if (o->swap != UINT64_MAX)
 		t->swap = o->swap;
+	t->speed = guest_speed_or(&o->speed, &t->speed);
+	if (t->format == TRACE_RECORDING) {
+		res = trace_recorded_demand(t);
+		if (res < 0)
+			return res;
+	}
 	if (o->between != TRACE_AS_HEADER)
 		t->between = o->between;
 	*ret = steal_pointer(t);

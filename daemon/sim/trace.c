@@ -14,6 +14,21 @@
 #include "basic/cleanup.h"
 #include "sim/trace.h"
 
+const char *trace_counter_name(enum trace_counter c)
+{
+	static const char *const names[_TRACE_COUNTER_MAX] = {
+		[TRACE_MEM_SOME] = "mem_some_us",
+		[TRACE_MEM_FULL] = "mem_full_us",
+		[TRACE_IO_SOME] = "io_some_us",
+		[TRACE_IO_FULL] = "io_full_us",
+		[TRACE_REFAULT_FILE] = "refault_file_pages",
+		[TRACE_REFAULT_ANON] = "refault_anon_pages",
+		[TRACE_ACTIVATE_FILE] = "activate_file_pages",
+	};
+
+	return names[c];
+}
+
 void trace_free(struct trace *t)
 {
 	if (!t)
@@ -89,6 +104,7 @@ static void interpolate(const struct trace *t, size_t i, uint64_t now_us, struct
 		.cold = a->d.cold == GUEST_COLD_FILLS || b->d.cold == GUEST_COLD_FILLS ?
 			GUEST_COLD_FILLS : between(a->d.cold, b->d.cold, part, whole),
 		.committed = between(a->d.committed, b->d.committed, part, whole),
+		.fill_rate = between(a->d.fill_rate, b->d.fill_rate, part, whole),
 	};
 }
 

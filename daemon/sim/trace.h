@@ -33,11 +33,26 @@ struct trace_point {
 	struct guest_demand d;
 };
 
+/* What a guest counts of its troubles: stalls in microseconds, pages that came back. */
+enum trace_counter {
+	TRACE_MEM_SOME,
+	TRACE_MEM_FULL,
+	TRACE_IO_SOME,
+	TRACE_IO_FULL,
+	TRACE_REFAULT_FILE,
+	TRACE_REFAULT_ANON,
+	TRACE_ACTIVATE_FILE,	/* file pages that came back so soon that they were working set */
+	_TRACE_COUNTER_MAX,
+};
+
+/* Its column in a recording. */
+const char *trace_counter_name(enum trace_counter c);
+
 /* What the recorded guest itself showed, for comparison with the model. */
 struct trace_seen {
 	uint64_t available;
 	uint64_t balloon;
-	uint64_t mem_some_us;	/* since the first row */
+	uint64_t count[_TRACE_COUNTER_MAX]; /* since the first row */
 };
 
 struct trace {
@@ -46,8 +61,10 @@ struct trace {
 	uint64_t ram;		/* from the file or the options; 0 = neither says */
 	uint64_t swap;
 	bool swap_known;
+	struct guest_speed speed; /* from the file or the options; 0 = neither says */
 	struct trace_point *points;
 	struct trace_seen *seen; /* NULL, or one for each point */
+	uint32_t counted;	/* 1U << enum trace_counter: every row has it */
 	size_t n_points;
 	size_t n_bad;		/* rows left out */
 };
@@ -55,6 +72,7 @@ struct trace {
 struct trace_options {
 	uint64_t ram;		/* 0 = from the file */
 	uint64_t swap;		/* UINT64_MAX = from the file */
+	struct guest_speed speed; /* 0 = from the file */
 	enum trace_between between;
 	bool skip_bad;		/* leave bad rows out; else one bad row fails the whole read */
 	/*

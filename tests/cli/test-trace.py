@@ -193,6 +193,30 @@ def scores(t):
     t.equal(again.stdout, p.stdout, "the same again")
 
 
+@tap.case("simulate: against a recording")
+def against_recording(t):
+    text = "# ram_kib: 2097152\nt_s,need_kib,mem_available_kib,balloon_kib,mem_some_us,io_full_us,refault_file_pages\n" \
+           "0,300000,1700000,0,1000,500,7\n600,300000,500000,1200000,3000,500,1007\n"
+    path = write(os.path.join(folder(t), "r.csv"), text)
+    p = ctl("simulate", "--json", "--csv", "/dev/stderr", path)
+    expect(t, p, 0)
+    got = json.loads(p.stdout)[0]["against_recording"]
+    text = section("balloon-trace.5", "Scores")
+    listed = set(text[text.index("It Va against_recording"):].split())
+    names = {re.sub(r"^(mem_some|mem_full|io_some|io_full|refault_\w+|activate_file)_(recorded|model|ratio)", r"NAME_\2", n) for n in got}
+    t.check({n for n in names if not n.startswith("NAME_")} <= listed, f"keys {names}")
+    t.equal(got["mem_some_recorded_s"], 0.002, "memory stalls")
+    t.equal((got["io_full_recorded_s"], "io_full_ratio" in got), (0, False), "nothing to be compared with")
+    t.equal((got["refault_file_recorded"], got["refault_file_ratio"]), (1000, got["refault_file_model"] / 1000), "refaults")
+    t.check("mem_full_model_s" not in got, "what was not recorded is not compared")
+    [row] = csv.DictReader(p.stderr.splitlines())
+    t.equal((row["seen_refault_file_pages"], row["seen_mem_some_us"]), ("1000", "2000"), "recorded")
+    t.equal(int(row["mem_some_us"]) / 1e6, got["mem_some_model_s"], "model")
+    text = ctl("simulate", path).stdout
+    for word in ("mem_some_us: 2ms recorded, ", "refault_file_pages: 1000 recorded, ", " times)"):
+        t.contains(text, word, "the table")
+
+
 @tap.case("simulate: options")
 def options(t):
     d = folder(t)
@@ -225,6 +249,15 @@ def options(t):
         t.equal(one()["interpolation"], "steps", "trace")
         t.equal(one("--interpolate", "linear")["interpolation"], "linear", "the option goes first")
         expect(t, ctl("simulate", "--interpolate", "cubic", path), 2, "neither linear nor steps")
+    with t.subtest("--disk and its kin, and what the trace says"):
+        names = ("disk_rate", "iops", "hot_period_s", "touch_rate", "reclaim_rate")
+        t.equal([plain[n] for n in names], [125 << 20, 3000, 60, 2 << 30, 2 << 30], "defaults")
+        write(path, "# iops: 200\n# hot_period_s: 600\n# disk_kib_s: 4096\n" + DEMAND)
+        t.equal([one()[n] for n in names], [4 << 20, 200, 600, 2 << 30, 2 << 30], "trace")
+        got = one("--disk", "50MiB/s", "--iops", "77", "--hot-period", "5s", "--touch-rate", "1GiB/s")
+        t.equal([got[n] for n in names], [50 << 20, 77, 5, 1 << 30, 1 << 30], "options go first")
+        t.equal(one("--reclaim-rate", "1GiB/s")["reclaim_rate"], 1 << 30, "reclaim")
+        t.contains(ctl("simulate", path).stdout, "disk 4 MiB/s, 200 requests/s; hot cache looked at once in 10min", "the table")
     with t.subtest("--svg"):
         svg = os.path.join(d, "a.svg")
         one("--svg", svg)
@@ -243,7 +276,11 @@ def options(t):
         expect(t, ctl("simulate", "--csv", "-", "--json", path), 2, "standard output")
         expect(t, ctl("simulate", "--csv", "/dev/full", path), 1, "No space")
     for args, error in ((("--ram", "512"), "needs a unit"), (("--ram", "1M"), "too small"), (("--ram", "9999999T"), "'9999999T'"),
-                        (("--swap", "x"), "'x'")):
+                        (("--swap", "x"), "'x'"), (("--disk", "5M"), "'5M'"), (("--disk", "1KiB/s"), "too small"),
+                        (("--iops", "0"), "too small"), (("--iops", "1k"), "not a number"), (("--iops", "-1"), "not a number"),
+                        (("--iops", "999999999"), "too large"), (("--hot-period", "5"), "unit"),
+                        (("--hot-period", "1ms"), "too small"), (("--touch-rate", "99T/s"), "too large"),
+                        (("--reclaim-rate", "x"), "'x'")):
         expect(t, ctl("simulate", *args, path), 2, error)
 
 

@@ -52,6 +52,11 @@ runner("a failed clean-up fails", "tap.add('a', lambda t: t.defer(t.fail, 'left 
 runner("a failed subtest does not end the case",
        "@tap.case('a')\ndef a(t):\n with t.subtest('x'): t.fail('no')\n with t.subtest('y'): pass",
        ["not ok 1 - a: x", "ok 2 - a: y", "1..2"], 1)
+runner("a known fault is no failure, but its absence is",
+       "@tap.case('a')\ndef a(t):\n with t.subtest('x', todo='later'): t.fail('no')\n with t.subtest('y', todo='later'): pass",
+       ["not ok 1 - a: x # TODO later", "ok 2 - a: y # TODO later", "1..2"], 1)
+runner("a known fault alone passes", "@tap.case('a')\ndef a(t):\n with t.subtest('x', todo='later'): t.fail('no')",
+       ["not ok 1 - a: x # TODO later", "1..1"], 0)
 runner("a teardown that fails fails the suite",
        "@tap.teardown\ndef s(): raise OSError('x')\ntap.add('a', lambda t: None)", ["ok 1 - a", "1..1"], 1)
 

@@ -15,9 +15,15 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 class Demand:
-    def __init__(self, name, ram, between="linear", swap=0):
-        self.name, self.ram, self.between, self.swap = name, ram, between, swap
+    def __init__(self, name, ram, between="linear", swap=0, period=60):
+        self.name, self.ram, self.between, self.swap, self.period = name, ram, between, swap, period
         self.rows = []
+
+    def duration(self):
+        return self.rows[-1][0] - self.rows[0][0]
+
+    def has_hot(self):
+        return any(hot for _, _, hot, _, _ in self.rows)
 
     def add(self, t, need, hot=0, cold=None, idle=0):
         """All KiB, t in seconds. cold None: as much as there is room for, read once."""
@@ -26,7 +32,7 @@ class Demand:
 
     def csv(self):
         head = [f"# interpolation: {self.between}", f"# ram_kib: {self.ram}",
-                f"# swap_kib: {self.swap}",
+                f"# swap_kib: {self.swap}", f"# hot_period_s: {self.period}",
                 "t_s,need_kib,hot_cache_kib,cold_cache_kib,idle_kib"]
         return "\n".join(head + [",".join(map(str, row)) for row in self.rows]) + "\n"
 
@@ -88,9 +94,17 @@ def loadshift():
     return d
 
 
-def hot_cache():
+def stream():
+    """A file of twice the RAM that is read from end to end, for ever."""
+    d = Demand("a stream", 8 * GIB)
+    d.add(0, GIB, cold=16 * GIB)
+    d.add(6 * HOUR, GIB, cold=16 * GIB)
+    return d
+
+
+def hot_cache(period):
     """A data base whose cache is what it lives on, and a nightly copy of everything."""
-    d = Demand("hot cache", 16 * GIB)
+    d = Demand(f"hot cache, looked at once in {period} s", 16 * GIB, period=period)
     for day in range(3):
         for hour in range(24):
             night = 2 <= hour < 4

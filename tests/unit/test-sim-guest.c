@@ -35,7 +35,9 @@ static void check_invariants(const struct guest *g)
 	assert_true(g->hot <= g->demand.hot && g->cold <= g->demand.cold);
 	assert_true(g->psi_us[PSI_MEM_FULL_US] <= g->psi_us[PSI_MEM_SOME_US]);
 	assert_true(g->psi_us[PSI_MEM_SOME_US] <= g->now_us);
+	assert_true(g->psi_us[PSI_IO_FULL_US] <= g->psi_us[PSI_IO_SOME_US]);
 	assert_true(g->psi_us[PSI_IO_SOME_US] <= g->now_us);
+	assert_true(g->workingset_bytes <= g->refault_hot_bytes);
 	assert_int_equal(g->balloon % 4096, 0);
 }
 
@@ -217,9 +219,220 @@ static void test_hot_cache_comes_back(void **state)
 	assert_true(s.psi[PSI_MEM_SOME_US] > 0 && s.psi[PSI_IO_SOME_US] > 0);
 	/* Relief: what was evicted is read back, and then it is quiet again. */
 	guest_move(&g, -(int64_t)GIB, false);
-	live(&g, d, 60 * SEC);
+	live(&g, d, 10 * 60 * SEC);
 	assert_true(guest_calm(&g));
 	assert_true(g.hot == d.hot);
+}
+
+/* Hot cache that was evicted a moment ago, with room to come back. */
+static void evicted(struct guest *g, struct guest_demand d, uint64_t bytes, const struct guest_speed *speed)
+{
+	struct guest_config c;
+
+	guest_config_default(&c, 4 * GIB, 0);
+	guest_config_speed(&c, speed);
+	guest_init(g, &c, &d);
+	g->hot -= bytes;
+	g->hot_evicted = g->aged = bytes;
+	g->free += bytes;
+}
+
+/* Read again at random, it comes as fast as the disk serves requests, or as its bandwidth allows. */
+static void test_iops_bound_random_reads(void **state)
+{
+	struct guest_demand d = { .need = GIB, .hot = GIB };
+	const struct {
+		uint64_t iops, least, most;
+	} table[] = {
+		{ 200, 3 * MIB, 4 * MIB },		/* 16 KiB each */
+		{ 3000, 46 * MIB, 48 * MIB },
+		{ 1000000, 124 * MIB, 126 * MIB },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct guest_speed speed = { .iops = table[i].iops, .hot_period_us = SEC };
+		struct guest g;
+
+		evicted(&g, d, 900 * MIB, &speed);
+		live(&g, d, SEC);
+		assert_in_range(g.refault_hot_bytes, table[i].least, table[i].most);
+		/* Somebody waits for it all the time. */
+		assert_true(!guest_calm(&g) && g.psi_us[PSI_IO_FULL_US] > SEC * 98 / 100);
+	}
+}
+
+/* A hot set of a long period is missed late: in a period, each page once. */
+static void test_hot_period(void **state)
+{
+	struct guest_demand d = { .need = GIB, .hot = GIB };
+	const uint64_t periods[] = { 5, 60, 600 };
+	uint64_t stalled = UINT64_MAX;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct guest_speed speed = { .hot_period_us = periods[i] * SEC };
+		uint64_t rate = 60 * MIB / periods[i];
+		struct guest g;
+
+		evicted(&g, d, 60 * MIB, &speed);
+		live(&g, d, SEC);
+		assert_in_range(g.refault_hot_bytes, rate * 8 / 10, rate * 12 / 10);
+		/* The disk would do that in 1.3 s; the longer the period, the smaller a part of it. */
+		assert_true(g.psi_us[PSI_MEM_SOME_US] < stalled);
+		stalled = g.psi_us[PSI_MEM_SOME_US];
+		live(&g, d, 3 * periods[i] * SEC);
+		assert_true(g.hot_evicted < 6 * MIB);
+		assert_true(guest_calm(&g));
+	}
+	assert_true(stalled < 10000);
+}
+
+/* mm/workingset.c: what comes back before more has been evicted than the active lists hold. */
+static void test_workingset(void **state)
+{
+	struct guest_demand d = { .need = GIB, .hot = GIB };
+	struct guest_speed speed = { .hot_period_us = 5 * SEC };
+	struct guest g;
+	struct sample s;
+
+	(void)state;
+	/* A small part of it: all of that counts, and its reads are stalls for memory as well. */
+	evicted(&g, d, 100 * MIB, &speed);
+	live(&g, d, SEC);
+	guest_sample(&g, &s);
+	assert_true(s.vm[VM_REFAULT_FILE] > 1000);
+	assert_int_equal(s.vm[VM_RESTORE_FILE], s.vm[VM_REFAULT_FILE]);
+	assert_int_equal(s.vm[VM_ACTIVATE_FILE], s.vm[VM_REFAULT_FILE]);
+	assert_int_equal(s.psi[PSI_MEM_SOME_US], s.psi[PSI_IO_SOME_US]);
+	assert_true(s.psi[PSI_MEM_SOME_US] > SEC / 10);
+
+	/* Nearly all of it: the kernel does not know it again. It is waited for as I/O. */
+	evicted(&g, d, GIB - 50 * MIB, &speed);
+	live(&g, d, SEC);
+	guest_sample(&g, &s);
+	assert_true(s.vm[VM_REFAULT_FILE] > 1000);
+	assert_true(s.vm[VM_RESTORE_FILE] < s.vm[VM_REFAULT_FILE] / 5);
+	assert_true(s.psi[PSI_MEM_FULL_US] < SEC / 5);
+	assert_true(s.psi[PSI_IO_FULL_US] > SEC * 9 / 10);
+}
+
+/* What is said goes first; reclaim is as fast as touching, unless something is said of it. */
+static void test_speed(void **state)
+{
+	const struct guest_speed option = { .touch_rate = GIB }, file = { .iops = 7, .touch_rate = 5 };
+	struct guest_speed said = guest_speed_or(&option, &file);
+	struct guest_config c;
+
+	(void)state;
+	guest_config_default(&c, GIB, 0);
+	assert_true(c.speed.disk_rate == 125 * MIB && c.speed.iops == 3000);
+	assert_true(c.speed.hot_period_us == 60 * SEC);
+	assert_true(c.speed.touch_rate == 2 * GIB && c.speed.reclaim_rate == 2 * GIB);
+	guest_config_speed(&c, &said);
+	assert_true(c.speed.touch_rate == GIB && c.speed.reclaim_rate == GIB);
+	assert_true(c.speed.iops == 7 && c.speed.disk_rate == 125 * MIB);
+	said.reclaim_rate = 3 * MIB;
+	guest_config_speed(&c, &said);
+	assert_true(c.speed.reclaim_rate == 3 * MIB);
+}
+
+/* Growing into cold cache: kswapd reclaims beside the task, as long as it is not slower. */
+static void test_kswapd_works_beside(void **state)
+{
+	struct guest_demand d = { .need = 256 * MIB, .cold = GUEST_COLD_FILLS };
+	struct guest_config c;
+	struct guest g;
+
+	(void)state;
+	guest_config_default(&c, 4 * GIB, 0);
+	guest_init(&g, &c, &d);
+	live(&g, d, SEC);
+	d.need = 2 * GIB;
+	live(&g, d, 3 * SEC);
+	assert_true(g.anon == d.need && g.kswapd_bytes > GIB);
+	assert_int_equal(g.direct_bytes, 0);
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], 0);
+	assert_true(g.free >= g.watermark_low);
+
+	/* At a quarter of the task's rate: it runs dry, and the task reclaims as fast again. */
+	c.speed.reclaim_rate = c.speed.touch_rate / 4;
+	d.need = 256 * MIB;
+	guest_init(&g, &c, &d);
+	d.need = 2 * GIB;
+	live(&g, d, 5 * SEC);
+	assert_true(g.anon == d.need);
+	/* In GiB a second: 2 (1 - d / .5) = .5 + d, so it reclaims .3 of the .8 that it touches. */
+	assert_in_range(g.direct_bytes, 620 * MIB, 672 * MIB);
+	assert_true(g.psi_us[PSI_MEM_SOME_US] >= g.direct_bytes * SEC / c.speed.reclaim_rate - 1000);
+	/* One of two tasks. */
+	assert_int_equal(g.psi_us[PSI_MEM_FULL_US], 0);
+}
+
+/* What kswapd has begun it ends, at its rate, whoever looks. */
+static void test_kswapd_ends_at_high(void **state)
+{
+	struct guest_demand d = { .need = 256 * MIB, .cold = 3 * GIB };
+	struct guest_config c;
+	struct guest g;
+
+	(void)state;
+	guest_config_default(&c, 4 * GIB, 0);
+	c.speed.reclaim_rate = 100 * MIB;
+	guest_init(&g, &c, &d);
+	d.need += g.free - g.watermark_low + 4 * MIB;
+	guest_step(&g, &d, SEC / 100);
+	guest_step(&g, &d, SEC / 100);
+	while (g.anon < d.need)
+		guest_step(&g, &d, SEC / 100);
+	guest_step(&g, &d, SEC / 100);
+	assert_true(g.kswapd_runs && g.free < g.watermark_high);
+	live(&g, d, 2 * SEC);
+	assert_true(!g.kswapd_runs && g.free >= g.watermark_high && g.free < g.watermark_high + 2 * MIB);
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], 0);
+}
+
+/* The disk is one: what is swapped in comes in clusters, and no faster than requests are served. */
+static void test_swapin_is_bound(void **state)
+{
+	struct guest_demand d = { .need = 600 * MIB };
+	struct guest_config c;
+	struct guest g;
+
+	(void)state;
+	guest_config_default(&c, 2 * GIB, GIB);
+	c.speed.iops = 1000;
+	guest_init(&g, &c, &d);
+	g.anon -= 500 * MIB;
+	g.swapped_anon += 500 * MIB;
+	g.free += 500 * MIB;
+	live(&g, d, SEC);
+	assert_in_range(g.swapin_bytes, 31 * MIB, 32 * MIB);	/* 32 KiB each */
+	assert_true(g.psi_us[PSI_MEM_FULL_US] > SEC * 98 / 100);
+	assert_true(g.psi_us[PSI_IO_FULL_US] > SEC * 98 / 100);
+}
+
+/* A file is read one page after the other: the disk's bandwidth counts, and its requests do not. */
+static void test_sequential_reads(void **state)
+{
+	struct guest_demand d = { .need = 256 * MIB };
+	struct guest_config c;
+	struct guest g;
+
+	(void)state;
+	guest_config_default(&c, 2 * GIB, 0);
+	c.speed.iops = 100;
+	c.speed.disk_rate = 50 * MIB;
+	guest_init(&g, &c, &d);
+	d.cold = GIB;
+	live(&g, d, SEC);
+	assert_in_range(g.cold, 49 * MIB, 51 * MIB);
+	assert_true(g.psi_us[PSI_IO_SOME_US] > SEC * 98 / 100);
+	assert_int_equal(g.psi_us[PSI_IO_FULL_US] + g.psi_us[PSI_MEM_SOME_US], 0);
+	/* What is known to go through the disk cannot fill more than that. */
+	d.fill_rate = MIB;
+	live(&g, d, 10 * SEC);
+	assert_in_range(g.cold, 58 * MIB, 62 * MIB);
 }
 
 static void test_cold_stream_refaults_alone(void **state)
@@ -361,6 +574,14 @@ int main(void)
 		cmocka_unit_test(test_lock_without_reclaim_stops),
 		cmocka_unit_test(test_module_floor),
 		cmocka_unit_test(test_hot_cache_comes_back),
+		cmocka_unit_test(test_iops_bound_random_reads),
+		cmocka_unit_test(test_hot_period),
+		cmocka_unit_test(test_workingset),
+		cmocka_unit_test(test_speed),
+		cmocka_unit_test(test_kswapd_works_beside),
+		cmocka_unit_test(test_kswapd_ends_at_high),
+		cmocka_unit_test(test_swapin_is_bound),
+		cmocka_unit_test(test_sequential_reads),
 		cmocka_unit_test(test_cold_stream_refaults_alone),
 		cmocka_unit_test(test_swap_takes_idle_first),
 		cmocka_unit_test(test_begins_with_a_balloon),

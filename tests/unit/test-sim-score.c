@@ -8,9 +8,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "sim/recording.h"
 #include "sim/rivals.h"
 #include "sim/run.h"
 
@@ -248,6 +251,82 @@ static void test_static_never_hurts(void **state)
 	trace_free(t);
 }
 
+static void record(void *userdata, const struct sample *s, const struct policy_decision *d)
+{
+	const struct recording_daemon daemon = { .valid = true, .target = d->target };
+	char line[RECORDING_LINE_MAX];
+
+	fwrite(line, 1, recording_line(line, sizeof(line), 0, s, &daemon), userdata);
+}
+
+/* A guest of the model, recorded as a real one is, and simulated again from its recording alone. */
+static void recorded_again(const struct trace_point *p, size_t n, uint64_t period_us,
+			   struct sim_check *ret)
+{
+	char *text = NULL, line[RECORDING_LINE_MAX];
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	struct trace_options o = { .swap = UINT64_MAX, .speed.hot_period_us = period_us };
+	struct sim_setup setup;
+	struct score first, again;
+	struct trace *t;
+
+	assert_int_equal(trace_new(p, n, TRACE_LINEAR, 0, 0, &t), 0);
+	sim_setup_default(&setup, t, 4 * GIB, 0);
+	setup.guest.speed.hot_period_us = period_us;
+	setup.observer = record;
+	setup.userdata = f;
+	fwrite(line, 1, recording_header(line, sizeof(line)), f);
+	assert_int_equal(sim_run(&setup, &first), 0);
+	trace_free(t);
+	fclose(f);
+
+	f = fmemopen(text, size, "r");
+	assert_int_equal(trace_read(f, &o, &t), 0);
+	fclose(f);
+	sim_setup_default(&setup, t, t->ram, t->swap);
+	setup.check = ret;
+	assert_int_equal(sim_run(&setup, &again), 0);
+	assert_true(ret->rows > 200);
+	trace_free(t);
+	free(text);
+}
+
+static void test_recording_of_itself(void **state)
+{
+	const struct trace_point calm[] = {
+		{ 0, { .need = GIB, .hot = GIB / 4, .cold = 2 * GIB } },
+		{ 600 * SEC, { .need = 2 * GIB, .hot = GIB / 4, .cold = 2 * GIB } },
+		{ 1800 * SEC, { .need = GIB, .hot = GIB / 4, .cold = 2 * GIB } },
+	};
+	/* A data base whose cache is taken bit by bit. */
+	const struct trace_point database[] = {
+		{ 0, { .need = GIB, .hot = 2 * GIB, .cold = GIB } },
+		{ 3600 * SEC, { .need = GIB, .hot = 2 * GIB, .cold = GIB } },
+	};
+	const uint64_t periods[] = { 5, 60, 600 };
+	struct sim_check c;
+
+	(void)state;
+	recorded_again(calm, 3, 60 * SEC, &c);
+	assert_true(c.available_error_sum / c.rows < MIB && c.balloon_error_sum / c.rows < MIB);
+	assert_int_equal(c.have, (1U << _TRACE_COUNTER_MAX) - 1);
+	for (size_t i = 0; i < sizeof(periods) / sizeof(periods[0]); i++) {
+		recorded_again(database, 2, periods[i] * SEC, &c);
+		print_message("# every %u s: balloon %.0f MiB off, refaults %.2f times\n",
+			      (unsigned int)periods[i], c.balloon_error_sum / c.rows / MIB,
+			      (double)c.model[TRACE_REFAULT_FILE] / c.seen[TRACE_REFAULT_FILE]);
+		assert_true(c.available_error_sum / c.rows < 64 * MIB);
+		assert_true(c.balloon_error_sum / c.rows < 64 * MIB);
+		/* What comes back is wanted again: it stands and falls with a few MiB of balloon. */
+		assert_true(c.seen[TRACE_REFAULT_FILE] > 1000);
+		assert_in_range(c.model[TRACE_REFAULT_FILE], c.seen[TRACE_REFAULT_FILE] / 3,
+				c.seen[TRACE_REFAULT_FILE] * 3);
+		assert_in_range(c.model[TRACE_IO_SOME], c.seen[TRACE_IO_SOME] / 3,
+				c.seen[TRACE_IO_SOME] * 3);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_rivals),
 		cmocka_unit_test(test_senpai),
 		cmocka_unit_test(test_static_never_hurts),
+		cmocka_unit_test(test_recording_of_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,7 @@ static void test_demand(void **state)
 	assert_int_equal(t->points[1].t_us, 10500000);
 	assert_int_equal(t->points[1].d.need, 2000 * KIB);
 	assert_true(t->points[0].d.cold == GUEST_COLD_FILLS);
+	assert_int_equal(t->points[0].d.fill_rate, 0);
 	assert_int_equal(t->ram, 0);
 	assert_int_equal(trace_peak(t), 2000 * KIB);
 	trace_free(t);
@@ -121,7 +122,7 @@ static void test_demand_seen(void **state)
 	assert_non_null(t->seen);
 	assert_int_equal(t->seen[1].available, 490 * KIB);
 	assert_int_equal(t->seen[1].balloon, 30 * KIB);
-	assert_int_equal(t->seen[1].mem_some_us, 234);
+	assert_int_equal(t->seen[1].count[TRACE_MEM_SOME], 234);
 	trace_free(t);
 	assert_int_equal(read_with("t_s,need_kib,balloon_kib\n0,10,1\n1,20,2\n", refuse, &r, &t), 0);
 	assert_null(t->seen);
@@ -142,6 +143,7 @@ static void test_capacity(void **state)
 	assert_int_equal(t->between, TRACE_LINEAR);
 	assert_int_equal(t->ram, 1000 * KIB);
 	assert_int_equal(t->points[1].d.need, 1000 * KIB);
+	assert_int_equal(t->points[1].d.fill_rate, (5 + 6) * KIB);
 	trace_free(t);
 
 	/* No capacity is a capacity, too. */
@@ -333,6 +335,42 @@ static void test_options(void **state)
 	trace_free(t);
 }
 
+/* What the file says of the machine; options go first, one by one. */
+static void test_speed(void **state)
+{
+	static const char text[] = "# disk_kib_s: 1000\n# iops: 200\n# hot_period_s: 0.5\n"
+				   "# touch_kib_s = 65536\n# reclaim_kib_s: 70\nt_s,need_kib\n0,1\n1,5\n";
+	static const char *const bad[] = {
+		"# iops: 0", "# iops: many", "# disk_kib_s: 1", "# hot_period_s: 0.01",
+		"# hot_period_s: 99999999", "# touch_kib_s: 9999999999999", "# reclaim_kib_s: -5",
+	};
+	struct trace_options o = refuse;
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with(text, o, &r, &t), 0);
+	assert_int_equal(t->speed.disk_rate, 1000 * KIB);
+	assert_int_equal(t->speed.iops, 200);
+	assert_int_equal(t->speed.hot_period_us, SEC / 2);
+	assert_int_equal(t->speed.touch_rate, 65536 * KIB);
+	assert_int_equal(t->speed.reclaim_rate, 70 * KIB);
+	trace_free(t);
+	o.speed = (struct guest_speed){ .iops = 77, .hot_period_us = 9 * SEC };
+	assert_int_equal(read_with(text, o, &r, &t), 0);
+	assert_int_equal(t->speed.iops, 77);
+	assert_int_equal(t->speed.hot_period_us, 9 * SEC);
+	assert_int_equal(t->speed.disk_rate, 1000 * KIB);
+	trace_free(t);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char with[200];
+
+		snprintf(with, sizeof(with), "%s\nt_s,need_kib\n0,1\n1,5\n", bad[i]);
+		assert_int_equal(read_with(with, refuse, &r, &t), -EBADMSG);
+		assert_int_equal(r.first_bad_line, 1);
+	}
+}
+
 static void test_between(void **state)
 {
 	const struct trace_point points[] = {
@@ -417,7 +455,7 @@ static void test_recording(void **state)
 	assert_int_equal(t->seen[0].balloon, 0);
 	assert_int_equal(t->seen[1].balloon, 1024ULL << 20);
 	assert_int_equal(t->seen[1].available, 600ULL << 20);
-	assert_int_equal(t->seen[1].mem_some_us, 500);
+	assert_int_equal(t->seen[1].count[TRACE_MEM_SOME], 500);
 	trace_free(t);
 
 	/* Without MemAvailable there is nothing to be learned from a row. */
@@ -430,6 +468,81 @@ static void test_recording(void **state)
 	/* A buffer that is too small gives no half line. */
 	assert_int_equal(recording_header(text, 100), 0);
 	assert_int_equal(recording_line(text, 100, 77 * SEC, &s, &there), 0);
+}
+
+#define RECORDED "t_s,ram_kib,mem_total_kib,mem_available_kib,active_file_kib,inactive_file_kib," \
+		 "swap_total_kib,swap_free_kib,activate_file_pages,refault_anon_pages\n"
+
+/* Hot is what is read again, whatever the lists hold at the moment; idle is what stays in swap. */
+static void test_recorded_demand(void **state)
+{
+	/* A balloon has evicted half of the hot cache; 400 MiB of it come back within the minute. */
+	static const char missed[] = RECORDED
+		"0,2097152,1048576,700000,409600,0,1048576,524288,5000,100\n"
+		"30,2097152,1048576,700000,409600,0,1048576,524288,56200,100\n"
+		"60,2097152,1048576,700000,409600,0,1048576,524288,107400,25700\n"
+		"300,2097152,1048576,700000,409600,0,1048576,524288,107400,25700\n";
+	/* The active list is let go, and nothing of it comes back. */
+	static const char stale[] = RECORDED
+		"0,2097152,2097152,1500000,819200,100,0,0,77,0\n"
+		"60,2097152,2097152,1500000,102400,100,0,0,77,0\n"
+		"90,2097152,2097152,1500000,204800,100,0,0,77,0\n";
+	struct trace_options o = refuse;
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with(missed, refuse, &r, &t), 0);
+	assert_int_equal(t->points[0].d.hot, (409600 + 102400 * 4) * KIB);
+	assert_int_equal(t->points[1].d.hot, (409600 + 51200 * 4) * KIB);
+	assert_int_equal(t->points[2].d.hot, 409600 * KIB);
+	/* 100 of 512 MiB came back from swap. */
+	assert_int_equal(t->points[0].d.idle, (524288 - 25600 * 4) * KIB);
+	assert_int_equal(t->points[2].d.idle, 524288 * KIB);
+	trace_free(t);
+	/* A shorter period sees less of it come back. */
+	o.speed.hot_period_us = 30 * SEC;
+	assert_int_equal(read_with(missed, o, &r, &t), 0);
+	assert_int_equal(t->points[0].d.hot, (409600 + 51200 * 4) * KIB);
+	trace_free(t);
+
+	assert_int_equal(read_with(stale, refuse, &r, &t), 0);
+	assert_int_equal(t->points[0].d.hot, 102400 * KIB);
+	assert_int_equal(t->points[0].d.cold, (100 + 819200 - 102400) * KIB);
+	assert_int_equal(t->points[2].d.hot, 204800 * KIB);
+	trace_free(t);
+}
+
+/* Counters are compared from the first row on, if every row has them. */
+static void test_counters(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with("t_s,need_kib,mem_available_kib,mem_full_us,io_some_us,refault_file_pages\n"
+				   "0,10,500,100,5000,7\n1,20,490,150,5000,9\n2,20,490,150,6000,19\n",
+				   refuse, &r, &t), 0);
+	assert_int_equal(r.bad + r.notes, 0);
+	assert_int_equal(t->counted, 1U << TRACE_MEM_FULL | 1U << TRACE_IO_SOME | 1U << TRACE_REFAULT_FILE);
+	assert_int_equal(t->seen[0].count[TRACE_MEM_FULL], 0);
+	assert_int_equal(t->seen[1].count[TRACE_MEM_FULL], 50);
+	assert_int_equal(t->seen[2].count[TRACE_IO_SOME], 1000);
+	assert_int_equal(t->seen[2].count[TRACE_REFAULT_FILE], 12);
+	trace_free(t);
+
+	/* A cell that could not be read: nothing is said of that counter. */
+	assert_int_equal(read_with("t_s,mem_total_kib,mem_available_kib,active_file_kib,inactive_file_kib,"
+				   "mem_some_us,io_full_us\n0,9000,500,1,1,5,7\n1,9000,500,1,1,,9\n",
+				   refuse, &r, &t), 0);
+	assert_int_equal(t->counted, 1U << TRACE_IO_FULL);
+	assert_int_equal(t->seen[1].count[TRACE_IO_FULL], 2);
+	trace_free(t);
+
+	/* The machine was started anew. */
+	assert_int_equal(read_with("t_s,need_kib,mem_available_kib,io_full_us\n0,1,5,70\n1,1,5,90\n2,1,5,80\n",
+				   refuse, &r, &t), -EBADMSG);
+	assert_string_equal(r.first_bad, "io_full_us goes back");
 }
 
 int main(void)
@@ -445,8 +558,11 @@ int main(void)
 		cmocka_unit_test(test_not_text),
 		cmocka_unit_test(test_remarks),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_speed),
 		cmocka_unit_test(test_between),
 		cmocka_unit_test(test_recording),
+		cmocka_unit_test(test_recorded_demand),
+		cmocka_unit_test(test_counters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
