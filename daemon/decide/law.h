@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "decide/policy.h"
 #include "decide/view.h"
 
 struct law_goal {

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "decide/policy.h"
 #include "decide/law.h"
 
 /* The unit of every step. */

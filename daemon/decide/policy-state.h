@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "decide/ratelimit.h"
-#include "sense/sample.h"
+#include "decide/view.h"
 
 /*
  * Values of enum uballoon_stop that the policy looks at, part of the module's ABI. decide/ does
@@ -26,15 +26,6 @@
 /* Slots of the window over which the growth of the need is measured. */
 #define POLICY_GROWTH_SLOTS 8
 
-/* Cumulative counters at one time: the far end of a difference. */
-struct policy_ref {
-	uint64_t time_us; /* 0 = empty */
-	uint32_t vm_have;
-	uint32_t psi_have;
-	uint64_t vm[_VM_FIELD_MAX];
-	uint64_t psi[_PSI_FIELD_MAX];
-};
-
 /* A hold-off that grows when the inflation after it did not hold. */
 struct policy_backoff {
 	uint64_t until_us; /* no inflation before */
@@ -44,13 +35,10 @@ struct policy_backoff {
 };
 
 struct policy_state {
-	uint64_t last_us; /* time of the last sample; 0 = none */
 	int mode; /* of the last decision; a change drops the move under way */
 	int law;
 
-	/* Rates: counters about one and two seconds back. */
-	struct policy_ref ref_new;
-	struct policy_ref ref_old;
+	struct view_past past;
 
 	/* The move under way. */
 	bool target_valid;

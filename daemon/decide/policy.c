@@ -534,12 +534,12 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 {
 	struct policy_decision d = {.reason = REASON_NO_DATA, .next_us = c->interval_us};
 	struct view v;
-	bool usable = view_make(c, st, s, &v);
+	bool usable = view_make(c, &st->past, s, &v);
 	struct round r = {.c = c, .st = st, .s = s, .v = &v};
 	struct law_goal g = {.goal = v.size};
 
 	d.goal = d.target = v.size;
-	if (st->last_us && s->time_us <= st->last_us) {
+	if (view_is_stale(&st->past, s)) {
 		numbers(st, c, &v, d.goal, &d.n);
 		*ret = d;
 		return;
@@ -580,7 +580,6 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	if (c->mode == MODE_AUTO && !c->hold && s->balloon.valid && r.level == PRESSURE_NONE &&
 	    !move_is_urgent(st))
 		d.swap_in = g.swap_in;
-	view_remember(st, s);
-	st->last_us = s->time_us;
+	view_remember(&st->past, s);
 	*ret = d;
 }

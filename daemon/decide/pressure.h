@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "decide/policy.h"
 #include "decide/view.h"
 
 enum pressure {

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "decide/policy.h"
 #include "decide/view.h"
 
 /* What the module has done by itself since the last sample. */

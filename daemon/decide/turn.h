@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "decide/policy.h"
 #include "decide/view.h"
 
 /* Once a decision, before the move under way is forgotten: see which way the balloon went.
