@@ -72,7 +72,8 @@ static void learn_peak(const struct policy_config *c, struct policy_state *st, c
 
 static uint64_t peak_need(const struct policy_state *st, const struct view *v)
 {
-	uint64_t need = v->need, n = st->came_down_cheaply ? PEAK_SLOTS_RELIEVED : POLICY_PEAK_SLOTS;
+	uint64_t n = st->turn.came_down_cheaply ? PEAK_SLOTS_RELIEVED : POLICY_PEAK_SLOTS;
+	uint64_t need = v->need;
 
 	for (uint64_t i = 0; i < n; i++)
 		need = max_u64(need, st->peak[(st->peak_slot + POLICY_PEAK_SLOTS - i) %

@@ -10,7 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "decide/backoff.h"
 #include "decide/ratelimit.h"
+#include "decide/relief.h"
+#include "decide/turn.h"
 #include "decide/view.h"
 
 /*
@@ -25,14 +28,6 @@
 #define POLICY_PEAK_SLOTS 8
 /* Slots of the window over which the growth of the need is measured. */
 #define POLICY_GROWTH_SLOTS 8
-
-/* A hold-off that grows when the inflation after it did not hold. */
-struct policy_backoff {
-	uint64_t until_us; /* no inflation before */
-	uint64_t length_us; /* of the last one, 0 = never tripped */
-	uint64_t inflated_us; /* first inflation after it, 0 = none yet */
-	uint32_t level; /* trips in a row without an inflation that held */
-};
 
 struct policy_state {
 	int mode; /* of the last decision; a change drops the move under way */
@@ -62,23 +57,14 @@ struct policy_state {
 	uint32_t settle_healthy;
 
 	/* Not inflating again too soon. */
-	struct policy_backoff hold; /* after a deflate of the law */
-	struct policy_backoff alarm; /* after pressure, emergency, relief: holds orders, too */
+	struct backoff hold; /* after a deflate of the law */
+	struct backoff alarm; /* after pressure, emergency, relief: holds orders, too */
 	uint64_t fast_until_us; /* look every 100 ms */
 	uint64_t need_seen; /* at the last sample; 0 = it had no data */
-	uint64_t size_seen; /* of the balloon, at the last sample */
-	bool came_down; /* it became smaller last, and not by order */
-	bool came_down_cheaply; /* ... by relief that met the demand ... */
-	uint64_t cheap_bytes; /* ... and by so much */
-	uint32_t turns_milli; /* times that it went up again lately, in thousandths */
-	uint64_t turns_us; /* when that was last decayed */
-	uint64_t foregone; /* what has not been taken since x time, bytes x milliseconds */
+	struct turn turn;
 	uint64_t pressure_us; /* last time that stalls were confirmed; 0 = never */
 	uint32_t critical_seen; /* samples in a row below the critical level */
-	bool relief_seen_valid;
-	uint64_t rescue_seen;
-	uint64_t relieved_seen;
-	uint64_t relief_size; /* of the balloon then */
+	struct relief_seen relief;
 
 	/* Law adaptive. */
 	uint64_t burst; /* envelope of the growth of the need, bytes */

@@ -84,7 +84,7 @@ static enum policy_reason gate(const struct policy_config *c, const struct polic
 
 	if (distance < (up ? max_u64(v->worthwhile, v->dead_band) : v->dead_band))
 		return REASON_DEAD_BAND;
-	if (up && (v->now_us < st->hold.until_us || turn_wait(c, st, v, distance)))
+	if (up && (v->now_us < st->hold.until_us || turn_wait(c, &st->turn, v, distance)))
 		return REASON_HOLD_OFF;
 	if (up && st->settling)
 		return REASON_SETTLING;
@@ -139,11 +139,9 @@ static bool deflates_cheaply(const struct policy_state *st, const struct view *v
 	       st->target_reason == REASON_HEADROOM;
 }
 
-static void hold_cheaply(const struct round *r, struct policy_backoff *b)
+static void hold_cheaply(const struct round *r, struct backoff *b)
 {
-	uint64_t length_us = r->c->hold_off_us / RELIEF_HOLD_OFF_DIVISOR;
-
-	b->until_us = max_u64(b->until_us, add_sat(r->v->now_us, length_us));
+	backoff_extend(b, r->v->now_us, r->c->hold_off_us / RELIEF_HOLD_OFF_DIVISOR);
 }
 
 static enum policy_reason give_back(const struct round *r, uint64_t target,
@@ -194,8 +192,7 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 	}
 	if (move_is_urgent(st)) {
 		/* The hold-off counts from the end of it, however slow the transport is. */
-		st->alarm.until_us =
-			max_u64(st->alarm.until_us, add_sat(v->now_us, st->alarm.length_us));
+		backoff_extend(&st->alarm, v->now_us, st->alarm.length_us);
 		return st->target_reason;
 	}
 	if (r->level >= PRESSURE_SHORT && v->size && v->size <= r->b.lo) {
@@ -284,8 +281,8 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	enum policy_reason why;
 
 	/* A move under way goes on as long as the law still wants to go that way. */
-	turn_forgo(st, v, sub_sat(g->goal, v->size));
-	if (st->target_valid && st->target_sign > 0 && g->goal > v->size && !st->came_down &&
+	turn_forgo(&st->turn, v, sub_sat(g->goal, v->size));
+	if (st->target_valid && st->target_sign > 0 && g->goal > v->size && !st->turn.came_down &&
 	    bar(st, r->s, v, r->level) == _REASON_MAX) {
 		st->target = min_u64(st->target, g->goal);
 		/* If something else takes memory meanwhile, half of what is left is less. */
@@ -296,8 +293,7 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 		st->target = min_u64(st->target, g->goal);
 		/* The hold-off counts from the end of it. */
 		if (!deflates_cheaply(st, v))
-			st->hold.until_us =
-				max_u64(st->hold.until_us, add_sat(v->now_us, st->hold.length_us));
+			backoff_extend(&st->hold, v->now_us, st->hold.length_us);
 		return st->target_reason;
 	}
 	st->target_valid = false;
@@ -334,7 +330,7 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 		return REASON_DEAD_BAND;
 	backoff_inflated(&st->hold, v->now_us);
 	backoff_inflated(&st->alarm, v->now_us);
-	st->came_down = false;
+	turn_upward(&st->turn);
 	if (g->reason == REASON_CACHE)
 		st->next_probe_us = add_sat(v->now_us, r->c->probe_interval_us);
 	move_to(st, v, v->size + amount, g->reason, g);
@@ -427,7 +423,7 @@ static void numbers(const struct policy_state *st, const struct policy_config *c
 	if (c->mode == MODE_AUTO || c->mode == MODE_OBSERVE)
 		until_us = max_u64(max_u64(until_us, st->hold.until_us),
 				   add_sat(v->now_us,
-					   turn_wait(c, st, v, sub_sat(goal, v->size))));
+					   turn_wait(c, &st->turn, v, sub_sat(goal, v->size))));
 	*ret = (struct policy_numbers){
 		.ram = v->ram,
 		.usable = v->usable,
@@ -447,6 +443,8 @@ static void numbers(const struct policy_state *st, const struct policy_config *c
 static void housekeeping(const struct policy_config *c, struct policy_state *st,
 			 const struct sample *s, const struct view *v, const struct relief *relief)
 {
+	struct turn_cause cause;
+
 	if (st->mode != (int)c->mode || st->law != (int)c->law) {
 		st->mode = c->mode;
 		st->law = c->law;
@@ -461,7 +459,12 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		ratelimit_feedback(&st->rate, s->balloon.asked,
 				   failed ? s->balloon.moved : s->balloon.asked);
 	}
-	turn_note(st, v, relief->cheap || deflates_cheaply(st, v));
+	cause = (struct turn_cause){
+		.deflating = st->target_valid && st->target_sign < 0,
+		.ordered = st->target_valid && st->target_order,
+		.cheap = relief->cheap || deflates_cheaply(st, v),
+	};
+	turn_note(&st->turn, v, &cause);
 	move_progress(c, st, s, v);
 	move_arrive(c, st, v);
 	backoff_prove(&st->hold, v->now_us);
@@ -544,7 +547,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		*ret = d;
 		return;
 	}
-	relief_note(st, s, &v, &r.relief);
+	relief_note(&st->relief, s, &v, &r.relief);
 	housekeeping(c, st, s, &v, &r.relief);
 	if (usable) {
 		bounds_make(c, s, &v, &r.b);
