@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "decide/law.h"
+#include "decide/policy.h"
 
 #define SEC	   1000000ULL
 #define PAGE_BYTES 4096ULL
@@ -225,12 +226,12 @@ void law_adaptive(const struct policy_config *c, struct policy_state *st, const 
 {
 	uint64_t headroom = law_adaptive_headroom(st, v);
 	/* What a deflate under way is about to add counts as there. */
-	uint64_t pending = st->target_valid ? sub_sat(v->size, st->target) : 0;
+	uint64_t pending = st->move.valid ? sub_sat(v->size, st->move.target) : 0;
 	uint64_t slack;
 
 	*ret = (struct law_goal){
 		.goal = v->size - pending,
-		.reason = pending ? (enum policy_reason)st->target_reason : REASON_STEADY,
+		.reason = pending ? st->move.reason : REASON_STEADY,
 		.at_once = UINT64_MAX,
 	};
 	if (!v->settling && add_sat(v->available, pending) < headroom / 2) {

@@ -15,6 +15,7 @@
  * Leaves out: whose pages come back (act/swap.c).
  */
 #include "decide/law.h"
+#include "decide/policy.h"
 
 #define MIB (1ULL << 20)
 

@@ -6,6 +6,7 @@
  * that has gone silent is no reason to move either way.
  */
 #include "decide/law.h"
+#include "decide/policy.h"
 
 void law_host(const struct policy_state *st, const struct view *v, const struct sample *s,
 	      struct law_goal *ret)

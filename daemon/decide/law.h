@@ -9,8 +9,9 @@
  */
 #pragma once
 
-#include "decide/policy.h"
 #include "decide/view.h"
+
+struct policy_state;
 
 struct law_goal {
 	uint64_t goal; /* what the balloon should be, bytes */

@@ -11,18 +11,13 @@
 #include <stdint.h>
 
 #include "decide/backoff.h"
+#include "decide/move.h"
+#include "decide/progress.h"
 #include "decide/ratelimit.h"
 #include "decide/relief.h"
+#include "decide/settle.h"
 #include "decide/turn.h"
 #include "decide/view.h"
-
-/*
- * Values of enum uballoon_stop that the policy looks at, part of the module's ABI. decide/ does
- * not include its header; the unit tests assert that they agree.
- */
-#define POLICY_STOP_NOMEM   3
-#define POLICY_STOP_FLOOR   4
-#define POLICY_STOP_REFUSED 5
 
 /* Slots of the window that remembers the largest need of the last hold-off time. */
 #define POLICY_PEAK_SLOTS 8
@@ -35,26 +30,13 @@ struct policy_state {
 
 	struct view_past past;
 
-	/* The move under way. */
-	bool target_valid;
-	int target_sign; /* -1 deflates, 1 inflates */
-	bool target_order; /* follows an order, not an estimate */
-	bool target_reclaim;
-	bool target_masks; /* an inflate so large that a low A after it means nothing */
-	uint64_t target;
-	int target_reason; /* enum policy_reason */
-	uint64_t target_since_us; /* last change of it */
+	struct move move;
+	struct settle settle;
+	struct progress progress;
 
 	uint64_t stall_since_us; /* begin of the stalls that have not stopped yet; 0 = none */
 	uint64_t stall_last_us; /* when they were last seen */
 	uint64_t own_until_us; /* stalls until then may be the balloon's own */
-
-	/* Settling after an inflate. */
-	bool settling;
-	bool settle_masks;
-	uint64_t settle_since_us;
-	uint64_t settle_last_us; /* last healthy sample that counted */
-	uint32_t settle_healthy;
 
 	/* Not inflating again too soon. */
 	struct backoff hold; /* after a deflate of the law */
@@ -92,10 +74,4 @@ struct policy_state {
 
 	/* Law host. */
 	struct ratelimit rate;
-
-	/* The transport's progress. */
-	uint64_t progress_us; /* last time that it was as asked */
-	int stuck_sign; /* direction that is stuck: -1, 0 = none, 1 */
-	int stuck_reason; /* enum policy_reason */
-	uint64_t stuck_until_us;
 };

@@ -26,7 +26,9 @@
 #include "decide/move.h"
 #include "decide/policy.h"
 #include "decide/pressure.h"
+#include "decide/progress.h"
 #include "decide/relief.h"
+#include "decide/settle.h"
 #include "decide/turn.h"
 
 #define SEC 1000000ULL
@@ -53,16 +55,13 @@
 /* A relief that met the demand has cost nobody anything: the hold-off after it is half of the plain one. */
 #define RELIEF_HOLD_OFF_DIVISOR 2
 
-/* Rates are applied to at most so long, or a pause would become a jump. */
-#define RATE_DT_MAX_US (2 * SEC)
-
 void policy_init(struct policy_state *st)
 {
 	memset(st, 0, sizeof(*st));
 	ratelimit_init(&st->rate);
 }
 
-/* --- gates and rates --- */
+/* --- gates --- */
 
 /* Why nothing may be inflated now, not even by order; _REASON_MAX if it may. */
 static enum policy_reason bar(const struct policy_state *st, const struct sample *s,
@@ -86,36 +85,15 @@ static enum policy_reason gate(const struct policy_config *c, const struct polic
 		return REASON_DEAD_BAND;
 	if (up && (v->now_us < st->hold.until_us || turn_wait(c, &st->turn, v, distance)))
 		return REASON_HOLD_OFF;
-	if (up && st->settling)
+	if (up && st->settle.active)
 		return REASON_SETTLING;
 	/* A shortage does not wait. */
-	if ((up || g->reason == REASON_COMMITTED) && st->target_since_us &&
-	    v->now_us - st->target_since_us < c->dwell_us)
+	if ((up || g->reason == REASON_COMMITTED) && st->move.since_us &&
+	    v->now_us - st->move.since_us < c->dwell_us)
 		return REASON_DWELL;
 	if (up && !g->at_once)
 		return REASON_DWELL;
 	return _REASON_MAX;
-}
-
-static uint64_t slower(uint64_t a, uint64_t b)
-{
-	return !a ? b : !b ? a : min_u64(a, b);
-}
-
-static int64_t step_make(const struct policy_config *c, const struct policy_state *st,
-			 const struct view *v, const struct law_goal *g)
-{
-	bool up = st->target > v->size;
-	uint64_t distance = up ? st->target - v->size : v->size - st->target;
-	uint64_t rate = up ? slower(c->inflate_rate, g ? g->inflate_rate : 0)
-			   : slower(c->deflate_rate, g ? g->deflate_rate : 0);
-
-	if (rate && !move_is_urgent(st))
-		distance = min_u64(
-			distance,
-			scale(rate, clamp_u64(v->dt_us, FAST_INTERVAL_US, RATE_DT_MAX_US), SEC));
-	distance -= distance % MOVE_PAGE;
-	return up ? (int64_t)distance : -(int64_t)distance;
 }
 
 /* --- the parts of a decision --- */
@@ -135,8 +113,8 @@ struct round {
 /* What the law gives back ahead of the relief line, which would have given it a moment later. */
 static bool deflates_cheaply(const struct policy_state *st, const struct view *v)
 {
-	return v->relief && st->target_valid && st->target_sign < 0 &&
-	       st->target_reason == REASON_HEADROOM;
+	return v->relief && move_is_down(&st->move) &&
+	       st->move.reason == REASON_HEADROOM;
 }
 
 static void hold_cheaply(const struct round *r, struct backoff *b)
@@ -158,7 +136,7 @@ static enum policy_reason give_back(const struct round *r, uint64_t target,
 		backoff_trip(&r->st->alarm, r->v->now_us, c->hold_off_us,
 			     scale(c->hold_off_us, HOLD_OFF_GROWTH, 1));
 	if (target < r->v->size) {
-		move_to(r->st, r->v, target, reason, NULL);
+		move_to(&r->st->move, r->v, target, reason, NULL);
 		r->st->fast_until_us = add_sat(r->v->now_us, FAST_WINDOW_US);
 	}
 	return reason;
@@ -179,8 +157,8 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 		again = st->pressure_us && v->now_us - st->pressure_us < PRESSURE_EPISODE_US;
 		/* Stalls from before the last answer are still in the window. */
 		answered = again && v->now_us - st->pressure_us < PRESSURE_EFFECT_US;
-		if (!low && move_is_urgent(st) && (answered || !again))
-			return st->target_reason;
+		if (!low && move_is_urgent(&st->move) && (answered || !again))
+			return st->move.reason;
 		if (!low && answered)
 			return _REASON_MAX;
 		st->pressure_us = v->now_us;
@@ -190,26 +168,26 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 		return give_back(r, min_u64(r->b.lo + (v->size - r->b.lo) / 2, g->goal),
 				 REASON_PRESSURE);
 	}
-	if (move_is_urgent(st)) {
+	if (move_is_urgent(&st->move)) {
 		/* The hold-off counts from the end of it, however slow the transport is. */
 		backoff_extend(&st->alarm, v->now_us, st->alarm.length_us);
-		return st->target_reason;
+		return st->move.reason;
 	}
 	if (r->level >= PRESSURE_SHORT && v->size && v->size <= r->b.lo) {
 		/* Not below the host's target, whatever happens: that is the protocol. */
-		st->target_valid = false;
+		move_drop(&st->move);
 		return REASON_HOST;
 	}
 	/* What the law is about to give back for a reason of its own is not taken off it. */
-	if (r->relief.given && !r->relief.rescued && st->target_valid && st->target_sign < 0 &&
+	if (r->relief.given && !r->relief.rescued && move_is_down(&st->move) &&
 	    !deflates_cheaply(st, v))
 		return _REASON_MAX;
 	if (r->relief.given) {
-		st->target_valid = false;
+		move_drop(&st->move);
 		return give_back(r, v->size, r->relief.rescued ? REASON_RESCUE : REASON_RELIEF);
 	}
 	if (r->s->balloon.valid && r->s->balloon.draining) {
-		st->target_valid = false;
+		move_drop(&st->move);
 		return REASON_RESCUE;
 	}
 	return _REASON_MAX;
@@ -256,19 +234,19 @@ static enum policy_reason decide_order(const struct round *r, const struct law_g
 	enum policy_reason why;
 
 	if (g->goal == r->v->size) {
-		st->target_valid = false;
+		move_drop(&st->move);
 		return g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA ? g->reason
 										  : REASON_STEADY;
 	}
 	if (g->goal > r->v->size) {
 		why = bar(st, r->s, r->v, r->level);
 		if (why != _REASON_MAX) {
-			st->target_valid = false;
+			move_drop(&st->move);
 			return why;
 		}
 		backoff_inflated(&st->alarm, r->v->now_us);
 	}
-	move_to(st, r->v, g->goal, g->reason, g);
+	move_to(&st->move, r->v, g->goal, g->reason, g);
 	return g->reason;
 }
 
@@ -282,21 +260,21 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 
 	/* A move under way goes on as long as the law still wants to go that way. */
 	turn_forgo(&st->turn, v, sub_sat(g->goal, v->size));
-	if (st->target_valid && st->target_sign > 0 && g->goal > v->size && !st->turn.came_down &&
+	if (move_is_up(&st->move) && g->goal > v->size && !st->turn.came_down &&
 	    bar(st, r->s, v, r->level) == _REASON_MAX) {
-		st->target = min_u64(st->target, g->goal);
+		move_lower(&st->move, g->goal);
 		/* If something else takes memory meanwhile, half of what is left is less. */
-		st->target = min_u64(st->target, v->size + sub_sat(v->available, r->headroom) / 2);
-		return st->target_reason;
+		move_lower(&st->move, v->size + sub_sat(v->available, r->headroom) / 2);
+		return st->move.reason;
 	}
-	if (st->target_valid && st->target_sign < 0 && g->goal < v->size) {
-		st->target = min_u64(st->target, g->goal);
+	if (move_is_down(&st->move) && g->goal < v->size) {
+		move_lower(&st->move, g->goal);
 		/* The hold-off counts from the end of it. */
 		if (!deflates_cheaply(st, v))
 			backoff_extend(&st->hold, v->now_us, st->hold.length_us);
-		return st->target_reason;
+		return st->move.reason;
 	}
-	st->target_valid = false;
+	move_drop(&st->move);
 
 	if (g->goal == v->size) {
 		if (g->reason == REASON_NO_DATA || g->reason == REASON_NO_SWAP ||
@@ -316,7 +294,7 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 			     g->reason == REASON_WORKING_SET ? r->c->emergency_hold_off_max_us
 							     : r->c->hold_off_us,
 			     scale(r->c->hold_off_us, HOLD_OFF_GROWTH, 1));
-		move_to(st, v, g->goal, g->reason, g);
+		move_to(&st->move, v, g->goal, g->reason, g);
 		return g->reason;
 	}
 
@@ -333,7 +311,7 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	turn_upward(&st->turn);
 	if (g->reason == REASON_CACHE)
 		st->next_probe_us = add_sat(v->now_us, r->c->probe_interval_us);
-	move_to(st, v, v->size + amount, g->reason, g);
+	move_to(&st->move, v, v->size + amount, g->reason, g);
 	return g->reason;
 }
 
@@ -381,14 +359,14 @@ static enum policy_reason decide_goal(const struct round *r, const struct law_go
 	/* A balloon over its bounds comes down to them, held or not, and no further. */
 	if (r->c->hold) {
 		if (bound.goal >= r->v->size) {
-			st->target_valid = false;
+			move_drop(&st->move);
 			return REASON_HELD;
 		}
 		g = &bound;
 	}
-	if (st->stuck_sign && st->stuck_sign == (g->goal > r->v->size) - (g->goal < r->v->size)) {
-		st->target_valid = false;
-		return st->stuck_reason;
+	if (progress_is_stuck(&st->progress, move_direction(r->v->size, g->goal))) {
+		move_drop(&st->move);
+		return st->progress.stuck_reason;
 	}
 	return g->order ? decide_order(r, g) : decide_estimate(r, g);
 }
@@ -402,7 +380,7 @@ static uint64_t look_again(const struct round *r, enum policy_reason reason)
 	if (v->now_us < st->fast_until_us)
 		return min_u64(FAST_INTERVAL_US, r->c->interval_us);
 	/* Nothing else would wake the loop when the guest runs short. */
-	if (st->target_valid || st->settling || (!r->s->psi_armed && v->size) ||
+	if (st->move.valid || st->settle.active || (!r->s->psi_armed && v->size) ||
 	    v->available < r->headroom || reason == REASON_STARTING || reason == REASON_NO_DATA)
 		next = r->c->interval_us;
 	else if (reason == REASON_DWELL || reason == REASON_CACHE || reason == REASON_FREE)
@@ -448,10 +426,10 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 	if (st->mode != (int)c->mode || st->law != (int)c->law) {
 		st->mode = c->mode;
 		st->law = c->law;
-		st->target_valid = false;
-		st->settling = false;
+		move_drop(&st->move);
+		settle_end(&st->settle);
 	}
-	if (st->target_valid && st->target_reason == REASON_HOST) {
+	if (st->move.valid && st->move.reason == REASON_HOST) {
 		bool failed = s->balloon.stop ==
 			      (s->balloon.asked > 0 ? POLICY_STOP_NOMEM : POLICY_STOP_REFUSED);
 
@@ -460,13 +438,15 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 				   failed ? s->balloon.moved : s->balloon.asked);
 	}
 	cause = (struct turn_cause){
-		.deflating = st->target_valid && st->target_sign < 0,
-		.ordered = st->target_valid && st->target_order,
+		.deflating = move_is_down(&st->move),
+		.ordered = st->move.valid && st->move.order,
 		.cheap = relief->cheap || deflates_cheaply(st, v),
 	};
 	turn_note(&st->turn, v, &cause);
-	move_progress(c, st, s, v);
-	move_arrive(c, st, v);
+	if (progress_note(c, &st->progress, s, v) && move_give_up(&st->move))
+		settle_start(c, &st->settle, v, st->move.masks);
+	if (move_arrive(&st->move, v))
+		settle_start(c, &st->settle, v, st->move.masks);
 	backoff_prove(&st->hold, v->now_us);
 	backoff_prove(&st->alarm, v->now_us);
 }
@@ -505,8 +485,8 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	enum policy_reason reason;
 
 	r->headroom = law_adaptive_headroom(st, v);
-	move_settle(c, st, v, r->headroom);
-	v->settling = move_masks(st);
+	settle_note(c, &st->settle, v, r->headroom);
+	v->settling = settle_masks(&st->settle) || move_masks(&st->move);
 	v->own_reclaim = v->now_us < st->own_until_us;
 	v->growing = law_adaptive_growth(st, v) > v->available / 4;
 	v->stalls_last = watch_stalls(c, st, v, s->trigger);
@@ -523,10 +503,7 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	if (!v->dt_us)
 		return REASON_STARTING;
 	/* Bounds may have moved since the move began. */
-	if (st->target_sign < 0)
-		st->target = max_u64(st->target, r->b.lo);
-	else
-		st->target = min_u64(st->target, max_u64(r->b.hi, v->size));
+	move_bound(&st->move, v, r->b.lo, r->b.hi);
 	goal_make(r, g);
 	reason = decide_relief(r, g);
 	return reason == _REASON_MAX ? decide_goal(r, g) : reason;
@@ -552,18 +529,18 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	if (usable) {
 		bounds_make(c, s, &v, &r.b);
 		d.reason = decide(&r, &v, &g);
-		d.goal = move_is_urgent(st) ? st->target : g.goal;
+		d.goal = move_is_urgent(&st->move) ? st->move.target : g.goal;
 		d.relief_line = relief_line(s, &v, r.headroom);
 		d.relieved = r.relief.bytes;
 	} else {
-		st->target_valid = false;
+		move_drop(&st->move);
 		st->growth_n = 0;
 	}
-	if (st->target_valid) {
-		d.target = st->target;
-		d.may_reclaim = st->target_sign > 0 && st->target_reclaim;
-		d.urgent = move_is_urgent(st);
-		d.step = step_make(c, st, &v, &g);
+	if (st->move.valid) {
+		d.target = st->move.target;
+		d.may_reclaim = st->move.sign > 0 && st->move.may_reclaim;
+		d.urgent = move_is_urgent(&st->move);
+		d.step = move_step(c, &st->move, &v, &g);
 	}
 	d.next_us = look_again(&r, d.reason);
 	if (d.step > 0 && d.may_reclaim)
@@ -572,8 +549,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	if (c->mode == MODE_OBSERVE || !s->balloon.valid) {
 		/* What is not carried out leaves nothing to wait for. */
 		d.step = 0;
-		st->target_valid = false;
-		st->target_since_us = 0;
+		move_undo(&st->move);
 		st->next_probe_us = 0;
 		if (c->mode != MODE_OBSERVE)
 			d.reason = REASON_NO_DEVICE;
@@ -581,7 +557,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	st->need_seen = usable ? v.need : 0;
 	/* Reading back takes memory: only a guest that is well has it to spare. */
 	if (c->mode == MODE_AUTO && !c->hold && s->balloon.valid && r.level == PRESSURE_NONE &&
-	    !move_is_urgent(st))
+	    !move_is_urgent(&st->move))
 		d.swap_in = g.swap_in;
 	view_remember(&st->past, s);
 	*ret = d;
