@@ -12,6 +12,7 @@
 
 #include "decide/backoff.h"
 #include "decide/move.h"
+#include "decide/pressure.h"
 #include "decide/progress.h"
 #include "decide/ratelimit.h"
 #include "decide/relief.h"
@@ -34,9 +35,7 @@ struct policy_state {
 	struct settle settle;
 	struct progress progress;
 
-	uint64_t stall_since_us; /* begin of the stalls that have not stopped yet; 0 = none */
-	uint64_t stall_last_us; /* when they were last seen */
-	uint64_t own_until_us; /* stalls until then may be the balloon's own */
+	struct pressure_past pressure;
 
 	/* Not inflating again too soon. */
 	struct backoff hold; /* after a deflate of the law */
@@ -44,8 +43,7 @@ struct policy_state {
 	uint64_t fast_until_us; /* look every 100 ms */
 	uint64_t need_seen; /* at the last sample; 0 = it had no data */
 	struct turn turn;
-	uint64_t pressure_us; /* last time that stalls were confirmed; 0 = never */
-	uint32_t critical_seen; /* samples in a row below the critical level */
+	uint64_t answered_us; /* last time that confirmed stalls were; 0 = never */
 	struct relief_seen relief;
 
 	/* Law adaptive. */

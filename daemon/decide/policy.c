@@ -40,14 +40,6 @@
 #define BURST_WINDOW_US SEC
 /* A second shortage within this means that the first answer was too small ... */
 #define PRESSURE_EPISODE_US (30 * SEC)
-/* ... but the rates look back up to two seconds. */
-#define PRESSURE_EFFECT_US (5 * SEC / 2)
-
-/* Stalls that are no shortage by themselves are one if they do not end. */
-#define STALLS_LAST_US (5 * SEC)
-
-/* How long after it an inflate that reclaims is still seen in rates and triggers. */
-#define OWN_RECLAIM_US (SEC * 5 / 2)
 
 /* The fixed part of the hold-off after a shortage doubles once, where shortages repeat. */
 #define HOLD_OFF_GROWTH 2
@@ -154,14 +146,14 @@ static enum policy_reason decide_relief(const struct round *r, const struct law_
 		return give_back(r, r->b.lo, REASON_EMERGENCY);
 
 	if (v->size > r->b.lo && r->level == PRESSURE_SHORT) {
-		again = st->pressure_us && v->now_us - st->pressure_us < PRESSURE_EPISODE_US;
+		again = st->answered_us && v->now_us - st->answered_us < PRESSURE_EPISODE_US;
 		/* Stalls from before the last answer are still in the window. */
-		answered = again && v->now_us - st->pressure_us < PRESSURE_EFFECT_US;
+		answered = again && v->now_us - st->answered_us < PRESSURE_EFFECT_US;
 		if (!low && move_is_urgent(&st->move) && (answered || !again))
 			return st->move.reason;
 		if (!low && answered)
 			return _REASON_MAX;
-		st->pressure_us = v->now_us;
+		st->answered_us = v->now_us;
 		if (low || again)
 			return give_back(r, r->b.lo, REASON_PRESSURE);
 		/* Never less than what would be given back without the stalls. */
@@ -451,20 +443,6 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 	backoff_prove(&st->alarm, v->now_us);
 }
 
-/* Whether tasks have been stalling, without a pause, for longer than a program takes to start. */
-static bool watch_stalls(const struct policy_config *c, struct policy_state *st,
-			 const struct view *v, enum sample_trigger trigger)
-{
-	if (v->now_us - st->stall_last_us > PRESSURE_EFFECT_US || v->own_reclaim)
-		st->stall_since_us = 0;
-	if (trigger == TRIGGER_NONE && v->mem_some < c->pressure_permille)
-		return false;
-	if (!st->stall_since_us)
-		st->stall_since_us = v->now_us;
-	st->stall_last_us = v->now_us;
-	return v->now_us - st->stall_since_us >= STALLS_LAST_US;
-}
-
 /*
  * The need grows so fast that a quarter of what is left is gone within a second; it may have begun
  * to at any time since the last sample.
@@ -487,11 +465,9 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	r->headroom = law_adaptive_headroom(st, v);
 	settle_note(c, &st->settle, v, r->headroom);
 	v->settling = settle_masks(&st->settle) || move_masks(&st->move);
-	v->own_reclaim = v->now_us < st->own_until_us;
+	v->own_reclaim = pressure_is_own(&st->pressure, v->now_us);
 	v->growing = law_adaptive_growth(st, v) > v->available / 4;
-	v->stalls_last = watch_stalls(c, st, v, s->trigger);
-	st->critical_seen = v->available < pressure_critical_level(v) ? st->critical_seen + 1 : 0;
-	r->level = pressure_judge(c, v, s->trigger, r->headroom, st->critical_seen);
+	r->level = pressure_judge(c, &st->pressure, v, s->trigger, r->headroom);
 
 	law_adaptive_learn(c, st, v, !v->settling || r->level >= PRESSURE_SHORT);
 	r->headroom = law_adaptive_headroom(st, v);
@@ -544,7 +520,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	}
 	d.next_us = look_again(&r, d.reason);
 	if (d.step > 0 && d.may_reclaim)
-		st->own_until_us = add_sat(v.now_us, d.next_us + OWN_RECLAIM_US);
+		pressure_expect_own(&st->pressure, v.now_us, d.next_us);
 	numbers(st, c, &v, d.goal, &d.n);
 	if (c->mode == MODE_OBSERVE || !s->balloon.valid) {
 		/* What is not carried out leaves nothing to wait for. */

@@ -34,11 +34,11 @@ struct view_past {
 struct view {
 	uint64_t now_us;
 	uint64_t dt_us; /* since the last sample; 0 if it was the first */
-	bool settling; /* A and refaults are distorted by a large inflate; set by policy.c */
 
-	bool stalls_last; /* stalls have gone on for seconds; set by policy.c */
-	bool growing; /* the need has just risen by a quarter of what is left; set by policy.c */
-	bool own_reclaim; /* the balloon itself has just been reclaiming; set by policy.c */
+	/* What the parts of the policy remember that bears on the rest; set by policy.c. */
+	bool settling; /* A and refaults are distorted by a large inflate */
+	bool growing; /* the need has just risen by a quarter of what is left */
+	bool own_reclaim; /* the balloon itself has just been reclaiming */
 
 	uint64_t ram;
 	uint64_t size; /* B; 0 without a device */
