@@ -194,7 +194,7 @@ static void run_law(const struct round *r, struct law_goal *ret)
 		law_manual(r->c, r->v, ret);
 		return;
 	case MODE_HOST:
-		law_host(r->st, r->v, r->s, ret);
+		law_host(&r->st->rate, r->v, r->s, ret);
 		return;
 	case MODE_AUTO:
 	case MODE_OBSERVE:
@@ -203,18 +203,18 @@ static void run_law(const struct round *r, struct law_goal *ret)
 	}
 	switch (r->c->law) {
 	case LAW_COMMITTED:
-		law_committed(r->c, r->st, r->v, r->s, ret);
+		law_committed(r->c, &r->st->committed, r->v, r->s, r->headroom, ret);
 		break;
 	case LAW_ADAPTIVE:
 	case _LAW_MAX:
-		law_adaptive(r->c, r->st, r->v, ret);
+		law_adaptive(r->c, &r->st->adaptive, r->v, ret);
 		break;
 	}
 	/* The one rule between host and law: at least what the host asks for. */
 	if (!b->valid || !b->host_target_valid)
 		return;
 	if (b->host_target > r->v->size)
-		law_host(r->st, r->v, r->s, ret);
+		law_host(&r->st->rate, r->v, r->s, ret);
 	else if (ret->goal < b->host_target)
 		ret->goal = b->host_target;
 }
@@ -302,7 +302,8 @@ static enum policy_reason decide_estimate(const struct round *r, const struct la
 	backoff_inflated(&st->alarm, v->now_us);
 	turn_upward(&st->turn);
 	if (g->reason == REASON_CACHE)
-		st->next_probe_us = add_sat(v->now_us, r->c->probe_interval_us);
+		law_adaptive_next_probe(&st->adaptive,
+					add_sat(v->now_us, r->c->probe_interval_us));
 	move_to(&st->move, v, v->size + amount, g->reason, g);
 	return g->reason;
 }
@@ -377,7 +378,7 @@ static uint64_t look_again(const struct round *r, enum policy_reason reason)
 		next = r->c->interval_us;
 	else if (reason == REASON_DWELL || reason == REASON_CACHE || reason == REASON_FREE)
 		next = r->c->interval_us;
-	else if (v->size && add_sat(st->burst, st->burst) > v->available)
+	else if (v->size && add_sat(st->adaptive.burst, st->adaptive.burst) > v->available)
 		/* Bursts have been larger than what is kept for them. */
 		next = r->c->interval_us;
 	else if (v->now_us < st->hold.until_us)
@@ -399,7 +400,7 @@ static void numbers(const struct policy_state *st, const struct policy_config *c
 		.usable = v->usable,
 		.available = v->available,
 		.need = v->need,
-		.headroom = law_adaptive_headroom(st, v),
+		.headroom = law_adaptive_headroom(&st->adaptive, v),
 		.floor = v->floor,
 		.hold_off_left_us = sub_sat(until_us, v->now_us),
 		.mem_some_permille = v->mem_some,
@@ -421,14 +422,8 @@ static void housekeeping(const struct policy_config *c, struct policy_state *st,
 		move_drop(&st->move);
 		settle_end(&st->settle);
 	}
-	if (st->move.valid && st->move.reason == REASON_HOST) {
-		bool failed = s->balloon.stop ==
-			      (s->balloon.asked > 0 ? POLICY_STOP_NOMEM : POLICY_STOP_REFUSED);
-
-		/* Running out of time says nothing about the guest's memory. */
-		ratelimit_feedback(&st->rate, s->balloon.asked,
-				   failed ? s->balloon.moved : s->balloon.asked);
-	}
+	if (st->move.valid && st->move.reason == REASON_HOST)
+		law_host_feedback(&st->rate, &s->balloon);
 	cause = (struct turn_cause){
 		.deflating = move_is_down(&st->move),
 		.ordered = st->move.valid && st->move.order,
@@ -462,15 +457,15 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	const struct sample *s = r->s;
 	enum policy_reason reason;
 
-	r->headroom = law_adaptive_headroom(st, v);
+	r->headroom = law_adaptive_headroom(&st->adaptive, v);
 	settle_note(c, &st->settle, v, r->headroom);
 	v->settling = settle_masks(&st->settle) || move_masks(&st->move);
 	v->own_reclaim = pressure_is_own(&st->pressure, v->now_us);
-	v->growing = law_adaptive_growth(st, v) > v->available / 4;
+	v->growing = law_adaptive_growth(&st->adaptive, v) > v->available / 4;
 	r->level = pressure_judge(c, &st->pressure, v, s->trigger, r->headroom);
 
-	law_adaptive_learn(c, st, v, !v->settling || r->level >= PRESSURE_SHORT);
-	r->headroom = law_adaptive_headroom(st, v);
+	law_adaptive_learn(c, &st->adaptive, v, !v->settling || r->level >= PRESSURE_SHORT);
+	r->headroom = law_adaptive_headroom(&st->adaptive, v);
 	if (v->size && bursting(st, v))
 		st->fast_until_us = max_u64(st->fast_until_us, add_sat(v->now_us, BURST_WINDOW_US));
 	if (r->level == PRESSURE_WATCH && s->trigger && v->size > r->b.lo)
@@ -480,6 +475,9 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 		return REASON_STARTING;
 	/* Bounds may have moved since the move began. */
 	move_bound(&st->move, v, r->b.lo, r->b.hi);
+	v->served = st->turn.came_down_cheaply;
+	v->pending = st->move.valid ? sub_sat(v->size, st->move.target) : 0;
+	v->pending_reason = st->move.reason;
 	goal_make(r, g);
 	reason = decide_relief(r, g);
 	return reason == _REASON_MAX ? decide_goal(r, g) : reason;
@@ -510,7 +508,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		d.relieved = r.relief.bytes;
 	} else {
 		move_drop(&st->move);
-		st->growth_n = 0;
+		law_adaptive_interrupt(&st->adaptive);
 	}
 	if (st->move.valid) {
 		d.target = st->move.target;
@@ -526,7 +524,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		/* What is not carried out leaves nothing to wait for. */
 		d.step = 0;
 		move_undo(&st->move);
-		st->next_probe_us = 0;
+		law_adaptive_next_probe(&st->adaptive, 0);
 		if (c->mode != MODE_OBSERVE)
 			d.reason = REASON_NO_DEVICE;
 	}

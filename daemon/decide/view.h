@@ -39,6 +39,9 @@ struct view {
 	bool settling; /* A and refaults are distorted by a large inflate */
 	bool growing; /* the need has just risen by a quarter of what is left */
 	bool own_reclaim; /* the balloon itself has just been reclaiming */
+	bool served; /* the relief line met the demand that last made the balloon smaller */
+	uint64_t pending; /* what a deflate under way is about to add, bytes ... */
+	enum policy_reason pending_reason; /* ... and why */
 
 	uint64_t ram;
 	uint64_t size; /* B; 0 without a device */
