@@ -51,8 +51,12 @@ bool move_is_down(const struct move *m)
 
 bool move_is_urgent(const struct move *m)
 {
-	return move_is_down(m) &&
-	       (m->reason == REASON_PRESSURE || m->reason == REASON_EMERGENCY);
+	return move_is_down(m) && (m->reason == REASON_PRESSURE || m->reason == REASON_EMERGENCY);
+}
+
+bool move_is_cheap(const struct move *m, const struct view *v)
+{
+	return v->relief && move_is_down(m) && m->reason == REASON_HEADROOM;
 }
 
 bool move_masks(const struct move *m)

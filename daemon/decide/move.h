@@ -36,6 +36,8 @@ bool move_is_up(const struct move *m);
 bool move_is_down(const struct move *m);
 /* Memory is being given back because the guest is short of it. */
 bool move_is_urgent(const struct move *m);
+/* It gives back ahead of the relief line what that would have given a moment later. */
+bool move_is_cheap(const struct move *m, const struct view *v);
 /* A and refaults are distorted by it. */
 bool move_masks(const struct move *m);
 

@@ -7,41 +7,41 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "decide/backoff.h"
 #include "decide/law-adaptive.h"
 #include "decide/law-committed.h"
 #include "decide/move.h"
+#include "decide/pace.h"
 #include "decide/pressure.h"
 #include "decide/progress.h"
 #include "decide/ratelimit.h"
 #include "decide/relief.h"
 #include "decide/settle.h"
+#include "decide/shortage.h"
 #include "decide/turn.h"
 #include "decide/view.h"
 
+/* Each part is written by the file that declares it, hold and alarm as is said there. */
 struct policy_state {
-	int mode; /* of the last decision; a change drops the move under way */
-	int law;
+	/* Of the last decision; policy.c. */
+	enum policy_mode mode;
+	enum policy_law law;
 
-	struct view_past past;
+	struct view_past past; /* samples before */
 
-	struct move move;
-	struct settle settle;
-	struct progress progress;
+	struct move move; /* what is being carried out ... */
+	struct settle settle; /* ... what it leaves behind ... */
+	struct progress progress; /* ... and whether it gets anywhere */
 
-	struct pressure_past pressure;
+	struct pressure_past pressure; /* how long tasks have been stalling */
+	struct shortage shortage; /* how that was answered */
+	struct relief_seen relief; /* what the module has given back by itself */
+	struct pace pace; /* whether to look closer */
 
 	/* Not inflating again too soon. */
-	struct backoff hold; /* after a deflate of the law */
-	struct backoff alarm; /* after pressure, emergency, relief: holds orders, too */
-	uint64_t fast_until_us; /* look every 100 ms */
-	uint64_t need_seen; /* at the last sample; 0 = it had no data */
-	struct turn turn;
-	uint64_t answered_us; /* last time that confirmed stalls were; 0 = never */
-	struct relief_seen relief;
+	struct backoff hold; /* after a deflate of the law: holds estimates; follow.c */
+	struct backoff alarm; /* after pressure, emergency, relief: holds orders, too; shortage.c */
+	struct turn turn; /* what turning round costs */
 
 	struct adaptive adaptive;
 	struct committed committed;

@@ -16,7 +16,7 @@
 
 /* Shares of the least headroom below which A is critical, and low. */
 #define CRITICAL_DIVISOR 4
-#define LOW_DIVISOR 2
+#define LOW_DIVISOR	 2
 /*
  * Swapping that confirms a stall: 1 MiB/s. A guest with idle pages in swap touches some of
  * them now and then.
@@ -84,8 +84,8 @@ static struct signals signals_read(const struct policy_config *c, struct pressur
 		   (lasting && v->refaults >= RESTORING_PAGES_PER_S);
 	/* The kernel has measured what the trigger says, whatever the window here shows. */
 	g.some = trigger != TRIGGER_NONE || (v->has_psi && v->mem_some >= c->pressure_permille);
-	g.full = trigger == TRIGGER_EMERGENCY ||
-		 (v->has_psi && v->mem_full >= c->critical_permille);
+	g.full =
+		trigger == TRIGGER_EMERGENCY || (v->has_psi && v->mem_full >= c->critical_permille);
 	past->critical_samples = g.critical ? past->critical_samples + 1 : 0;
 	return g;
 }

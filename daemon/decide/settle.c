@@ -16,8 +16,7 @@
 #define SETTLE_SAMPLES	  3
 #define SETTLE_SPACING_US (SEC * 9 / 10)
 
-void settle_start(const struct policy_config *c, struct settle *w, const struct view *v,
-		  bool masks)
+void settle_start(const struct policy_config *c, struct settle *w, const struct view *v, bool masks)
 {
 	if (!c->settle_us)
 		return;
@@ -32,8 +31,8 @@ void settle_start(const struct policy_config *c, struct settle *w, const struct 
 void settle_note(const struct policy_config *c, struct settle *w, const struct view *v,
 		 uint64_t headroom)
 {
-	bool unwell = v->available < headroom / 2 || v->mem_some >= c->pressure_permille ||
-		      v->paying;
+	bool unwell =
+		v->available < headroom / 2 || v->mem_some >= c->pressure_permille || v->paying;
 
 	if (!w->active)
 		return;
