@@ -18,7 +18,7 @@
  *
  * Invariant: without MemFree there is no free zone; without stall figures or
  * events there is no cache zone. Leaves out: stalls (pressure.c), and when and
- * how fast a goal is followed (policy.c).
+ * how fast a goal is followed (gate.c, follow.c, move.c).
  */
 #include <string.h>
 
@@ -76,8 +76,9 @@ static uint64_t peak_need(const struct adaptive *a, const struct view *v)
 	uint64_t need = v->need;
 
 	for (uint64_t i = 0; i < n; i++)
-		need = max_u64(need, a->peak[(a->peak_slot + ADAPTIVE_PEAK_SLOTS - i) %
-					      ADAPTIVE_PEAK_SLOTS]);
+		need = max_u64(
+			need,
+			a->peak[(a->peak_slot + ADAPTIVE_PEAK_SLOTS - i) % ADAPTIVE_PEAK_SLOTS]);
 	return min_u64(need, v->usable);
 }
 
@@ -125,48 +126,64 @@ static void learn_lean(const struct policy_config *c, struct adaptive *a, const 
 	a->lean_since_us = 0;
 }
 
-static void learn_growth(struct adaptive *a, const struct view *v)
+/* Always keep the newest: after a long gap it is all there is to compare with. */
+static void forget_growth(struct adaptive *a, uint64_t now_us)
 {
-	uint64_t least = UINT64_MAX;
 	uint32_t kept = 0;
 
-	/* Always keep the newest: after a long gap it is all there is to compare with. */
-	for (uint32_t i = 0; i < a->growth_n; i++)
-		if (i + 1 == a->growth_n ||
-		    v->now_us - a->growth_time_us[i] <= GROWTH_WINDOW_US) {
-			a->growth_time_us[kept] = a->growth_time_us[i];
-			a->growth_need[kept] = a->growth_need[i];
-			least = min_u64(least, a->growth_need[kept]);
-			kept++;
-		}
-	a->growth_n = kept;
-	if (kept && v->need > least)
-		a->burst = max_u64(a->burst, v->need - least);
-	if (kept && v->now_us - a->growth_time_us[kept - 1] < GROWTH_SPACING_US)
-		return;
-	if (kept == ADAPTIVE_GROWTH_SLOTS) {
-		memmove(a->growth_time_us, a->growth_time_us + 1,
-			(kept - 1) * sizeof(a->growth_time_us[0]));
-		memmove(a->growth_need, a->growth_need + 1,
-			(kept - 1) * sizeof(a->growth_need[0]));
-		kept--;
+	for (uint32_t i = 0; i < a->growth_n; i++) {
+		bool newest = i + 1 == a->growth_n;
+
+		if (!newest && now_us - a->growth_time_us[i] > GROWTH_WINDOW_US)
+			continue;
+		a->growth_time_us[kept] = a->growth_time_us[i];
+		a->growth_need[kept] = a->growth_need[i];
+		kept++;
 	}
-	a->growth_time_us[kept] = v->now_us;
-	a->growth_need[kept] = v->need;
-	a->growth_n = kept + 1;
+	a->growth_n = kept;
 }
 
-void law_adaptive_learn(const struct policy_config *c, struct adaptive *a,
-			const struct view *v, bool trust)
+static void push_growth(struct adaptive *a, const struct view *v)
 {
-	if (!a->burst_us)
-		a->burst_us = v->now_us;
-	if (v->now_us - a->burst_us >= BURST_DECAY_STEP_US) {
-		uint64_t dt_ms = min_u64(v->now_us - a->burst_us, BURST_TAU_US) / 1000;
+	uint32_t last = ADAPTIVE_GROWTH_SLOTS - 1;
 
-		a->burst -= scale(a->burst, dt_ms, BURST_TAU_US / 1000);
-		a->burst_us = v->now_us;
+	if (a->growth_n > last) {
+		memmove(a->growth_time_us, a->growth_time_us + 1,
+			last * sizeof(a->growth_time_us[0]));
+		memmove(a->growth_need, a->growth_need + 1, last * sizeof(a->growth_need[0]));
+		a->growth_n = last;
 	}
+	a->growth_time_us[a->growth_n] = v->now_us;
+	a->growth_need[a->growth_n] = v->need;
+	a->growth_n++;
+}
+
+static void learn_growth(struct adaptive *a, const struct view *v)
+{
+	forget_growth(a, v->now_us);
+	for (uint32_t i = 0; i < a->growth_n; i++)
+		a->burst = max_u64(a->burst, sub_sat(v->need, a->growth_need[i]));
+	if (!a->growth_n || v->now_us - a->growth_time_us[a->growth_n - 1] >= GROWTH_SPACING_US)
+		push_growth(a, v);
+}
+
+static void decay_burst(struct adaptive *a, uint64_t now_us)
+{
+	uint64_t dt_ms;
+
+	if (!a->burst_us)
+		a->burst_us = now_us;
+	if (now_us - a->burst_us < BURST_DECAY_STEP_US)
+		return;
+	dt_ms = min_u64(now_us - a->burst_us, BURST_TAU_US) / 1000;
+	a->burst -= scale(a->burst, dt_ms, BURST_TAU_US / 1000);
+	a->burst_us = now_us;
+}
+
+void law_adaptive_learn(const struct policy_config *c, struct adaptive *a, const struct view *v,
+			bool trust)
+{
+	decay_burst(a, v->now_us);
 	if (!trust) {
 		law_adaptive_interrupt(a);
 		return;
@@ -267,13 +284,13 @@ static void probe_cache(const struct policy_config *c, const struct adaptive *a,
 	ret->may_reclaim = true;
 	ret->at_once = 0;
 	if (v->now_us >= a->next_probe_us)
-		ret->at_once = scale(probe_size(c, v),
-				     sub_sat(c->probe_pressure_permille, v->mem_some),
-				     c->probe_pressure_permille);
+		ret->at_once =
+			scale(probe_size(c, v), sub_sat(c->probe_pressure_permille, v->mem_some),
+			      c->probe_pressure_permille);
 	/* What is there beyond that has come since, and has not been missed before. */
 	if (proven > ret->at_once) {
-		ret->at_once = max_u64(ret->at_once,
-				       min_u64(proven, v->available / LEAN_STEP_DIVISOR));
+		ret->at_once =
+			max_u64(ret->at_once, min_u64(proven, v->available / LEAN_STEP_DIVISOR));
 		ret->inflate_rate = v->usable / LEAN_SECONDS;
 	}
 }

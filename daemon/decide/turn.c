@@ -22,7 +22,7 @@
 #include "decide/turn.h"
 
 /* Turns are forgotten to 1/e in so long ... */
-#define TURNS_TAU_US (4 * 3600000000ULL)
+#define TURNS_TAU_US  (4 * 3600000000ULL)
 #define TURNS_STEP_US 60000000ULL
 /* ... so many of them cost the plain price, each beyond twice that of the one before ... */
 #define TURNS_FREE 6
@@ -58,8 +58,8 @@ static void forget(struct turn *t, uint64_t now_us)
 
 	if (dt_us < TURNS_STEP_US)
 		return;
-	t->times_milli -= scale(t->times_milli, min_u64(dt_us, TURNS_TAU_US) / 1000,
-				TURNS_TAU_US / 1000);
+	t->times_milli -=
+		scale(t->times_milli, min_u64(dt_us, TURNS_TAU_US) / 1000, TURNS_TAU_US / 1000);
 	t->times_us = now_us;
 }
 
