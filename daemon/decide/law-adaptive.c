@@ -75,10 +75,11 @@ static uint64_t peak_need(const struct adaptive *a, const struct view *v)
 	uint64_t n = v->served ? PEAK_SLOTS_RELIEVED : ADAPTIVE_PEAK_SLOTS;
 	uint64_t need = v->need;
 
-	for (uint64_t i = 0; i < n; i++)
-		need = max_u64(
-			need,
-			a->peak[(a->peak_slot + ADAPTIVE_PEAK_SLOTS - i) % ADAPTIVE_PEAK_SLOTS]);
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t slot = (a->peak_slot + ADAPTIVE_PEAK_SLOTS - i) % ADAPTIVE_PEAK_SLOTS;
+
+		need = max_u64(need, a->peak[slot]);
+	}
 	return min_u64(need, v->usable);
 }
 
