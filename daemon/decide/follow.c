@@ -18,11 +18,11 @@ static enum policy_reason follow_order(const struct round *r, const struct law_g
 {
 	struct policy_state *st = r->st;
 	enum policy_reason bar = g->goal > r->v->size ? gate_bar(r) : _REASON_MAX;
+	bool telling = g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA;
 
 	if (g->goal == r->v->size) {
 		move_drop(&st->move);
-		return g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA ? g->reason
-										  : REASON_STEADY;
+		return telling ? g->reason : REASON_STEADY;
 	}
 	if (bar != _REASON_MAX) {
 		move_drop(&st->move);
@@ -34,7 +34,7 @@ static enum policy_reason follow_order(const struct round *r, const struct law_g
 	return g->reason;
 }
 
-/* As much as an estimate takes at a time: what else takes memory meanwhile has the other half. */
+/* As much as an estimate takes at a time. If something else takes memory meanwhile, it is less. */
 static uint64_t half_of_slack(const struct round *r)
 {
 	return sub_sat(r->v->available, r->headroom) / 2;

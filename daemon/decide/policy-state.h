@@ -21,7 +21,10 @@
 #include "decide/turn.h"
 #include "decide/view.h"
 
-/* Each part is written by the file that declares it, hold and alarm as is said there. */
+/*
+ * Each part is explained where it is declared, and written there only. hold and alarm are two of a
+ * kind: the file named is the one that trips it.
+ */
 struct policy_state {
 	/* Of the last decision; policy.c. */
 	enum policy_mode mode;
