@@ -30,9 +30,14 @@ RULES = [
     ("daemon/basic/*", ["basic/*"]),
     ("daemon/sense/sample.h", []),
     ("daemon/sense/*", ["sense/*", "basic/*"]),
-    # Pure. policy-state.h and the laws are its own.
-    # Sums that do not wrap are as pure as itself.
-    ("daemon/decide/*", ["decide/*", "sense/sample.h", "basic/arith.h"]),
+    # Pure. Sums that do not wrap are as pure as itself. Who weighs one thing against another
+    # knows the whole state ...
+    *((f"daemon/decide/{whole}.[ch]", ["decide/*", "sense/sample.h", "basic/arith.h"])
+      for whole in ("policy", "policy-state", "round", "shortage", "goal", "gate", "follow", "pace")),
+    # ... every other part what it remembers itself, and what it is told.
+    ("daemon/decide/*", [*(f"decide/{part}.h" for part in (
+        "policy-config", "view", "bounds", "pressure", "relief", "backoff", "turn", "move", "settle",
+        "progress", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
@@ -216,6 +221,8 @@ broken("sideways in the daemon", "daemon/act/device.c", '#include "serve/bus.h"\
 broken("the policy reads the log", "daemon/decide/policy.c", '#include "basic/log.h"\n', "not below")
 broken("the policy looks at sense", "daemon/decide/policy.c", '#include "sense/sense.h"\n', "not below")
 broken("the policy may see a sample", "daemon/decide/policy.c", '#include "sense/sample.h"\n', None)
+broken("a law looks at the whole state", "daemon/decide/law-x.c", '#include "decide/policy.h"\n',
+       "not below")
 broken("the policy reads the clock", "daemon/decide/policy.c", "#include <time.h>\n", "is pure")
 broken("the policy allocates", "daemon/decide/law-x.c", "#include <stdlib.h>\n", "is pure")
 broken("ctl opens the device", "daemon/ctl/x.c", '#include "uballoon.h"\n', "not below")

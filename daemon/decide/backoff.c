@@ -10,28 +10,33 @@
  * Trips while the hold-off runs extend it without making it longer: they are
  * the same emergency.
  */
+#include "basic/arith.h"
 #include "decide/backoff.h"
-#include "decide/view.h"
 
 /* Doublings; far beyond any configurable maximum. */
 #define LEVEL_MAX 20
 
-void backoff_trip(struct policy_backoff *b, uint64_t now_us, uint64_t base_us, uint64_t max_us)
+void backoff_trip(struct backoff *b, uint64_t now_us, uint64_t base_us, uint64_t max_us)
 {
 	if (b->length_us && b->inflated_us && b->level < LEVEL_MAX)
 		b->level++;
 	b->length_us = min_u64(scale(base_us, 1ULL << b->level, 1), max_u64(base_us, max_us));
-	b->until_us = max_u64(b->until_us, add_sat(now_us, b->length_us));
 	b->inflated_us = 0;
+	backoff_extend(b, now_us, b->length_us);
 }
 
-void backoff_inflated(struct policy_backoff *b, uint64_t now_us)
+void backoff_extend(struct backoff *b, uint64_t now_us, uint64_t length_us)
+{
+	b->until_us = max_u64(b->until_us, add_sat(now_us, length_us));
+}
+
+void backoff_inflated(struct backoff *b, uint64_t now_us)
 {
 	if (b->length_us && !b->inflated_us)
 		b->inflated_us = now_us;
 }
 
-void backoff_prove(struct policy_backoff *b, uint64_t now_us)
+void backoff_prove(struct backoff *b, uint64_t now_us)
 {
 	if (!b->inflated_us || now_us - b->inflated_us < b->length_us)
 		return;

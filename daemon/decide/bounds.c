@@ -6,9 +6,27 @@
  * the one of them that decides; the smallest that relief may empty it to, where
  * the host insists.
  *
- * Leaves out: how a balloon beyond them comes back (policy.c).
+ * Leaves out: how a balloon beyond them comes back (goal.c).
  */
 #include "decide/bounds.h"
+
+static void cap(struct bounds *b, uint64_t most, enum policy_reason reason)
+{
+	if (most >= b->hi)
+		return;
+	b->hi = most;
+	b->hi_reason = reason;
+}
+
+static void cap_by_device(struct bounds *r, const struct sample_balloon *b, const struct view *v)
+{
+	/* What the module would not add is no reason to give something back. */
+	cap(r, max_u64(b->limit, v->size), REASON_LIMIT);
+	if (b->floor)
+		cap(r, v->size + sub_sat(v->available, b->floor), REASON_FLOOR);
+	if (!b->may_exceed_host)
+		cap(r, b->host_target_valid ? b->host_target : v->size, REASON_HOST);
+}
 
 void bounds_make(const struct policy_config *c, const struct sample *s, const struct view *v,
 		 struct bounds *ret)
@@ -16,31 +34,11 @@ void bounds_make(const struct policy_config *c, const struct sample *s, const st
 	const struct sample_balloon *b = &s->balloon;
 	struct bounds r = {.hi = v->ram - v->floor, .hi_reason = REASON_FLOOR};
 
-	if (c->limit < r.hi) {
-		r.hi = c->limit;
-		r.hi_reason = REASON_LIMIT;
-	}
-	if (b->valid) {
-		/* What the module would not add is no reason to give something back. */
-		if (max_u64(b->limit, v->size) < r.hi) {
-			r.hi = max_u64(b->limit, v->size);
-			r.hi_reason = REASON_LIMIT;
-		}
-		if (b->floor && v->size + sub_sat(v->available, b->floor) < r.hi) {
-			r.hi = v->size + sub_sat(v->available, b->floor);
-			r.hi_reason = REASON_FLOOR;
-		}
-		if (!b->may_exceed_host) {
-			uint64_t most = b->host_target_valid ? b->host_target : v->size;
-
-			if (most < r.hi) {
-				r.hi = most;
-				r.hi_reason = REASON_HOST;
-			}
-		}
-		if (b->host_target_valid && !b->may_undercut_host)
-			r.lo = min_u64(b->host_target, v->size);
-	}
+	cap(&r, c->limit, REASON_LIMIT);
+	if (b->valid)
+		cap_by_device(&r, b, v);
+	if (b->valid && b->host_target_valid && !b->may_undercut_host)
+		r.lo = min_u64(b->host_target, v->size);
 	r.hi = max_u64(r.hi, r.lo);
 	*ret = r;
 }

@@ -5,7 +5,7 @@
  * Sizes that depend on RAM are 0 here and derived in view.c, so that one
  * configuration serves guests from 512 MiB to 1 TiB.
  */
-#include "decide/policy.h"
+#include "decide/policy-config.h"
 
 #define MIB (1ULL << 20)
 #define SEC 1000000ULL

@@ -18,21 +18,21 @@
  *
  * Invariant: without MemFree there is no free zone; without stall figures or
  * events there is no cache zone. Leaves out: stalls (pressure.c), and when and
- * how fast a goal is followed (policy.c).
+ * how fast a goal is followed (gate.c, follow.c, move.c).
  */
 #include <string.h>
 
-#include "decide/law.h"
+#include "decide/law-adaptive.h"
 
 #define SEC	   1000000ULL
 #define PAGE_BYTES 4096ULL
 
 /* The part of the remembered peaks that counts after a relief. */
-#define PEAK_SLOTS_RELIEVED (POLICY_PEAK_SLOTS / 4)
+#define PEAK_SLOTS_RELIEVED (ADAPTIVE_PEAK_SLOTS / 4)
 
 /* Growth is measured over this: the longest time between two samples, or a deflate by 1 GiB/s. */
 #define GROWTH_WINDOW_US  (5 * SEC)
-#define GROWTH_SPACING_US (GROWTH_WINDOW_US / POLICY_GROWTH_SLOTS)
+#define GROWTH_SPACING_US (GROWTH_WINDOW_US / ADAPTIVE_GROWTH_SLOTS)
 /* The envelope falls to 1/e in so long: an hourly job is remembered, last week's is not. */
 #define BURST_TAU_US	    (3600 * SEC)
 #define BURST_DECAY_STEP_US (60 * SEC)
@@ -55,28 +55,31 @@
 /* ... and no faster than all of its memory in this many seconds. */
 #define LEAN_SECONDS 64
 
-static void learn_peak(const struct policy_config *c, struct policy_state *st, const struct view *v)
+static void learn_peak(const struct policy_config *c, struct adaptive *a, const struct view *v)
 {
-	uint64_t slot_us = max_u64(c->hold_off_us / POLICY_PEAK_SLOTS, SEC / POLICY_PEAK_SLOTS);
+	uint64_t slot_us = max_u64(c->hold_off_us / ADAPTIVE_PEAK_SLOTS, SEC / ADAPTIVE_PEAK_SLOTS);
 	uint64_t slot = v->now_us / slot_us;
 
-	if (slot < st->peak_slot || slot - st->peak_slot >= POLICY_PEAK_SLOTS) {
+	if (slot < a->peak_slot || slot - a->peak_slot >= ADAPTIVE_PEAK_SLOTS) {
 		/* Long ago, or the length of a slot has changed. */
-		memset(st->peak, 0, sizeof(st->peak));
-		st->peak_slot = slot;
+		memset(a->peak, 0, sizeof(a->peak));
+		a->peak_slot = slot;
 	}
-	while (st->peak_slot < slot)
-		st->peak[++st->peak_slot % POLICY_PEAK_SLOTS] = 0;
-	st->peak[slot % POLICY_PEAK_SLOTS] = max_u64(st->peak[slot % POLICY_PEAK_SLOTS], v->need);
+	while (a->peak_slot < slot)
+		a->peak[++a->peak_slot % ADAPTIVE_PEAK_SLOTS] = 0;
+	a->peak[slot % ADAPTIVE_PEAK_SLOTS] = max_u64(a->peak[slot % ADAPTIVE_PEAK_SLOTS], v->need);
 }
 
-static uint64_t peak_need(const struct policy_state *st, const struct view *v)
+static uint64_t peak_need(const struct adaptive *a, const struct view *v)
 {
-	uint64_t need = v->need, n = st->came_down_cheaply ? PEAK_SLOTS_RELIEVED : POLICY_PEAK_SLOTS;
+	uint64_t n = v->served ? PEAK_SLOTS_RELIEVED : ADAPTIVE_PEAK_SLOTS;
+	uint64_t need = v->need;
 
-	for (uint64_t i = 0; i < n; i++)
-		need = max_u64(need, st->peak[(st->peak_slot + POLICY_PEAK_SLOTS - i) %
-					      POLICY_PEAK_SLOTS]);
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t slot = (a->peak_slot + ADAPTIVE_PEAK_SLOTS - i) % ADAPTIVE_PEAK_SLOTS;
+
+		need = max_u64(need, a->peak[slot]);
+	}
 	return min_u64(need, v->usable);
 }
 
@@ -102,91 +105,117 @@ static bool content(const struct policy_config *c, const struct view *v)
 }
 
 /* The least A with which the guest has been content for a minute. */
-static void learn_lean(const struct policy_config *c, struct policy_state *st, const struct view *v)
+static void learn_lean(const struct policy_config *c, struct adaptive *a, const struct view *v)
 {
-	if (st->lean && v->now_us - st->lean_us > LEAN_FORGET_US)
-		st->lean = 0;
+	if (a->lean && v->now_us - a->lean_us > LEAN_FORGET_US)
+		a->lean = 0;
 	if (!content(c, v)) {
-		st->lean_since_us = 0;
+		a->lean_since_us = 0;
 		return;
 	}
-	if (!st->lean_since_us) {
-		st->lean_since_us = v->now_us;
-		st->lean_most = 0;
+	if (!a->lean_since_us) {
+		a->lean_since_us = v->now_us;
+		a->lean_most = 0;
 	}
-	st->lean_most = max_u64(st->lean_most, v->available);
-	if (v->now_us - st->lean_since_us < LEAN_PROOF_US)
+	a->lean_most = max_u64(a->lean_most, v->available);
+	if (v->now_us - a->lean_since_us < LEAN_PROOF_US)
 		return;
-	if (!st->lean || st->lean_most <= st->lean) {
-		st->lean = max_u64(st->lean_most, 1);
-		st->lean_us = v->now_us;
+	if (!a->lean || a->lean_most <= a->lean) {
+		a->lean = max_u64(a->lean_most, 1);
+		a->lean_us = v->now_us;
 	}
-	st->lean_since_us = 0;
+	a->lean_since_us = 0;
 }
 
-static void learn_growth(struct policy_state *st, const struct view *v)
+/* Always keep the newest: after a long gap it is all there is to compare with. */
+static void forget_growth(struct adaptive *a, uint64_t now_us)
 {
-	uint64_t least = UINT64_MAX;
 	uint32_t kept = 0;
 
-	/* Always keep the newest: after a long gap it is all there is to compare with. */
-	for (uint32_t i = 0; i < st->growth_n; i++)
-		if (i + 1 == st->growth_n ||
-		    v->now_us - st->growth_time_us[i] <= GROWTH_WINDOW_US) {
-			st->growth_time_us[kept] = st->growth_time_us[i];
-			st->growth_need[kept] = st->growth_need[i];
-			least = min_u64(least, st->growth_need[kept]);
-			kept++;
-		}
-	st->growth_n = kept;
-	if (kept && v->need > least)
-		st->burst = max_u64(st->burst, v->need - least);
-	if (kept && v->now_us - st->growth_time_us[kept - 1] < GROWTH_SPACING_US)
-		return;
-	if (kept == POLICY_GROWTH_SLOTS) {
-		memmove(st->growth_time_us, st->growth_time_us + 1,
-			(kept - 1) * sizeof(st->growth_time_us[0]));
-		memmove(st->growth_need, st->growth_need + 1,
-			(kept - 1) * sizeof(st->growth_need[0]));
-		kept--;
+	for (uint32_t i = 0; i < a->growth_n; i++) {
+		bool newest = i + 1 == a->growth_n;
+
+		if (!newest && now_us - a->growth_time_us[i] > GROWTH_WINDOW_US)
+			continue;
+		a->growth_time_us[kept] = a->growth_time_us[i];
+		a->growth_need[kept] = a->growth_need[i];
+		kept++;
 	}
-	st->growth_time_us[kept] = v->now_us;
-	st->growth_need[kept] = v->need;
-	st->growth_n = kept + 1;
+	a->growth_n = kept;
 }
 
-void law_adaptive_learn(const struct policy_config *c, struct policy_state *st,
-			const struct view *v, bool trust)
+static void push_growth(struct adaptive *a, const struct view *v)
 {
-	if (!st->burst_us)
-		st->burst_us = v->now_us;
-	if (v->now_us - st->burst_us >= BURST_DECAY_STEP_US) {
-		uint64_t dt_ms = min_u64(v->now_us - st->burst_us, BURST_TAU_US) / 1000;
+	uint32_t last = ADAPTIVE_GROWTH_SLOTS - 1;
 
-		st->burst -= scale(st->burst, dt_ms, BURST_TAU_US / 1000);
-		st->burst_us = v->now_us;
+	if (a->growth_n > last) {
+		memmove(a->growth_time_us, a->growth_time_us + 1,
+			last * sizeof(a->growth_time_us[0]));
+		memmove(a->growth_need, a->growth_need + 1, last * sizeof(a->growth_need[0]));
+		a->growth_n = last;
 	}
+	a->growth_time_us[a->growth_n] = v->now_us;
+	a->growth_need[a->growth_n] = v->need;
+	a->growth_n++;
+}
+
+static void learn_growth(struct adaptive *a, const struct view *v)
+{
+	forget_growth(a, v->now_us);
+	for (uint32_t i = 0; i < a->growth_n; i++)
+		a->burst = max_u64(a->burst, sub_sat(v->need, a->growth_need[i]));
+	if (!a->growth_n || v->now_us - a->growth_time_us[a->growth_n - 1] >= GROWTH_SPACING_US)
+		push_growth(a, v);
+}
+
+static void decay_burst(struct adaptive *a, uint64_t now_us)
+{
+	uint64_t dt_ms;
+
+	if (!a->burst_us)
+		a->burst_us = now_us;
+	if (now_us - a->burst_us < BURST_DECAY_STEP_US)
+		return;
+	dt_ms = min_u64(now_us - a->burst_us, BURST_TAU_US) / 1000;
+	a->burst -= scale(a->burst, dt_ms, BURST_TAU_US / 1000);
+	a->burst_us = now_us;
+}
+
+void law_adaptive_learn(const struct policy_config *c, struct adaptive *a, const struct view *v,
+			bool trust)
+{
+	decay_burst(a, v->now_us);
 	if (!trust) {
-		st->growth_n = 0;
+		law_adaptive_interrupt(a);
 		return;
 	}
-	learn_growth(st, v);
-	learn_peak(c, st, v);
-	learn_lean(c, st, v);
+	learn_growth(a, v);
+	learn_peak(c, a, v);
+	learn_lean(c, a, v);
 }
 
-uint64_t law_adaptive_headroom(const struct policy_state *st, const struct view *v)
+void law_adaptive_interrupt(struct adaptive *a)
 {
-	return clamp_u64(add_sat(st->burst, st->burst), v->headroom_min, v->headroom_max);
+	a->growth_n = 0;
 }
 
-uint64_t law_adaptive_growth(const struct policy_state *st, const struct view *v)
+void law_adaptive_next_probe(struct adaptive *a, uint64_t time_us)
+{
+	a->next_probe_us = time_us;
+}
+
+uint64_t law_adaptive_headroom(const struct adaptive *a, const struct view *v)
+{
+	return clamp_u64(add_sat(a->burst, a->burst), v->headroom_min, v->headroom_max);
+}
+
+uint64_t law_adaptive_growth(const struct adaptive *a, const struct view *v)
 {
 	uint64_t least = v->need;
 
-	for (uint32_t i = 0; i < st->growth_n; i++)
-		if (v->now_us - st->growth_time_us[i] <= GROWTH_WINDOW_US)
-			least = min_u64(least, st->growth_need[i]);
+	for (uint32_t i = 0; i < a->growth_n; i++)
+		if (v->now_us - a->growth_time_us[i] <= GROWTH_WINDOW_US)
+			least = min_u64(least, a->growth_need[i]);
 	return v->need - least;
 }
 
@@ -204,75 +233,97 @@ static bool thrashing(const struct policy_config *c, const struct view *v)
 		(v->has_io && v->io_some >= c->probe_pressure_permille));
 }
 
+static bool fell_short_within(const struct adaptive *a, const struct view *v, uint64_t length_us)
+{
+	return a->shortfall_us && v->now_us - a->shortfall_us < length_us;
+}
+
 /* Give back at least `least`; twice the last time's if that was a moment ago. */
-static void fall_short(struct policy_state *st, const struct view *v, uint64_t least,
+static void fall_short(struct adaptive *a, const struct view *v, uint64_t least,
 		       enum policy_reason reason, struct law_goal *ret)
 {
 	uint64_t amount = least;
 
-	if (st->shortfall_us && v->now_us - st->shortfall_us < SHORTFALL_EPISODE_US)
-		amount = max_u64(amount, add_sat(st->shortfall, st->shortfall));
+	if (fell_short_within(a, v, SHORTFALL_EPISODE_US))
+		amount = max_u64(amount, add_sat(a->shortfall, a->shortfall));
 	amount = min_u64(amount, v->size);
-	st->shortfall_us = v->now_us;
-	st->shortfall = amount;
+	a->shortfall_us = v->now_us;
+	a->shortfall = amount;
 	ret->goal = v->size - amount;
 	ret->reason = reason;
 }
 
-void law_adaptive(const struct policy_config *c, struct policy_state *st, const struct view *v,
-		  struct law_goal *ret)
+static void restore_headroom(struct adaptive *a, const struct view *v, uint64_t headroom,
+			     struct law_goal *ret)
 {
-	uint64_t headroom = law_adaptive_headroom(st, v);
-	/* What a deflate under way is about to add counts as there. */
-	uint64_t pending = st->target_valid ? sub_sat(v->size, st->target) : 0;
-	uint64_t slack;
+	uint64_t missing = headroom - v->available;
 
-	*ret = (struct law_goal){
-		.goal = v->size - pending,
-		.reason = pending ? (enum policy_reason)st->target_reason : REASON_STEADY,
-		.at_once = UINT64_MAX,
-	};
-	if (!v->settling && add_sat(v->available, pending) < headroom / 2) {
-		uint64_t missing = headroom - v->available;
-
-		/* The next seconds will be as the last ones were; if not, the relief line is there. */
-		if (v->relief)
-			ret->goal = v->size - min_u64(missing, v->size);
-		else
-			fall_short(st, v, add_sat(missing, law_adaptive_growth(st, v)),
-				   REASON_HEADROOM, ret);
+	if (v->relief) {
+		ret->goal = v->size - min_u64(missing, v->size);
 		ret->reason = REASON_HEADROOM;
 		return;
 	}
-	if (pending)
-		return;
-	if (!v->settling && thrashing(c, v) &&
-	    !(st->shortfall_us && v->now_us - st->shortfall_us < c->probe_interval_us)) {
-		fall_short(st, v, PROBE_RETURN_FACTOR * probe_size(c, v), REASON_WORKING_SET, ret);
-		st->lean = 0;
-		return;
-	}
+	/* The next seconds will be as the last ones were, and there is no relief line. */
+	fall_short(a, v, add_sat(missing, law_adaptive_growth(a, v)), REASON_HEADROOM, ret);
+}
 
-	slack = sub_sat(v->usable - peak_need(st, v), headroom);
-	if (v->has_free && min_u64(slack, sub_sat(v->free, headroom)) >= v->worthwhile) {
-		ret->goal = v->size + min_u64(slack, v->free - headroom);
-		ret->reason = REASON_FREE;
-		return;
-	}
-	if (slack < v->worthwhile || !cache_zone_open(c, v))
-		return;
+static void restore_working_set(const struct policy_config *c, struct adaptive *a,
+				const struct view *v, struct law_goal *ret)
+{
+	fall_short(a, v, PROBE_RETURN_FACTOR * probe_size(c, v), REASON_WORKING_SET, ret);
+	a->lean = 0;
+}
+
+/* As much of the slack as is cache may go, a probe at a time. */
+static void probe_cache(const struct policy_config *c, const struct adaptive *a,
+			const struct view *v, uint64_t slack, struct law_goal *ret)
+{
+	uint64_t proven = a->lean ? sub_sat(v->available, a->lean) : 0;
+
 	ret->goal = v->size + slack;
 	ret->reason = REASON_CACHE;
 	ret->may_reclaim = true;
 	ret->at_once = 0;
-	if (v->now_us >= st->next_probe_us)
-		ret->at_once = scale(probe_size(c, v),
-				     sub_sat(c->probe_pressure_permille, v->mem_some),
-				     c->probe_pressure_permille);
+	if (v->now_us >= a->next_probe_us)
+		ret->at_once =
+			scale(probe_size(c, v), sub_sat(c->probe_pressure_permille, v->mem_some),
+			      c->probe_pressure_permille);
 	/* What is there beyond that has come since, and has not been missed before. */
-	if (st->lean && sub_sat(v->available, st->lean) > ret->at_once) {
-		ret->at_once = max_u64(ret->at_once, min_u64(v->available - st->lean,
-							     v->available / LEAN_STEP_DIVISOR));
+	if (proven > ret->at_once) {
+		ret->at_once =
+			max_u64(ret->at_once, min_u64(proven, v->available / LEAN_STEP_DIVISOR));
 		ret->inflate_rate = v->usable / LEAN_SECONDS;
 	}
+}
+
+void law_adaptive(const struct policy_config *c, struct adaptive *a, const struct view *v,
+		  struct law_goal *ret)
+{
+	uint64_t headroom = law_adaptive_headroom(a, v);
+	uint64_t slack = sub_sat(v->usable - peak_need(a, v), headroom);
+	uint64_t unused = v->has_free ? min_u64(slack, sub_sat(v->free, headroom)) : 0;
+
+	*ret = (struct law_goal){
+		.goal = v->size - v->pending,
+		.reason = v->pending ? v->pending_reason : REASON_STEADY,
+		.at_once = UINT64_MAX,
+	};
+	/* What a deflate under way is about to add counts as there. */
+	if (!v->settling && add_sat(v->available, v->pending) < headroom / 2) {
+		restore_headroom(a, v, headroom, ret);
+		return;
+	}
+	if (v->pending)
+		return;
+	if (!v->settling && thrashing(c, v) && !fell_short_within(a, v, c->probe_interval_us)) {
+		restore_working_set(c, a, v, ret);
+		return;
+	}
+	if (unused >= v->worthwhile) {
+		ret->goal = v->size + unused;
+		ret->reason = REASON_FREE;
+		return;
+	}
+	if (slack >= v->worthwhile && cache_zone_open(c, v))
+		probe_cache(c, a, v, slack, ret);
 }

@@ -14,7 +14,7 @@
  *
  * Leaves out: whose pages come back (act/swap.c).
  */
-#include "decide/law.h"
+#include "decide/law-committed.h"
 
 #define MIB (1ULL << 20)
 
@@ -25,40 +25,40 @@
 #define SWAP_IN_MIN (1 * MIB)
 
 /* Once an interval. Bytes to bring back now. */
-static uint64_t shrink(const struct policy_config *c, struct policy_state *st,
-		       const struct view *v, const struct sample *s)
+static uint64_t shrink(const struct policy_config *c, struct committed *m, const struct view *v,
+		       const struct sample *s, uint64_t headroom)
 {
 	uint64_t used, amount, room;
 
 	if (!c->self_shrink || !sample_has_mem(s, MEM_SWAP_TOTAL) ||
 	    !sample_has_mem(s, MEM_SWAP_FREE)) {
-		st->swap_known = false;
-		st->swap_left = 0;
+		m->swap_known = false;
+		m->swap_left = 0;
 		return 0;
 	}
 	used = sub_sat(s->mem[MEM_SWAP_TOTAL], s->mem[MEM_SWAP_FREE]);
-	if (!st->swap_known || used > add_sat(st->swap_used, SWAP_GROWTH)) {
-		st->swap_left = used;
-		st->swap_quiet = 0;
+	if (!m->swap_known || used > add_sat(m->swap_used, SWAP_GROWTH)) {
+		m->swap_left = used;
+		m->swap_quiet = 0;
 	} else {
-		st->swap_quiet = min_u64(st->swap_quiet + 1ULL, UINT32_MAX);
-		st->swap_left = min_u64(st->swap_left, used);
+		m->swap_quiet = min_u64(m->swap_quiet + 1ULL, UINT32_MAX);
+		m->swap_left = min_u64(m->swap_left, used);
 	}
-	st->swap_known = true;
-	st->swap_used = used;
-	if (st->swap_quiet < c->shrink_inertia)
+	m->swap_known = true;
+	m->swap_used = used;
+	if (m->swap_quiet < c->shrink_inertia)
 		return 0;
 	amount = used / (c->shrink_hysteresis ? c->shrink_hysteresis : 1);
-	amount = min_u64(clamp_u64(amount, SWAP_IN_MIN, SWAP_IN_MAX), st->swap_left);
-	room = sub_sat(v->available, law_adaptive_headroom(st, v));
+	amount = min_u64(clamp_u64(amount, SWAP_IN_MIN, SWAP_IN_MAX), m->swap_left);
+	room = sub_sat(v->available, headroom);
 	if (amount > room)
 		return 0;
-	st->swap_left -= amount;
+	m->swap_left -= amount;
 	return amount;
 }
 
-void law_committed(const struct policy_config *c, struct policy_state *st, const struct view *v,
-		   const struct sample *s, struct law_goal *ret)
+void law_committed(const struct policy_config *c, struct committed *m, const struct view *v,
+		   const struct sample *s, uint64_t headroom, struct law_goal *ret)
 {
 	uint64_t need, next;
 
@@ -77,19 +77,19 @@ void law_committed(const struct policy_config *c, struct policy_state *st, const
 		ret->reason = REASON_NO_SWAP;
 		return;
 	}
-	if (st->committed_us && v->now_us - st->committed_us < c->committed_interval_us) {
-		ret->goal = st->committed_goal;
+	if (m->last_us && v->now_us - m->last_us < c->committed_interval_us) {
+		ret->goal = m->goal;
 		return;
 	}
-	ret->swap_in = shrink(c, st, v, s);
+	ret->swap_in = shrink(c, m, v, s, headroom);
 	/* Room for what may come back. */
-	need = min_u64(add_sat(add_sat(s->mem[MEM_COMMITTED_AS], c->reserve), st->swap_left),
+	need = min_u64(add_sat(add_sat(s->mem[MEM_COMMITTED_AS], c->reserve), m->swap_left),
 		       v->ram);
 	next = v->usable > need
 		       ? v->usable -
 				 (v->usable - need) / (c->committed_down ? c->committed_down : 1)
 		       : v->usable + (need - v->usable) / (c->committed_up ? c->committed_up : 1);
-	st->committed_us = v->now_us;
-	st->committed_goal = v->ram - min_u64(next, v->ram);
-	ret->goal = st->committed_goal;
+	m->last_us = v->now_us;
+	m->goal = v->ram - min_u64(next, v->ram);
+	ret->goal = m->goal;
 }

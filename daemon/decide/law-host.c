@@ -6,8 +6,17 @@
  * that has gone silent is no reason to move either way.
  */
 #include "decide/law.h"
+#include "decide/progress.h"
 
-void law_host(const struct policy_state *st, const struct view *v, const struct sample *s,
+void law_host_feedback(struct ratelimit *r, const struct sample_balloon *b)
+{
+	uint32_t failure = b->asked > 0 ? POLICY_STOP_NOMEM : POLICY_STOP_REFUSED;
+
+	/* Running out of time says nothing about the guest's memory. */
+	ratelimit_feedback(r, b->asked, b->stop == failure ? b->moved : b->asked);
+}
+
+void law_host(const struct ratelimit *r, const struct view *v, const struct sample *s,
 	      struct law_goal *ret)
 {
 	bool known = s->balloon.valid && s->balloon.host_target_valid;
@@ -17,7 +26,7 @@ void law_host(const struct policy_state *st, const struct view *v, const struct 
 		.reason = known ? REASON_HOST : REASON_NO_DATA,
 		.order = true,
 		.at_once = UINT64_MAX,
-		.deflate_rate = ratelimit_free(&st->rate),
+		.deflate_rate = ratelimit_free(r),
 	};
-	ret->inflate_rate = ratelimit_alloc(&st->rate, &ret->may_reclaim);
+	ret->inflate_rate = ratelimit_alloc(r, &ret->may_reclaim);
 }

@@ -2,13 +2,14 @@
 /*
  * law.h - what a law tells the tail
  *
- * Internal to decide/. A law is a function of configuration, state and view.
- * It may keep memory in its own fields of struct policy_state, and knows
+ * Internal to decide/. A law is a function of configuration, view and its own
+ * memory, which it declares in a header of its own if it has any. It knows
  * nothing of limits, hold-offs and rates that are common to all: it says where
  * it wants the balloon to be.
  */
 #pragma once
 
+#include "decide/ratelimit.h"
 #include "decide/view.h"
 
 struct law_goal {
@@ -22,22 +23,9 @@ struct law_goal {
 	uint64_t swap_in; /* bring back from swap, bytes */
 };
 
-/*
- * Memory of law adaptive that is learned in every mode, so that it is there
- * when the mode changes. trust: N is what the guest needs, not distorted by an
- * inflate just made.
- */
-void law_adaptive_learn(const struct policy_config *c, struct policy_state *st,
-			const struct view *v, bool trust);
-/* MemAvailable that the guest should keep, from what was learned. */
-uint64_t law_adaptive_headroom(const struct policy_state *st, const struct view *v);
-/* By how much the need has risen within the last seconds. */
-uint64_t law_adaptive_growth(const struct policy_state *st, const struct view *v);
+/* The last step was the host's order: how far it came decides on the rates of the next ones. */
+void law_host_feedback(struct ratelimit *r, const struct sample_balloon *b);
 
-void law_adaptive(const struct policy_config *c, struct policy_state *st, const struct view *v,
-		  struct law_goal *ret);
-void law_committed(const struct policy_config *c, struct policy_state *st, const struct view *v,
-		   const struct sample *s, struct law_goal *ret);
-void law_host(const struct policy_state *st, const struct view *v, const struct sample *s,
+void law_host(const struct ratelimit *r, const struct view *v, const struct sample *s,
 	      struct law_goal *ret);
 void law_manual(const struct policy_config *c, const struct view *v, struct law_goal *ret);

@@ -1,141 +1,133 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The move under way: where to, whether it has arrived, what it leaves behind,
- * and whether the transport makes progress at all.
+ * The move under way: where to, how fast, and whether it has arrived.
  *
- * A large inflate distorts what is seen for a while: MemAvailable dips and the
- * cache that was pushed out is missed. So it is followed by settling, until
- * three samples in a row are healthy, and a low A is not judged meanwhile
- * (masks). A small one cannot explain a low A and masks nothing.
- *
- * Leaves out: whether to move (policy.c).
+ * Leaves out: whether to move (shortage.c, follow.c), what an inflate leaves
+ * behind (settle.c), and whether the transport makes progress (progress.c).
  */
 #include "decide/move.h"
 
 #define SEC 1000000ULL
 
-#define SETTLE_SAMPLES	  3
-#define SETTLE_SPACING_US (SEC * 9 / 10)
 /* An inflate below this share of A cannot explain that A is low. */
-#define SETTLE_MASK_DIVISOR 8
+#define MASK_DIVISOR 8
 
-/* Slower than this the transport is stuck: a tenth of the slowest that works, bytes a second. */
-#define STUCK_RATE 15000000ULL
-/* ... and is asked again after this. */
-#define STUCK_RETRY_US (60 * SEC)
+/* Rates are applied to at least the shortest time between two looks ... */
+#define RATE_DT_MIN_US (SEC / 10)
+/* ... and to at most so long, or a pause would become a jump. */
+#define RATE_DT_MAX_US (2 * SEC)
 
-void move_to(struct policy_state *st, const struct view *v, uint64_t target,
-	     enum policy_reason reason, const struct law_goal *g)
+int move_direction(uint64_t from, uint64_t to)
 {
-	if (st->target_valid && st->target == target && st->target_reason == (int)reason)
+	return (to > from) - (to < from);
+}
+
+void move_to(struct move *m, const struct view *v, uint64_t target, enum policy_reason reason,
+	     const struct law_goal *g)
+{
+	if (m->valid && m->target == target && m->reason == reason)
 		return;
-	st->target_valid = true;
-	st->target = target;
-	st->target_sign = (target > v->size) - (target < v->size);
-	st->target_reason = reason;
-	st->target_order = g && g->order;
-	st->target_reclaim = g && g->may_reclaim;
-	st->target_masks = sub_sat(target, v->size) > v->available / SETTLE_MASK_DIVISOR;
-	st->target_since_us = v->now_us;
+	*m = (struct move){
+		.valid = true,
+		.sign = move_direction(v->size, target),
+		.order = g && g->order,
+		.may_reclaim = g && g->may_reclaim,
+		.masks = sub_sat(target, v->size) > v->available / MASK_DIVISOR,
+		.target = target,
+		.reason = reason,
+		.since_us = v->now_us,
+	};
 }
 
-bool move_is_urgent(const struct policy_state *st)
+bool move_is_up(const struct move *m)
 {
-	return st->target_valid && st->target_sign < 0 &&
-	       (st->target_reason == REASON_PRESSURE || st->target_reason == REASON_EMERGENCY);
+	return m->valid && m->sign > 0;
 }
 
-static void settle_start(const struct policy_config *c, struct policy_state *st,
-			 const struct view *v)
+bool move_is_down(const struct move *m)
 {
-	if (!c->settle_us)
-		return;
-	st->settling = true;
-	st->settle_masks = st->target_masks;
-	st->settle_since_us = v->now_us;
-	st->settle_last_us = v->now_us;
-	st->settle_healthy = 0;
+	return m->valid && m->sign < 0;
 }
 
-/* Has the move arrived? An inflate that has is followed by settling. */
-void move_arrive(const struct policy_config *c, struct policy_state *st, const struct view *v)
+bool move_is_urgent(const struct move *m)
 {
+	return move_is_down(m) && (m->reason == REASON_PRESSURE || m->reason == REASON_EMERGENCY);
+}
+
+bool move_is_cheap(const struct move *m, const struct view *v)
+{
+	return v->relief && move_is_down(m) && m->reason == REASON_HEADROOM;
+}
+
+bool move_masks(const struct move *m)
+{
+	return move_is_up(m) && m->masks;
+}
+
+void move_lower(struct move *m, uint64_t target)
+{
+	m->target = min_u64(m->target, target);
+}
+
+void move_bound(struct move *m, const struct view *v, uint64_t lo, uint64_t hi)
+{
+	if (m->sign < 0)
+		m->target = max_u64(m->target, lo);
+	else
+		m->target = min_u64(m->target, max_u64(hi, v->size));
+}
+
+bool move_arrive(struct move *m, const struct view *v)
+{
+	bool up = move_is_up(m), arrived;
+
+	if (!m->valid)
+		return false;
 	/* Steps are whole pages. */
-	uint64_t tolerance = st->target_order ? MOVE_PAGE - 1 : MOVE_GRAIN;
-
-	if (!st->target_valid)
-		return;
-	if (st->target_sign > 0) {
-		if (add_sat(v->size, tolerance) < st->target)
-			return;
-		settle_start(c, st, v);
-	} else if (sub_sat(v->size, st->target) >= MOVE_PAGE) {
-		return;
-	}
-	st->target_valid = false;
+	if (up)
+		arrived = add_sat(v->size, m->order ? MOVE_PAGE - 1 : MOVE_GRAIN) >= m->target;
+	else
+		arrived = sub_sat(v->size, m->target) < MOVE_PAGE;
+	m->valid = !arrived;
+	return up && arrived;
 }
 
-void move_settle(const struct policy_config *c, struct policy_state *st, const struct view *v,
-		 uint64_t headroom)
+bool move_give_up(struct move *m)
 {
-	if (!st->settling)
-		return;
-	if (v->available < headroom / 2 || v->mem_some >= c->pressure_permille || v->paying) {
-		st->settle_healthy = 0;
-		st->settle_last_us = v->now_us;
-	} else if (v->now_us - st->settle_last_us >= SETTLE_SPACING_US) {
-		st->settle_healthy++;
-		st->settle_last_us = v->now_us;
-	}
-	if (st->settle_healthy >= SETTLE_SAMPLES || v->now_us - st->settle_since_us >= c->settle_us)
-		st->settling = false;
+	bool up = move_is_up(m);
+
+	if (!move_is_urgent(m))
+		m->valid = false;
+	return up;
 }
 
-bool move_masks(const struct policy_state *st)
+void move_drop(struct move *m)
 {
-	return (st->settling && st->settle_masks) ||
-	       (st->target_valid && st->target_sign > 0 && st->target_masks);
+	m->valid = false;
 }
 
-void move_progress(const struct policy_config *c, struct policy_state *st, const struct sample *s,
-		   const struct view *v)
+void move_undo(struct move *m)
 {
-	const struct sample_balloon *b = &s->balloon;
-	uint64_t asked, moved, took_us;
-	bool floored;
-	int sign = (b->asked > 0) - (b->asked < 0);
+	m->valid = false;
+	m->since_us = 0;
+}
 
-	if (v->now_us >= st->stuck_until_us)
-		st->stuck_sign = 0;
-	/* The module's floor is no obstacle any more once there is more to take. */
-	if (st->stuck_sign > 0 && st->stuck_reason == REASON_FLOOR && b->floor &&
-	    sub_sat(v->available, b->floor) >= v->worthwhile)
-		st->stuck_sign = 0;
-	if (!b->valid || !sign) {
-		st->progress_us = v->now_us;
-		return;
-	}
-	asked = sign > 0 ? (uint64_t)b->asked : -(uint64_t)b->asked;
-	moved = (b->moved > 0) - (b->moved < 0) != sign ? 0
-		: sign > 0				? (uint64_t)b->moved
-							: -(uint64_t)b->moved;
-	took_us = clamp_u64(b->took_us ? b->took_us : v->dt_us, 1, UINT32_MAX);
-	/* The module has a floor of its own, below which it will not go however often it is asked. */
-	floored = sign > 0 && moved < asked && b->stop == POLICY_STOP_FLOOR;
-	if (!floored &&
-	    (!st->progress_us || moved >= asked || scale(moved, SEC, took_us) >= STUCK_RATE)) {
-		st->progress_us = v->now_us;
-		return;
-	}
-	if (!floored && v->now_us - st->progress_us < c->stuck_us)
-		return;
-	st->stuck_sign = sign;
-	st->stuck_reason = floored ? REASON_FLOOR : REASON_STUCK;
-	st->stuck_until_us = v->now_us + STUCK_RETRY_US;
-	st->progress_us = v->now_us;
-	if (!st->target_valid || move_is_urgent(st))
-		return;
-	if (st->target_sign > 0)
-		settle_start(c, st, v);
-	st->target_valid = false;
+static uint64_t slower(uint64_t a, uint64_t b)
+{
+	return !a ? b : !b ? a : min_u64(a, b);
+}
+
+int64_t move_step(const struct policy_config *c, const struct move *m, const struct view *v,
+		  const struct law_goal *g)
+{
+	bool up = m->target > v->size;
+	uint64_t distance = up ? m->target - v->size : v->size - m->target;
+	uint64_t rate = up ? slower(c->inflate_rate, g->inflate_rate)
+			   : slower(c->deflate_rate, g->deflate_rate);
+	uint64_t dt_us = clamp_u64(v->dt_us, RATE_DT_MIN_US, RATE_DT_MAX_US);
+
+	if (rate && !move_is_urgent(m))
+		distance = min_u64(distance, scale(rate, dt_us, SEC));
+	distance -= distance % MOVE_PAGE;
+	return up ? (int64_t)distance : -(int64_t)distance;
 }

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "decide/policy.h"
+#include "decide/policy-config.h"
 
 #define ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 

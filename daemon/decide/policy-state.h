@@ -7,121 +7,46 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-
+#include "decide/backoff.h"
+#include "decide/law-adaptive.h"
+#include "decide/law-committed.h"
+#include "decide/move.h"
+#include "decide/pace.h"
+#include "decide/pressure.h"
+#include "decide/progress.h"
 #include "decide/ratelimit.h"
-#include "sense/sample.h"
+#include "decide/relief.h"
+#include "decide/settle.h"
+#include "decide/shortage.h"
+#include "decide/turn.h"
+#include "decide/view.h"
 
 /*
- * Values of enum uballoon_stop that the policy looks at, part of the module's ABI. decide/ does
- * not include its header; the unit tests assert that they agree.
+ * Each part is explained where it is declared, and written there only. hold and alarm are two of a
+ * kind: the file named is the one that trips it.
  */
-#define POLICY_STOP_NOMEM   3
-#define POLICY_STOP_FLOOR   4
-#define POLICY_STOP_REFUSED 5
-
-/* Slots of the window that remembers the largest need of the last hold-off time. */
-#define POLICY_PEAK_SLOTS 8
-/* Slots of the window over which the growth of the need is measured. */
-#define POLICY_GROWTH_SLOTS 8
-
-/* Cumulative counters at one time: the far end of a difference. */
-struct policy_ref {
-	uint64_t time_us; /* 0 = empty */
-	uint32_t vm_have;
-	uint32_t psi_have;
-	uint64_t vm[_VM_FIELD_MAX];
-	uint64_t psi[_PSI_FIELD_MAX];
-};
-
-/* A hold-off that grows when the inflation after it did not hold. */
-struct policy_backoff {
-	uint64_t until_us; /* no inflation before */
-	uint64_t length_us; /* of the last one, 0 = never tripped */
-	uint64_t inflated_us; /* first inflation after it, 0 = none yet */
-	uint32_t level; /* trips in a row without an inflation that held */
-};
-
 struct policy_state {
-	uint64_t last_us; /* time of the last sample; 0 = none */
-	int mode; /* of the last decision; a change drops the move under way */
-	int law;
+	/* Of the last decision; policy.c. */
+	enum policy_mode mode;
+	enum policy_law law;
 
-	/* Rates: counters about one and two seconds back. */
-	struct policy_ref ref_new;
-	struct policy_ref ref_old;
+	struct view_past past; /* samples before */
 
-	/* The move under way. */
-	bool target_valid;
-	int target_sign; /* -1 deflates, 1 inflates */
-	bool target_order; /* follows an order, not an estimate */
-	bool target_reclaim;
-	bool target_masks; /* an inflate so large that a low A after it means nothing */
-	uint64_t target;
-	int target_reason; /* enum policy_reason */
-	uint64_t target_since_us; /* last change of it */
+	struct move move; /* what is being carried out ... */
+	struct settle settle; /* ... what it leaves behind ... */
+	struct progress progress; /* ... and whether it gets anywhere */
 
-	uint64_t stall_since_us; /* begin of the stalls that have not stopped yet; 0 = none */
-	uint64_t stall_last_us; /* when they were last seen */
-	uint64_t own_until_us; /* stalls until then may be the balloon's own */
-
-	/* Settling after an inflate. */
-	bool settling;
-	bool settle_masks;
-	uint64_t settle_since_us;
-	uint64_t settle_last_us; /* last healthy sample that counted */
-	uint32_t settle_healthy;
+	struct pressure_past pressure; /* how long tasks have been stalling */
+	struct shortage shortage; /* how that was answered */
+	struct relief_seen relief; /* what the module has given back by itself */
+	struct pace pace; /* whether to look closer */
 
 	/* Not inflating again too soon. */
-	struct policy_backoff hold; /* after a deflate of the law */
-	struct policy_backoff alarm; /* after pressure, emergency, relief: holds orders, too */
-	uint64_t fast_until_us; /* look every 100 ms */
-	uint64_t need_seen; /* at the last sample; 0 = it had no data */
-	uint64_t size_seen; /* of the balloon, at the last sample */
-	bool came_down; /* it became smaller last, and not by order */
-	bool came_down_cheaply; /* ... by relief that met the demand ... */
-	uint64_t cheap_bytes; /* ... and by so much */
-	uint32_t turns_milli; /* times that it went up again lately, in thousandths */
-	uint64_t turns_us; /* when that was last decayed */
-	uint64_t foregone; /* what has not been taken since x time, bytes x milliseconds */
-	uint64_t pressure_us; /* last time that stalls were confirmed; 0 = never */
-	uint32_t critical_seen; /* samples in a row below the critical level */
-	bool relief_seen_valid;
-	uint64_t rescue_seen;
-	uint64_t relieved_seen;
-	uint64_t relief_size; /* of the balloon then */
+	struct backoff hold; /* after a deflate of the law: holds estimates; follow.c */
+	struct backoff alarm; /* after pressure, emergency, relief: holds orders, too; shortage.c */
+	struct turn turn; /* what turning round costs */
 
-	/* Law adaptive. */
-	uint64_t burst; /* envelope of the growth of the need, bytes */
-	uint64_t burst_us; /* when it was last decayed */
-	uint64_t growth_time_us[POLICY_GROWTH_SLOTS];
-	uint64_t growth_need[POLICY_GROWTH_SLOTS];
-	uint32_t growth_n; /* filled so far */
-	uint64_t peak[POLICY_PEAK_SLOTS];
-	uint64_t peak_slot; /* number of the newest slot since boot */
-	uint64_t next_probe_us;
-	uint64_t lean; /* least A with which the guest has been content; 0 = not known */
-	uint64_t lean_us; /* when that was last seen */
-	uint64_t lean_since_us; /* begin of the stretch that is being watched; 0 = none */
-	uint64_t lean_most; /* ... and the largest A within it */
-	uint64_t shortfall_us; /* last deflate of the law ... */
-	uint64_t shortfall; /* ... and its size */
-
-	/* Law committed. */
-	uint64_t committed_us; /* last time that the goal was computed */
-	uint64_t committed_goal;
-	bool swap_known; /* the following are */
-	uint64_t swap_used; /* at the last interval */
-	uint64_t swap_left; /* of it, not brought back yet */
-	uint32_t swap_quiet; /* intervals in a row without growth */
-
-	/* Law host. */
-	struct ratelimit rate;
-
-	/* The transport's progress. */
-	uint64_t progress_us; /* last time that it was as asked */
-	int stuck_sign; /* direction that is stuck: -1, 0 = none, 1 */
-	int stuck_reason; /* enum policy_reason */
-	uint64_t stuck_until_us;
+	struct adaptive adaptive;
+	struct committed committed;
+	struct ratelimit rate; /* of law host */
 };

@@ -4,15 +4,14 @@
  *
  * One decision a sample. In order of precedence:
  *   1. a critical shortage gives everything back; a confirmed one half, and
- *      everything if it repeats or little is available
+ *      everything if it repeats or little is available (shortage.c)
  *   2. memory that the module gave back by itself stays given back for a while
- *   3. bounds: floor, limits, what the host allows
- *   4. the operator's hold: nothing else moves
- *   5. the law's goal. An order (host, operator) is followed as it stands; an
- *      estimate passes the gates: dead band, settling, hold-off, dwell, and at
- *      most half of the slack at a time
- * A move is remembered until it has arrived: an estimate is not made anew while
- * the last one is being carried out.
+ *   3. bounds: floor, limits, what the host allows (bounds.c, goal.c)
+ *   4. the operator's hold: nothing else moves (follow.c)
+ *   5. the law's goal (goal.c). An order (host, operator) is followed as it
+ *      stands; an estimate passes the gates (gate.c), and takes at most half of
+ *      the slack at a time
+ * Here is the order in which the parts are asked, and what one tells the other.
  *
  * Invariants: no step without data or without a device; never a step up beyond
  * the bounds; never a step up while a hold-off runs or a shortage is seen.
@@ -20,41 +19,10 @@
  */
 #include <string.h>
 
-#include "decide/backoff.h"
-#include "decide/bounds.h"
-#include "decide/law.h"
-#include "decide/move.h"
+#include "decide/follow.h"
+#include "decide/goal.h"
 #include "decide/policy.h"
-#include "decide/pressure.h"
-#include "decide/relief.h"
-#include "decide/turn.h"
-
-#define SEC 1000000ULL
-
-#define FAST_INTERVAL_US (SEC / 10)
-/* How long to look closer after a trigger or a shortage. */
-#define FAST_WINDOW_US (3 * SEC)
-/* ... and after a sample that shows a burst. */
-#define BURST_WINDOW_US SEC
-/* A second shortage within this means that the first answer was too small ... */
-#define PRESSURE_EPISODE_US (30 * SEC)
-/* ... but the rates look back up to two seconds. */
-#define PRESSURE_EFFECT_US (5 * SEC / 2)
-
-/* Stalls that are no shortage by themselves are one if they do not end. */
-#define STALLS_LAST_US (5 * SEC)
-
-/* How long after it an inflate that reclaims is still seen in rates and triggers. */
-#define OWN_RECLAIM_US (SEC * 5 / 2)
-
-/* The fixed part of the hold-off after a shortage doubles once, where shortages repeat. */
-#define HOLD_OFF_GROWTH 2
-
-/* A relief that met the demand has cost nobody anything: the hold-off after it is half of the plain one. */
-#define RELIEF_HOLD_OFF_DIVISOR 2
-
-/* Rates are applied to at most so long, or a pause would become a jump. */
-#define RATE_DT_MAX_US (2 * SEC)
+#include "decide/round.h"
 
 void policy_init(struct policy_state *st)
 {
@@ -62,378 +30,24 @@ void policy_init(struct policy_state *st)
 	ratelimit_init(&st->rate);
 }
 
-/* --- gates and rates --- */
-
-/* Why nothing may be inflated now, not even by order; _REASON_MAX if it may. */
-static enum policy_reason bar(const struct policy_state *st, const struct sample *s,
-			      const struct view *v, enum pressure level)
-{
-	if (level >= PRESSURE_SHORT)
-		return REASON_PRESSURE;
-	if (v->now_us < st->alarm.until_us || s->balloon.holdoff_us)
-		return REASON_HOLD_OFF;
-	return _REASON_MAX;
-}
-
-/* Why an estimate may not be followed now; _REASON_MAX if it may. */
-static enum policy_reason gate(const struct policy_config *c, const struct policy_state *st,
-			       const struct view *v, const struct law_goal *g)
-{
-	bool up = g->goal > v->size;
-	uint64_t distance = up ? g->goal - v->size : v->size - g->goal;
-
-	if (distance < (up ? max_u64(v->worthwhile, v->dead_band) : v->dead_band))
-		return REASON_DEAD_BAND;
-	if (up && (v->now_us < st->hold.until_us || turn_wait(c, st, v, distance)))
-		return REASON_HOLD_OFF;
-	if (up && st->settling)
-		return REASON_SETTLING;
-	/* A shortage does not wait. */
-	if ((up || g->reason == REASON_COMMITTED) && st->target_since_us &&
-	    v->now_us - st->target_since_us < c->dwell_us)
-		return REASON_DWELL;
-	if (up && !g->at_once)
-		return REASON_DWELL;
-	return _REASON_MAX;
-}
-
-static uint64_t slower(uint64_t a, uint64_t b)
-{
-	return !a ? b : !b ? a : min_u64(a, b);
-}
-
-static int64_t step_make(const struct policy_config *c, const struct policy_state *st,
-			 const struct view *v, const struct law_goal *g)
-{
-	bool up = st->target > v->size;
-	uint64_t distance = up ? st->target - v->size : v->size - st->target;
-	uint64_t rate = up ? slower(c->inflate_rate, g ? g->inflate_rate : 0)
-			   : slower(c->deflate_rate, g ? g->deflate_rate : 0);
-
-	if (rate && !move_is_urgent(st))
-		distance = min_u64(
-			distance,
-			scale(rate, clamp_u64(v->dt_us, FAST_INTERVAL_US, RATE_DT_MAX_US), SEC));
-	distance -= distance % MOVE_PAGE;
-	return up ? (int64_t)distance : -(int64_t)distance;
-}
-
-/* --- the parts of a decision --- */
-
-/* What one decision is made from. */
-struct round {
-	const struct policy_config *c;
-	struct policy_state *st;
-	const struct sample *s;
-	const struct view *v;
-	struct bounds b;
-	enum pressure level;
-	uint64_t headroom;
-	struct relief relief; /* what the module gave back since the last sample */
-};
-
-/* What the law gives back ahead of the relief line, which would have given it a moment later. */
-static bool deflates_cheaply(const struct policy_state *st, const struct view *v)
-{
-	return v->relief && st->target_valid && st->target_sign < 0 &&
-	       st->target_reason == REASON_HEADROOM;
-}
-
-static void hold_cheaply(const struct round *r, struct policy_backoff *b)
-{
-	uint64_t length_us = r->c->hold_off_us / RELIEF_HOLD_OFF_DIVISOR;
-
-	b->until_us = max_u64(b->until_us, add_sat(r->v->now_us, length_us));
-}
-
-static enum policy_reason give_back(const struct round *r, uint64_t target,
-				    enum policy_reason reason)
-{
-	const struct policy_config *c = r->c;
-
-	if (reason == REASON_EMERGENCY || r->relief.rescued)
-		backoff_trip(&r->st->alarm, r->v->now_us, c->emergency_hold_off_us,
-			     c->emergency_hold_off_max_us);
-	else if (reason == REASON_RELIEF)
-		hold_cheaply(r, &r->st->alarm);
-	else
-		backoff_trip(&r->st->alarm, r->v->now_us, c->hold_off_us,
-			     scale(c->hold_off_us, HOLD_OFF_GROWTH, 1));
-	if (target < r->v->size) {
-		move_to(r->st, r->v, target, reason, NULL);
-		r->st->fast_until_us = add_sat(r->v->now_us, FAST_WINDOW_US);
-	}
-	return reason;
-}
-
-/* Shortage and relief; _REASON_MAX if there is neither, else it has decided. */
-static enum policy_reason decide_relief(const struct round *r, const struct law_goal *g)
-{
-	struct policy_state *st = r->st;
-	const struct view *v = r->v;
-	bool low = v->available < pressure_low_level(v), again, answered;
-
-	/* The module's last resort is a witness: with little left it is an emergency. */
-	if (v->size > r->b.lo && (r->level == PRESSURE_CRITICAL || (r->relief.rescued && low)))
-		return give_back(r, r->b.lo, REASON_EMERGENCY);
-
-	if (v->size > r->b.lo && r->level == PRESSURE_SHORT) {
-		again = st->pressure_us && v->now_us - st->pressure_us < PRESSURE_EPISODE_US;
-		/* Stalls from before the last answer are still in the window. */
-		answered = again && v->now_us - st->pressure_us < PRESSURE_EFFECT_US;
-		if (!low && move_is_urgent(st) && (answered || !again))
-			return st->target_reason;
-		if (!low && answered)
-			return _REASON_MAX;
-		st->pressure_us = v->now_us;
-		if (low || again)
-			return give_back(r, r->b.lo, REASON_PRESSURE);
-		/* Never less than what would be given back without the stalls. */
-		return give_back(r, min_u64(r->b.lo + (v->size - r->b.lo) / 2, g->goal),
-				 REASON_PRESSURE);
-	}
-	if (move_is_urgent(st)) {
-		/* The hold-off counts from the end of it, however slow the transport is. */
-		st->alarm.until_us =
-			max_u64(st->alarm.until_us, add_sat(v->now_us, st->alarm.length_us));
-		return st->target_reason;
-	}
-	if (r->level >= PRESSURE_SHORT && v->size && v->size <= r->b.lo) {
-		/* Not below the host's target, whatever happens: that is the protocol. */
-		st->target_valid = false;
-		return REASON_HOST;
-	}
-	/* What the law is about to give back for a reason of its own is not taken off it. */
-	if (r->relief.given && !r->relief.rescued && st->target_valid && st->target_sign < 0 &&
-	    !deflates_cheaply(st, v))
-		return _REASON_MAX;
-	if (r->relief.given) {
-		st->target_valid = false;
-		return give_back(r, v->size, r->relief.rescued ? REASON_RESCUE : REASON_RELIEF);
-	}
-	if (r->s->balloon.valid && r->s->balloon.draining) {
-		st->target_valid = false;
-		return REASON_RESCUE;
-	}
-	return _REASON_MAX;
-}
-
-static void run_law(const struct round *r, struct law_goal *ret)
-{
-	const struct sample_balloon *b = &r->s->balloon;
-
-	switch (r->c->mode) {
-	case MODE_MANUAL:
-		law_manual(r->c, r->v, ret);
-		return;
-	case MODE_HOST:
-		law_host(r->st, r->v, r->s, ret);
-		return;
-	case MODE_AUTO:
-	case MODE_OBSERVE:
-	case _MODE_MAX:
-		break;
-	}
-	switch (r->c->law) {
-	case LAW_COMMITTED:
-		law_committed(r->c, r->st, r->v, r->s, ret);
-		break;
-	case LAW_ADAPTIVE:
-	case _LAW_MAX:
-		law_adaptive(r->c, r->st, r->v, ret);
-		break;
-	}
-	/* The one rule between host and law: at least what the host asks for. */
-	if (!b->valid || !b->host_target_valid)
-		return;
-	if (b->host_target > r->v->size)
-		law_host(r->st, r->v, r->s, ret);
-	else if (ret->goal < b->host_target)
-		ret->goal = b->host_target;
-}
-
-/* Follow what somebody asked for. */
-static enum policy_reason decide_order(const struct round *r, const struct law_goal *g)
-{
-	struct policy_state *st = r->st;
-	enum policy_reason why;
-
-	if (g->goal == r->v->size) {
-		st->target_valid = false;
-		return g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA ? g->reason
-										  : REASON_STEADY;
-	}
-	if (g->goal > r->v->size) {
-		why = bar(st, r->s, r->v, r->level);
-		if (why != _REASON_MAX) {
-			st->target_valid = false;
-			return why;
-		}
-		backoff_inflated(&st->alarm, r->v->now_us);
-	}
-	move_to(st, r->v, g->goal, g->reason, g);
-	return g->reason;
-}
-
-/* Follow what a law has worked out. */
-static enum policy_reason decide_estimate(const struct round *r, const struct law_goal *g)
-{
-	struct policy_state *st = r->st;
-	const struct view *v = r->v;
-	uint64_t amount;
-	enum policy_reason why;
-
-	/* A move under way goes on as long as the law still wants to go that way. */
-	turn_forgo(st, v, sub_sat(g->goal, v->size));
-	if (st->target_valid && st->target_sign > 0 && g->goal > v->size && !st->came_down &&
-	    bar(st, r->s, v, r->level) == _REASON_MAX) {
-		st->target = min_u64(st->target, g->goal);
-		/* If something else takes memory meanwhile, half of what is left is less. */
-		st->target = min_u64(st->target, v->size + sub_sat(v->available, r->headroom) / 2);
-		return st->target_reason;
-	}
-	if (st->target_valid && st->target_sign < 0 && g->goal < v->size) {
-		st->target = min_u64(st->target, g->goal);
-		/* The hold-off counts from the end of it. */
-		if (!deflates_cheaply(st, v))
-			st->hold.until_us =
-				max_u64(st->hold.until_us, add_sat(v->now_us, st->hold.length_us));
-		return st->target_reason;
-	}
-	st->target_valid = false;
-
-	if (g->goal == v->size) {
-		if (g->reason == REASON_NO_DATA || g->reason == REASON_NO_SWAP ||
-		    g->reason == r->b.hi_reason)
-			return g->reason;
-		return v->settling ? REASON_SETTLING : REASON_STEADY;
-	}
-	why = gate(r->c, st, v, g);
-	if (why != _REASON_MAX)
-		return why;
-	if (g->goal < v->size) {
-		/* A working set that does not fit will not fit in ten minutes either. */
-		if (v->relief && g->reason == REASON_HEADROOM)
-			hold_cheaply(r, &st->hold);
-		else
-			backoff_trip(&st->hold, v->now_us,
-			     g->reason == REASON_WORKING_SET ? r->c->emergency_hold_off_max_us
-							     : r->c->hold_off_us,
-			     scale(r->c->hold_off_us, HOLD_OFF_GROWTH, 1));
-		move_to(st, v, g->goal, g->reason, g);
-		return g->reason;
-	}
-
-	why = bar(st, r->s, v, r->level);
-	if (why != _REASON_MAX)
-		return why;
-	amount = min_u64(g->goal - v->size, g->at_once);
-	amount = min_u64(amount, sub_sat(v->available, r->headroom) / 2);
-	amount -= amount % (amount >= MOVE_GRAIN ? MOVE_GRAIN : MOVE_PAGE);
-	if (!amount)
-		return REASON_DEAD_BAND;
-	backoff_inflated(&st->hold, v->now_us);
-	backoff_inflated(&st->alarm, v->now_us);
-	st->came_down = false;
-	if (g->reason == REASON_CACHE)
-		st->next_probe_us = add_sat(v->now_us, r->c->probe_interval_us);
-	move_to(st, v, v->size + amount, g->reason, g);
-	return g->reason;
-}
-
-/* A bound that came down is an order; only the floor wavers with every allocation. */
-static uint64_t cap_make(const struct round *r)
-{
-	const struct view *v = r->v;
-
-	if (r->b.hi_reason == REASON_FLOOR && v->size > r->b.hi &&
-	    v->size - r->b.hi <= v->dead_band)
-		return v->size;
-	return r->b.hi;
-}
-
-/* The law's goal within the bounds. */
-static void goal_make(const struct round *r, struct law_goal *ret)
-{
-	const struct view *v = r->v;
-	struct law_goal g;
-	uint64_t cap;
-
-	run_law(r, &g);
-	cap = cap_make(r);
-	if (g.goal > cap) {
-		/* On the way up the law's reason says more than the bound's. */
-		if (cap < v->size)
-			g = (struct law_goal){.order = true, .reason = r->b.hi_reason};
-		else if (cap - v->size < (g.order ? MOVE_PAGE : MOVE_GRAIN))
-			g.reason = r->b.hi_reason;
-		g.goal = cap;
-	} else if (v->size > cap && !g.order && gate(r->c, r->st, v, &g) != _REASON_MAX) {
-		/* The law would wait with what the bound demands. */
-		g = (struct law_goal){.goal = cap, .order = true, .reason = r->b.hi_reason};
-	}
-	g.goal = max_u64(g.goal, r->b.lo);
-	*ret = g;
-}
-
-static enum policy_reason decide_goal(const struct round *r, const struct law_goal *g)
-{
-	struct law_goal bound = {
-		.goal = cap_make(r), .order = true, .reason = r->b.hi_reason};
-	struct policy_state *st = r->st;
-
-	/* A balloon over its bounds comes down to them, held or not, and no further. */
-	if (r->c->hold) {
-		if (bound.goal >= r->v->size) {
-			st->target_valid = false;
-			return REASON_HELD;
-		}
-		g = &bound;
-	}
-	if (st->stuck_sign && st->stuck_sign == (g->goal > r->v->size) - (g->goal < r->v->size)) {
-		st->target_valid = false;
-		return st->stuck_reason;
-	}
-	return g->order ? decide_order(r, g) : decide_estimate(r, g);
-}
-
-static uint64_t look_again(const struct round *r, enum policy_reason reason)
+static void numbers(const struct round *r, uint64_t goal, struct policy_numbers *ret)
 {
 	const struct policy_state *st = r->st;
+	const struct policy_config *c = r->c;
 	const struct view *v = r->v;
-	uint64_t next = r->c->idle_interval_us;
+	uint64_t until_us = st->alarm.until_us, wait_us;
 
-	if (v->now_us < st->fast_until_us)
-		return min_u64(FAST_INTERVAL_US, r->c->interval_us);
-	/* Nothing else would wake the loop when the guest runs short. */
-	if (st->target_valid || st->settling || (!r->s->psi_armed && v->size) ||
-	    v->available < r->headroom || reason == REASON_STARTING || reason == REASON_NO_DATA)
-		next = r->c->interval_us;
-	else if (reason == REASON_DWELL || reason == REASON_CACHE || reason == REASON_FREE)
-		next = r->c->interval_us;
-	else if (v->size && add_sat(st->burst, st->burst) > v->available)
-		/* Bursts have been larger than what is kept for them. */
-		next = r->c->interval_us;
-	else if (v->now_us < st->hold.until_us)
-		next = min_u64(next, max_u64(st->hold.until_us - v->now_us, r->c->interval_us));
-	return next;
-}
-
-static void numbers(const struct policy_state *st, const struct policy_config *c,
-		    const struct view *v, uint64_t goal, struct policy_numbers *ret)
-{
-	uint64_t until_us = st->alarm.until_us;
-
-	if (c->mode == MODE_AUTO || c->mode == MODE_OBSERVE)
-		until_us = max_u64(max_u64(until_us, st->hold.until_us),
-				   add_sat(v->now_us,
-					   turn_wait(c, st, v, sub_sat(goal, v->size))));
+	if (c->mode == MODE_AUTO || c->mode == MODE_OBSERVE) {
+		wait_us = turn_wait(c, &st->turn, v, sub_sat(goal, v->size));
+		until_us = max_u64(until_us, st->hold.until_us);
+		until_us = max_u64(until_us, add_sat(v->now_us, wait_us));
+	}
 	*ret = (struct policy_numbers){
 		.ram = v->ram,
 		.usable = v->usable,
 		.available = v->available,
 		.need = v->need,
-		.headroom = law_adaptive_headroom(st, v),
+		.headroom = law_adaptive_headroom(&st->adaptive, v),
 		.floor = v->floor,
 		.hold_off_left_us = sub_sat(until_us, v->now_us),
 		.mem_some_permille = v->mem_some,
@@ -443,90 +57,123 @@ static void numbers(const struct policy_state *st, const struct policy_config *c
 	};
 }
 
-/* What is known about the world but needs no data: the transport, the clock, the mode. */
-static void housekeeping(const struct policy_config *c, struct policy_state *st,
-			 const struct sample *s, const struct view *v, const struct relief *relief)
+/* A move that was begun in another mode, or for another law, is nobody's. */
+static void note_mode(const struct policy_config *c, struct policy_state *st)
 {
-	if (st->mode != (int)c->mode || st->law != (int)c->law) {
-		st->mode = c->mode;
-		st->law = c->law;
-		st->target_valid = false;
-		st->settling = false;
-	}
-	if (st->target_valid && st->target_reason == REASON_HOST) {
-		bool failed = s->balloon.stop ==
-			      (s->balloon.asked > 0 ? POLICY_STOP_NOMEM : POLICY_STOP_REFUSED);
+	if (st->mode == c->mode && st->law == c->law)
+		return;
+	st->mode = c->mode;
+	st->law = c->law;
+	move_drop(&st->move);
+	settle_end(&st->settle);
+}
 
-		/* Running out of time says nothing about the guest's memory. */
-		ratelimit_feedback(&st->rate, s->balloon.asked,
-				   failed ? s->balloon.moved : s->balloon.asked);
-	}
-	turn_note(st, v, relief->cheap || deflates_cheaply(st, v));
-	move_progress(c, st, s, v);
-	move_arrive(c, st, v);
+static void note_size(const struct round *r)
+{
+	struct policy_state *st = r->st;
+	struct turn_cause cause = {
+		.deflating = move_is_down(&st->move),
+		.ordered = st->move.valid && st->move.order,
+		.cheap = r->relief.cheap || move_is_cheap(&st->move, r->v),
+	};
+
+	turn_note(&st->turn, r->v, &cause);
+}
+
+/* What is known about the world but needs no data: the transport, the clock, the mode. */
+static void keep_house(const struct round *r)
+{
+	const struct policy_config *c = r->c;
+	struct policy_state *st = r->st;
+	const struct view *v = r->v;
+
+	note_mode(c, st);
+	if (st->move.valid && st->move.reason == REASON_HOST)
+		law_host_feedback(&st->rate, &r->s->balloon);
+	note_size(r);
+	if (progress_note(c, &st->progress, r->s, v) && move_give_up(&st->move))
+		settle_start(c, &st->settle, v, st->move.masks);
+	if (move_arrive(&st->move, v))
+		settle_start(c, &st->settle, v, st->move.masks);
 	backoff_prove(&st->hold, v->now_us);
 	backoff_prove(&st->alarm, v->now_us);
 }
 
-/* Whether tasks have been stalling, without a pause, for longer than a program takes to start. */
-static bool watch_stalls(const struct policy_config *c, struct policy_state *st,
-			 const struct view *v, enum sample_trigger trigger)
+/* How the guest is, what is learned from that, and whether to look closer. */
+static void judge(struct round *r, struct view *v)
 {
-	if (v->now_us - st->stall_last_us > PRESSURE_EFFECT_US || v->own_reclaim)
-		st->stall_since_us = 0;
-	if (trigger == TRIGGER_NONE && v->mem_some < c->pressure_permille)
-		return false;
-	if (!st->stall_since_us)
-		st->stall_since_us = v->now_us;
-	st->stall_last_us = v->now_us;
-	return v->now_us - st->stall_since_us >= STALLS_LAST_US;
-}
+	const struct policy_config *c = r->c;
+	struct policy_state *st = r->st;
 
-/*
- * The need grows so fast that a quarter of what is left is gone within a second; it may have begun
- * to at any time since the last sample.
- */
-static bool bursting(const struct policy_state *st, const struct view *v)
-{
-	uint64_t growth = st->need_seen ? sub_sat(v->need, st->need_seen) : 0;
+	r->headroom = law_adaptive_headroom(&st->adaptive, v);
+	settle_note(c, &st->settle, v, r->headroom);
+	v->settling = settle_masks(&st->settle) || move_masks(&st->move);
+	v->own_reclaim = pressure_is_own(&st->pressure, v->now_us);
+	v->growing = law_adaptive_growth(&st->adaptive, v) > v->available / 4;
+	r->level = pressure_judge(c, &st->pressure, v, r->s->trigger, r->headroom);
 
-	return v->dt_us && scale(growth, SEC, clamp_u64(v->dt_us, FAST_INTERVAL_US, SEC)) >
-				   v->available / 4;
+	law_adaptive_learn(c, &st->adaptive, v, !v->settling || r->level >= PRESSURE_SHORT);
+	r->headroom = law_adaptive_headroom(&st->adaptive, v);
+	pace_note(&st->pace, v);
+	if (r->level == PRESSURE_WATCH && r->s->trigger && v->size > r->b.lo)
+		pace_look_closer(&st->pace, v->now_us);
 }
 
 static enum policy_reason decide(struct round *r, struct view *v, struct law_goal *g)
 {
-	const struct policy_config *c = r->c;
 	struct policy_state *st = r->st;
-	const struct sample *s = r->s;
 	enum policy_reason reason;
 
-	r->headroom = law_adaptive_headroom(st, v);
-	move_settle(c, st, v, r->headroom);
-	v->settling = move_masks(st);
-	v->own_reclaim = v->now_us < st->own_until_us;
-	v->growing = law_adaptive_growth(st, v) > v->available / 4;
-	v->stalls_last = watch_stalls(c, st, v, s->trigger);
-	st->critical_seen = v->available < pressure_critical_level(v) ? st->critical_seen + 1 : 0;
-	r->level = pressure_judge(c, v, s->trigger, r->headroom, st->critical_seen);
-
-	law_adaptive_learn(c, st, v, !v->settling || r->level >= PRESSURE_SHORT);
-	r->headroom = law_adaptive_headroom(st, v);
-	if (v->size && bursting(st, v))
-		st->fast_until_us = max_u64(st->fast_until_us, add_sat(v->now_us, BURST_WINDOW_US));
-	if (r->level == PRESSURE_WATCH && s->trigger && v->size > r->b.lo)
-		st->fast_until_us = add_sat(v->now_us, FAST_WINDOW_US);
+	bounds_make(r->c, r->s, v, &r->b);
+	judge(r, v);
 	/* Rates and growth need two samples. */
 	if (!v->dt_us)
 		return REASON_STARTING;
-	/* Bounds may have moved since the move began. */
-	if (st->target_sign < 0)
-		st->target = max_u64(st->target, r->b.lo);
-	else
-		st->target = min_u64(st->target, max_u64(r->b.hi, v->size));
+	move_bound(&st->move, v, r->b.lo, r->b.hi);
+	v->served = st->turn.came_down_cheaply;
+	v->pending = st->move.valid ? sub_sat(v->size, st->move.target) : 0;
+	v->pending_reason = st->move.reason;
 	goal_make(r, g);
-	reason = decide_relief(r, g);
-	return reason == _REASON_MAX ? decide_goal(r, g) : reason;
+	reason = shortage_decide(r, g->goal);
+	return reason == _REASON_MAX ? follow_goal(r, g) : reason;
+}
+
+/* A number is missing without which nothing can be decided. */
+static void lose_sight(struct policy_state *st)
+{
+	move_drop(&st->move);
+	law_adaptive_interrupt(&st->adaptive);
+	pace_interrupt(&st->pace);
+}
+
+/* The step of the move under way. */
+static void make_step(const struct round *r, const struct law_goal *g, struct policy_decision *d)
+{
+	const struct move *m = &r->st->move;
+
+	if (!m->valid)
+		return;
+	d->target = m->target;
+	d->may_reclaim = move_is_up(m) && m->may_reclaim;
+	d->urgent = move_is_urgent(m);
+	d->step = move_step(r->c, m, r->v, g);
+}
+
+/* What is not carried out leaves nothing to wait for. */
+static void withhold_step(const struct round *r, struct policy_decision *d)
+{
+	d->step = 0;
+	move_undo(&r->st->move);
+	law_adaptive_next_probe(&r->st->adaptive, 0);
+	if (r->c->mode != MODE_OBSERVE)
+		d->reason = REASON_NO_DEVICE;
+}
+
+/* Reading back takes memory: only a guest that is well has it to spare. */
+static bool may_swap_in(const struct round *r)
+{
+	return r->c->mode == MODE_AUTO && !r->c->hold && r->s->balloon.valid &&
+	       r->level == PRESSURE_NONE && !move_is_urgent(&r->st->move);
 }
 
 void policy_decide(const struct policy_config *c, struct policy_state *st, const struct sample *s,
@@ -534,53 +181,35 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 {
 	struct policy_decision d = {.reason = REASON_NO_DATA, .next_us = c->interval_us};
 	struct view v;
-	bool usable = view_make(c, st, s, &v);
+	bool usable = view_make(c, &st->past, s, &v);
 	struct round r = {.c = c, .st = st, .s = s, .v = &v};
 	struct law_goal g = {.goal = v.size};
 
 	d.goal = d.target = v.size;
-	if (st->last_us && s->time_us <= st->last_us) {
-		numbers(st, c, &v, d.goal, &d.n);
+	if (view_is_stale(&st->past, s)) {
+		numbers(&r, d.goal, &d.n);
 		*ret = d;
 		return;
 	}
-	relief_note(st, s, &v, &r.relief);
-	housekeeping(c, st, s, &v, &r.relief);
+	relief_note(&st->relief, s, &v, &r.relief);
+	keep_house(&r);
 	if (usable) {
-		bounds_make(c, s, &v, &r.b);
 		d.reason = decide(&r, &v, &g);
-		d.goal = move_is_urgent(st) ? st->target : g.goal;
+		d.goal = move_is_urgent(&st->move) ? st->move.target : g.goal;
 		d.relief_line = relief_line(s, &v, r.headroom);
 		d.relieved = r.relief.bytes;
 	} else {
-		st->target_valid = false;
-		st->growth_n = 0;
+		lose_sight(st);
 	}
-	if (st->target_valid) {
-		d.target = st->target;
-		d.may_reclaim = st->target_sign > 0 && st->target_reclaim;
-		d.urgent = move_is_urgent(st);
-		d.step = step_make(c, st, &v, &g);
-	}
-	d.next_us = look_again(&r, d.reason);
+	make_step(&r, &g, &d);
+	d.next_us = pace_next_us(&r, d.reason);
 	if (d.step > 0 && d.may_reclaim)
-		st->own_until_us = add_sat(v.now_us, d.next_us + OWN_RECLAIM_US);
-	numbers(st, c, &v, d.goal, &d.n);
-	if (c->mode == MODE_OBSERVE || !s->balloon.valid) {
-		/* What is not carried out leaves nothing to wait for. */
-		d.step = 0;
-		st->target_valid = false;
-		st->target_since_us = 0;
-		st->next_probe_us = 0;
-		if (c->mode != MODE_OBSERVE)
-			d.reason = REASON_NO_DEVICE;
-	}
-	st->need_seen = usable ? v.need : 0;
-	/* Reading back takes memory: only a guest that is well has it to spare. */
-	if (c->mode == MODE_AUTO && !c->hold && s->balloon.valid && r.level == PRESSURE_NONE &&
-	    !move_is_urgent(st))
+		pressure_expect_own(&st->pressure, v.now_us, d.next_us);
+	numbers(&r, d.goal, &d.n);
+	if (c->mode == MODE_OBSERVE || !s->balloon.valid)
+		withhold_step(&r, &d);
+	if (may_swap_in(&r))
 		d.swap_in = g.swap_in;
-	view_remember(st, s);
-	st->last_us = s->time_us;
+	view_remember(&st->past, s);
 	*ret = d;
 }

@@ -19,25 +19,25 @@
  */
 #include "decide/relief.h"
 
-void relief_note(struct policy_state *st, const struct sample *s, const struct view *v,
+void relief_note(struct relief_seen *seen, const struct sample *s, const struct view *v,
 		 struct relief *ret)
 {
 	const struct sample_balloon *b = &s->balloon;
-	uint64_t bytes = sub_sat(b->relieved, st->relieved_seen);
+	uint64_t bytes = sub_sat(b->relieved, seen->relieved);
 	struct relief r = {};
 
-	if (b->valid && st->relief_seen_valid) {
-		r.rescued = b->rescue_events > st->rescue_seen;
+	if (b->valid && seen->valid) {
+		r.rescued = b->rescue_events > seen->rescues;
 		/* Nibbles are an event when they have become something. */
 		r.given = r.rescued || bytes > v->dead_band;
 		r.bytes = r.given ? bytes : 0;
-		r.cheap = r.given && !r.rescued && sub_sat(st->relief_size, v->size) / 2 <= bytes;
+		r.cheap = r.given && !r.rescued && sub_sat(seen->size, v->size) / 2 <= bytes;
 	}
-	if (!b->valid || !st->relief_seen_valid || r.given || b->relieved < st->relieved_seen)
-		st->relieved_seen = b->relieved;
-	st->relief_seen_valid = b->valid;
-	st->rescue_seen = b->rescue_events;
-	st->relief_size = v->size;
+	if (!b->valid || !seen->valid || r.given || b->relieved < seen->relieved)
+		seen->relieved = b->relieved;
+	seen->valid = b->valid;
+	seen->rescues = b->rescue_events;
+	seen->size = v->size;
 	*ret = r;
 }
 

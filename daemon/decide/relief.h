@@ -2,11 +2,19 @@
 /*
  * relief.h - the relief line, and what the module has given by it
  *
- * Internal to decide/; the fields live in policy-state.h.
+ * Internal to decide/.
  */
 #pragma once
 
 #include "decide/view.h"
+
+/* The module's counters at the last sample that was noted. Only relief_note() writes it. */
+struct relief_seen {
+	bool valid; /* there was a balloon, and the following are its */
+	uint64_t rescues; /* times that it was a last resort, cumulative */
+	uint64_t relieved; /* bytes given by the relief line, cumulative, when it last was an event */
+	uint64_t size; /* of the balloon */
+};
 
 /* What the module has done by itself since the last sample. */
 struct relief {
@@ -17,7 +25,7 @@ struct relief {
 };
 
 /* Once a decision: what has happened since the one before. */
-void relief_note(struct policy_state *st, const struct sample *s, const struct view *v,
+void relief_note(struct relief_seen *seen, const struct sample *s, const struct view *v,
 		 struct relief *ret);
 
 /* MemAvailable below which the module gives memory back by itself, bytes. */

@@ -22,12 +22,14 @@
 #include "decide/turn.h"
 
 /* Turns are forgotten to 1/e in so long ... */
-#define TURNS_TAU_US (4 * 3600000000ULL)
+#define TURNS_TAU_US  (4 * 3600000000ULL)
 #define TURNS_STEP_US 60000000ULL
 /* ... so many of them cost the plain price, each beyond twice that of the one before ... */
 #define TURNS_FREE 6
 /* ... up to here. */
 #define DOUBLINGS_MAX 5
+/* Enough to count, in thousandths. */
+#define TURNS_MAX_MILLI 1000000
 /* What was given by relief costs so much less. */
 #define CHEAP_DIVISOR 4
 /* What a sample shows is taken to have been so for this long before it at most. */
@@ -39,70 +41,75 @@ static uint64_t area(const struct view *v, uint64_t bytes)
 	return scale(bytes, min_u64(v->dt_us, DT_MAX_US) / 1000, 1);
 }
 
-static uint64_t price(const struct policy_config *c, const struct policy_state *st,
-		      const struct view *v)
+static uint64_t price(const struct policy_config *c, const struct turn *t, const struct view *v)
 {
-	uint64_t plain = scale(v->ram, min_u64(c->hold_off_us / 1000, UINT32_MAX), 1);
+	uint64_t hold_off_ms = min_u64(c->hold_off_us / 1000, UINT32_MAX), beyond;
 
 	/* What the relief line gave cost nobody a stall. */
-	if (st->came_down_cheaply)
-		return scale(st->cheap_bytes, min_u64(c->hold_off_us / 1000, UINT32_MAX),
-			     CHEAP_DIVISOR);
-	return scale(plain, 1ULL << min_u64(sub_sat(st->turns_milli / 1000, TURNS_FREE),
-					    DOUBLINGS_MAX), 1);
+	if (t->came_down_cheaply)
+		return scale(t->cheap_bytes, hold_off_ms, CHEAP_DIVISOR);
+	beyond = min_u64(sub_sat(t->times_milli / 1000, TURNS_FREE), DOUBLINGS_MAX);
+	return scale(scale(v->ram, hold_off_ms, 1), 1ULL << beyond, 1);
 }
 
-static void forget(struct policy_state *st, uint64_t now_us)
+static void forget(struct turn *t, uint64_t now_us)
 {
-	uint64_t dt_us = sub_sat(now_us, st->turns_us);
+	uint64_t dt_us = sub_sat(now_us, t->times_us);
 
 	if (dt_us < TURNS_STEP_US)
 		return;
-	st->turns_milli -= scale(st->turns_milli, min_u64(dt_us, TURNS_TAU_US) / 1000,
-				 TURNS_TAU_US / 1000);
-	st->turns_us = now_us;
+	t->times_milli -=
+		scale(t->times_milli, min_u64(dt_us, TURNS_TAU_US) / 1000, TURNS_TAU_US / 1000);
+	t->times_us = now_us;
 }
 
-void turn_note(struct policy_state *st, const struct view *v, bool cheap)
+static void turn_downward(struct turn *t, uint64_t bytes, bool cheap)
 {
-	bool asked = st->target_valid && st->target_sign < 0;
-
-	forget(st, v->now_us);
-	if (v->size > st->size_seen) {
-		st->came_down = false;
-	} else if (v->size < st->size_seen) {
-		/* Reclaim nibbles at the balloon: that counts when it has become something. */
-		if (!asked && st->size_seen - v->size <= v->dead_band)
-			return;
-		if (!st->target_valid || !st->target_order) {
-			if (!st->came_down && !cheap)
-				st->turns_milli = min_u64(st->turns_milli + 1000, 1000000);
-			/* A deflate on top of relief is one of the dear kind, not the other way round. */
-			cheap &= !st->came_down || st->came_down_cheaply;
-			st->cheap_bytes = cheap && st->came_down ? st->cheap_bytes : 0;
-			st->cheap_bytes += st->size_seen - v->size;
-			st->came_down = true;
-			st->came_down_cheaply = cheap;
-			st->foregone = 0;
-		}
-	}
-	st->size_seen = v->size;
+	if (!t->came_down && !cheap)
+		t->times_milli = min_u64(t->times_milli + 1000, TURNS_MAX_MILLI);
+	/* A deflate on top of relief is one of the dear kind, not the other way round. */
+	cheap &= !t->came_down || t->came_down_cheaply;
+	t->cheap_bytes = cheap && t->came_down ? t->cheap_bytes : 0;
+	t->cheap_bytes += bytes;
+	t->came_down = true;
+	t->came_down_cheaply = cheap;
+	t->foregone = 0;
 }
 
-void turn_forgo(struct policy_state *st, const struct view *v, uint64_t bytes)
+void turn_upward(struct turn *t)
+{
+	t->came_down = false;
+}
+
+void turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause)
+{
+	uint64_t fell = sub_sat(t->size_seen, v->size);
+
+	forget(t, v->now_us);
+	/* Reclaim nibbles at the balloon: that counts when it has become something. */
+	if (fell && !cause->deflating && fell <= v->dead_band)
+		return;
+	if (fell && !cause->ordered)
+		turn_downward(t, fell, cause->cheap);
+	if (v->size > t->size_seen)
+		turn_upward(t);
+	t->size_seen = v->size;
+}
+
+void turn_forgo(struct turn *t, const struct view *v, uint64_t bytes)
 {
 	if (bytes < v->worthwhile)
-		st->foregone = 0;
+		t->foregone = 0;
 	else
-		st->foregone = add_sat(st->foregone, area(v, bytes));
+		t->foregone = add_sat(t->foregone, area(v, bytes));
 }
 
-uint64_t turn_wait(const struct policy_config *c, const struct policy_state *st,
-		   const struct view *v, uint64_t bytes)
+uint64_t turn_wait(const struct policy_config *c, const struct turn *t, const struct view *v,
+		   uint64_t bytes)
 {
-	uint64_t cost = price(c, st, v);
+	uint64_t cost = price(c, t, v);
 
-	if (!st->came_down || st->foregone >= cost || !bytes)
+	if (!t->came_down || t->foregone >= cost || !bytes)
 		return 0;
-	return max_u64(scale((cost - st->foregone) / bytes, 1000, 1), 1);
+	return max_u64(scale((cost - t->foregone) / bytes, 1000, 1), 1);
 }

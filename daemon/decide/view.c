@@ -60,7 +60,7 @@ static uint64_t unreclaimable(const struct sample *s)
 	return add_sat(kernel, max_u64(pinned, anon));
 }
 
-static bool vm_delta(const struct sample *s, const struct policy_ref *ref, uint32_t fields,
+static bool vm_delta(const struct sample *s, const struct view_ref *ref, uint32_t fields,
 		     uint64_t *ret)
 {
 	uint32_t have = s->vm_have & ref->vm_have & fields;
@@ -75,7 +75,7 @@ static bool vm_delta(const struct sample *s, const struct policy_ref *ref, uint3
 	return true;
 }
 
-static bool psi_permille(const struct sample *s, const struct policy_ref *ref,
+static bool psi_permille(const struct sample *s, const struct view_ref *ref,
 			 enum sample_psi_field f, uint64_t window_us, uint32_t *ret)
 {
 	uint32_t bit = 1U << f;
@@ -87,9 +87,9 @@ static bool psi_permille(const struct sample *s, const struct policy_ref *ref,
 	return true;
 }
 
-static void rates(const struct policy_state *st, const struct sample *s, struct view *v)
+static void rates(const struct view_past *past, const struct sample *s, struct view *v)
 {
-	const struct policy_ref *ref = &st->ref_new;
+	const struct view_ref *ref = &past->newer;
 	uint64_t window_us, n, per_s[4] = {0};
 	static const uint32_t groups[4] = {
 		1U << VM_ALLOCSTALL | 1U << VM_PGSCAN_DIRECT,
@@ -100,8 +100,8 @@ static void rates(const struct policy_state *st, const struct sample *s, struct 
 	};
 
 	if (!ref->time_us || sub_sat(s->time_us, ref->time_us) < WINDOW_US)
-		if (st->ref_old.time_us)
-			ref = &st->ref_old;
+		if (past->older.time_us)
+			ref = &past->older;
 	if (!ref->time_us || s->time_us <= ref->time_us)
 		return;
 	/* The first reference may be closer than the window; do not blow up what it shows. */
@@ -126,14 +126,14 @@ static void rates(const struct policy_state *st, const struct sample *s, struct 
 	v->restores = per_s[3];
 }
 
-bool view_make(const struct policy_config *c, const struct policy_state *st, const struct sample *s,
+bool view_make(const struct policy_config *c, const struct view_past *past, const struct sample *s,
 	       struct view *ret)
 {
 	struct view v = {.now_us = s->time_us};
 	uint64_t wmark;
 	bool usable = true;
 
-	v.dt_us = st->last_us ? sub_sat(s->time_us, st->last_us) : 0;
+	v.dt_us = past->last_us ? sub_sat(s->time_us, past->last_us) : 0;
 	v.size = s->balloon.valid ? s->balloon.size : 0;
 	v.ram = s->ram;
 	if (!v.ram && sample_has_mem(s, MEM_TOTAL))
@@ -169,21 +169,27 @@ bool view_make(const struct policy_config *c, const struct policy_state *st, con
 
 	v.relief = s->balloon.valid && s->balloon.relief_line &&
 		   sub_sat(v.size, s->balloon.firm) >= s->balloon.relief_line;
-	rates(st, s, &v);
+	rates(past, s, &v);
 	*ret = v;
 	return usable;
 }
 
-void view_remember(struct policy_state *st, const struct sample *s)
+bool view_is_stale(const struct view_past *past, const struct sample *s)
 {
-	if (st->ref_new.time_us && s->time_us - st->ref_new.time_us < WINDOW_US)
+	return past->last_us && s->time_us <= past->last_us;
+}
+
+void view_remember(struct view_past *past, const struct sample *s)
+{
+	past->last_us = s->time_us;
+	if (past->newer.time_us && s->time_us - past->newer.time_us < WINDOW_US)
 		return;
-	st->ref_old = st->ref_new;
-	st->ref_new = (struct policy_ref){
+	past->older = past->newer;
+	past->newer = (struct view_ref){
 		.time_us = s->time_us,
 		.vm_have = s->vm_have,
 		.psi_have = s->psi_have,
 	};
-	memcpy(st->ref_new.vm, s->vm, sizeof(s->vm));
-	memcpy(st->ref_new.psi, s->psi, sizeof(s->psi));
+	memcpy(past->newer.vm, s->vm, sizeof(s->vm));
+	memcpy(past->newer.psi, s->psi, sizeof(s->psi));
 }

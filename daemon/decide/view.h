@@ -12,16 +12,36 @@
 #include <stdint.h>
 
 #include "basic/arith.h"
-#include "decide/policy.h"
+#include "decide/policy-config.h"
+#include "sense/sample.h"
+
+/* Cumulative counters at one time: the far end of a difference. */
+struct view_ref {
+	uint64_t time_us; /* 0 = empty */
+	uint32_t vm_have;
+	uint32_t psi_have;
+	uint64_t vm[_VM_FIELD_MAX];
+	uint64_t psi[_PSI_FIELD_MAX];
+};
+
+/* The samples before, as far as differences to them are of interest. view_remember() writes it. */
+struct view_past {
+	uint64_t last_us; /* time of the last sample; 0 = none */
+	struct view_ref newer; /* about one second back ... */
+	struct view_ref older; /* ... and two */
+};
 
 struct view {
 	uint64_t now_us;
 	uint64_t dt_us; /* since the last sample; 0 if it was the first */
-	bool settling; /* A and refaults are distorted by a large inflate; set by policy.c */
 
-	bool stalls_last; /* stalls have gone on for seconds; set by policy.c */
-	bool growing; /* the need has just risen by a quarter of what is left; set by policy.c */
-	bool own_reclaim; /* the balloon itself has just been reclaiming; set by policy.c */
+	/* What the parts of the policy remember that bears on the rest; set by policy.c. */
+	bool settling; /* A and refaults are distorted by a large inflate */
+	bool growing; /* the need has just risen by a quarter of what is left */
+	bool own_reclaim; /* the balloon itself has just been reclaiming */
+	bool served; /* the relief line met the demand that last made the balloon smaller */
+	uint64_t pending; /* what a deflate under way is about to add, bytes ... */
+	enum policy_reason pending_reason; /* ... and why */
 
 	uint64_t ram;
 	uint64_t size; /* B; 0 without a device */
@@ -53,12 +73,15 @@ struct view {
 };
 
 /*
- * Derive *ret, but for settling, from *s and the references in *st, which it does not change.
+ * Derive *ret, but for what is set by policy.c, from *s and its past.
  * False: a number without which nothing can be decided is missing or absurd;
  * *ret then has what is known, for display.
  */
-bool view_make(const struct policy_config *c, const struct policy_state *st, const struct sample *s,
+bool view_make(const struct policy_config *c, const struct view_past *past, const struct sample *s,
 	       struct view *ret);
 
-/* Make *s a reference of later rates. Call once a decision, after view_make(). */
-void view_remember(struct policy_state *st, const struct sample *s);
+/* *s is not newer than the sample before it. */
+bool view_is_stale(const struct view_past *past, const struct sample *s);
+
+/* Make *s the last sample, and a reference of later rates. Call at the end of a decision. */
+void view_remember(struct view_past *past, const struct sample *s);

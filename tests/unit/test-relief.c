@@ -105,8 +105,8 @@ static void relief_makes_no_deflate_cheap(void **unused)
 	sample.mem[MEM_TOTAL] += 1024 * MIB;
 	sample.mem[MEM_ANON] += 1024 * MIB;
 	tick(SEC / 10);
-	assert_false(state.came_down_cheaply);
-	assert_true(state.came_down && sample.balloon.size < size);
+	assert_false(state.turn.came_down_cheaply);
+	assert_true(state.turn.came_down && sample.balloon.size < size);
 }
 
 /* Nibbles add up. */
@@ -121,7 +121,7 @@ static void nibbles_are_an_event_in_the_end(void **unused)
 		relieved = decision.reason == REASON_RELIEF;
 		assert_true(relieved || i < 20);
 	}
-	assert_true(relieved && state.came_down_cheaply);
+	assert_true(relieved && state.turn.came_down_cheaply);
 }
 
 static void last_resort_is_not(void **unused)
