@@ -97,6 +97,10 @@ total("points are added over suites", [("OK", 0, "ok 1 - a\nok 2 - b\n1..2\n"), 
       "3 passed, 0 failed, 0 skipped", 0)
 total("failures and skips", [("FAIL", 1, "ok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no\n1..3\n")],
       "1 passed, 1 failed, 1 skipped", 1)
+total("a known fault is neither passed nor failed", [("OK", 0, "ok 1 - a\nnot ok 2 - b # TODO later\n1..2\n")],
+      "1 passed, 0 failed, 0 skipped", 0)
+total("a known fault that has gone is a failure", [("UNEXPECTEDPASS", 1, "ok 1 - a # TODO later\n1..1\n")],
+      "0 passed, 1 failed, 0 skipped", 1)
 total("a suite skipped as a whole", [("SKIP", 0, "1..0 # SKIP no qemu\n")], "0 passed, 0 failed, 1 skipped", 0)
 total("a suite that dies after its points", [("ERROR", -11, "ok 1 - a\n1..1\n")], "1 passed, 1 failed, 0 skipped", 1)
 total("a suite that dies half-way", [("ERROR", 1, "ok 1 - a\n")], "1 passed, 1 failed, 0 skipped", 1)
