@@ -23,9 +23,7 @@ import threading
 import time
 
 from harness import debian, programs
-from harness.control import GuestDied
 from harness.guest import MIB, qemu_path
-from harness.paths import HarnessError
 from harness.qmp import QmpError
 
 from . import configs, laws, phases
@@ -112,9 +110,9 @@ class Run(threading.Thread):
         try:
             with contextlib.ExitStack() as stack:
                 self._live(stack)
-        except (GuestDied, HarnessError, QmpError, RuntimeError, OSError, Stopped) as e:
-            # Of a guest that was ended there is nothing to say.
-            self.error = "stopped" if self.stop.is_set() else f"{e}"
+        except Exception as e:
+            # A thread's end must not go unseen; of a guest that was ended under its hands there is nothing to say.
+            self.error = "stopped" if self.stop.is_set() else f"{type(e).__name__}: {e}"
         finally:
             self.lockstep.leave()
             if self.g:
