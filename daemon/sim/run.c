@@ -35,6 +35,11 @@
 /* The balloon drivers that the rivals use try again this often. */
 #define RETRY_US SECOND_US
 
+/* A recorded balloon that moves by less moves at once, in whole pages. */
+#define RECORDED_RATE_MIN (16 * MIB)
+/* ... and a page is what each step may lose to rounding. */
+#define RECORDED_ROUNDING (4096 * SECOND_US / STEP_MIN_US)
+
 struct trigger {
 	uint64_t threshold_us;
 	uint64_t start_us, start_value, last_growth;
@@ -157,6 +162,33 @@ static void tick_rival(struct run *r, const struct sample *s)
 	r->next_tick_us = min_u64(r->rival.next_us, s->time_us + RETRY_US);
 }
 
+/*
+ * The balloon as it was recorded, whatever the guest makes of it: at the next row it is what it was
+ * there, and between two rows it changes as everything else of the trace does.
+ */
+static void tick_recorded(struct run *r)
+{
+	const struct trace *t = r->setup->trace;
+	struct guest *g = &r->g;
+	size_t i = r->cursor.i, next;
+	uint64_t span, rate;
+	int64_t step;
+
+	while (i + 1 < t->n_points && t->points[i + 1].t_us <= g->now_us)
+		i++;
+	next = i + 1 < t->n_points ? i + 1 : i;
+	r->next_tick_us = max_u64(t->points[next].t_us, g->now_us + STEP_MIN_US);
+	if (!t->balloon_seen)
+		return;
+	span = r->next_tick_us - g->now_us;
+	step = (int64_t)t->seen[t->between == TRACE_STEPS ? i : next].balloon - (int64_t)g->balloon;
+	rate = (unsigned __int128)(step < 0 ? -step : step) * SECOND_US / span;
+	if (t->between == TRACE_LINEAR)
+		g->c.lock_rate = g->c.unlock_rate =
+			max_u64(rate, RECORDED_RATE_MIN) + RECORDED_ROUNDING;
+	guest_move(g, step, true);
+}
+
 static void tick(struct run *r, enum sample_trigger trigger)
 {
 	struct sample s;
@@ -167,7 +199,9 @@ static void tick(struct run *r, enum sample_trigger trigger)
 	r->score.s->ticks++;
 	r->last_tick_us = s.time_us;
 	r->relief_seen = s.balloon.relief_events;
-	if (r->setup->rival)
+	if (r->setup->rival == &rival_recorded)
+		tick_recorded(r);
+	else if (r->setup->rival)
 		tick_rival(r, &s);
 	else
 		tick_policy(r, &s);
@@ -339,6 +373,9 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 	int res;
 
 	guest_init(&r.g, &setup->guest, &t->points[0].d);
+	/* Floor and relief have had their say in what was recorded. */
+	if (setup->rival == &rival_recorded)
+		r.g.c.module_floor = r.g.relief_line = 0;
 	policy_init(&r.policy);
 	rival_init(&r.rival, setup->guest.ram, setup->floor, setup->static_size);
 	score_init(&s, &r.score, setup->guest.ram, setup->floor);

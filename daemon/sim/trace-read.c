@@ -339,6 +339,13 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 	return NULL;
 }
 
+/* MemTotal is larger than ever: so much more was missing from it in all rows before. */
+static void balloon_before(struct trace *t, uint64_t more)
+{
+	for (size_t i = 0; more && i < t->n_points; i++)
+		t->seen[i].balloon += more;
+}
+
 /* NULL, or what is wrong with the row; *ret_error if it is not the row's fault. */
 static const char *read_row(struct reader *r, char *line, char *why, size_t n_why, int *ret_error)
 {
@@ -387,6 +394,8 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 	}
 	t->counted &= filled >> COL_COUNTER;
 	p.t_us = v[COL_T] - r->first_us;
+	if (t->n_points && t->format == TRACE_RECORDING && !v[COL_RAM] && !r->o->ram)
+		balloon_before(t, sub_sat(ram, r->capacity_max));
 	if (ram > r->capacity_max)
 		r->capacity_max = ram;
 	if (ram < r->capacity_min)
@@ -438,6 +447,7 @@ static int finish(struct reader *r)
 	if (r->capacity_min != r->capacity_max)
 		report(r, false, "the capacity changes; the largest is taken as the guest's RAM");
 	t->ram = r->capacity_max;
+	t->balloon_seen = t->format == TRACE_RECORDING || (r->has_seen && r->has[COL_BALLOON]);
 	t->counted &= r->has_seen ? (1U << _TRACE_COUNTER_MAX) - 1 : 0;
 	if (t->between == TRACE_AS_HEADER)
 		t->between = TRACE_LINEAR;

@@ -64,6 +64,7 @@ struct trace {
 	struct guest_speed speed; /* from the file or the options; 0 = neither says */
 	struct trace_point *points;
 	struct trace_seen *seen; /* NULL, or one for each point */
+	bool balloon_seen;	/* ... which tells what the balloon was */
 	uint32_t counted;	/* 1U << enum trace_counter: every row has it */
 	size_t n_points;
 	size_t n_bad;		/* rows left out */

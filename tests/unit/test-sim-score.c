@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -251,6 +252,36 @@ static void test_static_never_hurts(void **state)
 	trace_free(t);
 }
 
+/* The balloon does what it did, past floor and relief line, and is there at each row. */
+static void test_recorded_law(void **state)
+{
+	const struct trace_point p[] = {
+		{ 0, { .need = GIB } }, { 100 * SEC, { .need = GIB } }, { 200 * SEC, { .need = GIB } },
+	};
+	const struct trace_seen seen[] = {
+		{ .balloon = 0 }, { .balloon = 2900 * MIB }, { .balloon = 100 * MIB },
+	};
+	struct sim_check c;
+	struct sim_setup setup;
+	struct score s;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(trace_new(p, 3, TRACE_LINEAR, 4 * GIB, 0, &t), 0);
+	t->seen = memcpy(malloc(sizeof(seen)), seen, sizeof(seen));
+	t->balloon_seen = true;
+	sim_setup_default(&setup, t, 4 * GIB, 0);
+	setup.rival = &rival_recorded;
+	setup.check = &c;
+	assert_int_equal(sim_run(&setup, &s), 0);
+	assert_int_equal(c.balloon_error_max, 0);
+	assert_int_equal(s.reliefs, 0);
+	assert_int_equal(s.inflated, 2900 * MIB);
+	/* Evenly, as all else: a triangle up, and a trapezoid down. */
+	assert_near(s.reclaimed_bs / GIB, (2900 * 50 + 3000 * 50) / 1024.0, 1);
+	trace_free(t);
+}
+
 static void record(void *userdata, const struct sample *s, const struct policy_decision *d)
 {
 	const struct recording_daemon daemon = { .valid = true, .target = d->target };
@@ -337,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_rivals),
 		cmocka_unit_test(test_senpai),
 		cmocka_unit_test(test_static_never_hurts),
+		cmocka_unit_test(test_recorded_law),
 		cmocka_unit_test(test_recording_of_itself),
 	};
 
