@@ -56,7 +56,7 @@ static const struct ctl_option options[] = {
 	[OPT_IOPS] = { "iops", "N", "its requests a second (default: what the trace says, or 3000)" },
 	[OPT_HOT_PERIOD] = { "hot-period", "TIME", "all of the hot cache is looked at once in TIME (60s)" },
 	[OPT_TOUCH_RATE] = { "touch-rate", "RATE", "programs touch new memory so fast (2GiB/s)" },
-	[OPT_RECLAIM_RATE] = { "reclaim-rate", "RATE", "kswapd reclaims so fast (the touch rate)" },
+	[OPT_RECLAIM_RATE] = { "reclaim-rate", "RATE", "kswapd reclaims so fast (as recorded, or the touch rate)" },
 	{ 0 },
 };
 _Static_assert(sizeof(options) / sizeof(options[0]) <= CTL_OPTIONS_MAX, "options fit");
@@ -399,6 +399,19 @@ static enum ctl_exit close_rows(const char *path, FILE *f)
 	return CTL_OK;
 }
 
+/* Whether what was asked for can be run on it. */
+static enum ctl_exit judge_trace(const struct request *q, const char *path, const struct trace *t,
+				 uint64_t ram)
+{
+	if (q->rival == &rival_recorded && !t->balloon_seen)
+		return ctl_fail(CTL_FAILED, "%s: no balloon was recorded there, which --law recorded would need",
+				path);
+	if (ram < RAM_MIN)
+		return ctl_fail(CTL_FAILED, "%s: not used: %" PRIu64 " KiB of RAM are too small for a guest; --ram sets another size",
+				path, ram >> 10);
+	return CTL_OK;
+}
+
 static enum ctl_exit simulate(const struct request *q, const char *path, struct json *j)
 {
 	_cleanup_(trace_freep) struct trace *t = NULL;
@@ -414,13 +427,10 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 	if (code != CTL_OK)
 		return code;
 	report.trace = t;
-	if (q->rival == &rival_recorded && !t->balloon_seen)
-		return ctl_fail(CTL_FAILED, "%s: no balloon was recorded there, which --law recorded would need",
-				path);
 	report.ram = t->ram ?: sim_ram_for(t);
-	if (report.ram < RAM_MIN)
-		return ctl_fail(CTL_FAILED, "%s: not used: %" PRIu64 " KiB of RAM are too small for a guest; --ram sets another size",
-				path, report.ram >> 10);
+	code = judge_trace(q, path, t, report.ram);
+	if (code != CTL_OK)
+		return code;
 	report.swap = t->swap;
 	sim_setup_default(&setup, t, report.ram, report.swap);
 	report.speed = &setup.guest.speed;

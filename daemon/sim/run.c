@@ -152,8 +152,8 @@ static void tick_rival(struct run *r, const struct sample *s)
 	uint64_t target;
 	int64_t step;
 
-	/* senpai watches a cgroup: the stalls of whoever squeezes it count elsewhere. */
-	theirs.psi[PSI_MEM_SOME_US] -= r->g.balloon_some_us;
+	/* senpai watches a cgroup: the stalls of whoever squeezes it count elsewhere, and kswapd's do. */
+	theirs.psi[PSI_MEM_SOME_US] -= r->g.balloon_some_us + r->g.kswapd_some_us;
 	target = rival_decide(r->setup->rival, &r->rival, &theirs);
 	step = (int64_t)target - (int64_t)r->g.balloon;
 
@@ -322,6 +322,13 @@ static void count_row(const struct sample *s, uint64_t ret[_TRACE_COUNTER_MAX])
 	ret[TRACE_REFAULT_FILE] = s->vm[VM_REFAULT_FILE];
 	ret[TRACE_REFAULT_ANON] = s->vm[VM_REFAULT_ANON];
 	ret[TRACE_ACTIVATE_FILE] = s->vm[VM_ACTIVATE_FILE];
+	ret[TRACE_RESTORE_FILE] = s->vm[VM_RESTORE_FILE];
+	ret[TRACE_RESTORE_ANON] = s->vm[VM_RESTORE_ANON];
+	ret[TRACE_PSWPOUT] = s->vm[VM_PSWPOUT];
+	ret[TRACE_PGSCAN_KSWAPD] = s->vm[VM_PGSCAN_KSWAPD];
+	ret[TRACE_PGSCAN_DIRECT] = s->vm[VM_PGSCAN_DIRECT];
+	ret[TRACE_PGSTEAL_KSWAPD] = s->vm[VM_PGSTEAL_KSWAPD];
+	ret[TRACE_PGSTEAL_DIRECT] = s->vm[VM_PGSTEAL_DIRECT];
 }
 
 /* Steps end at the rows of the trace, so that there the model can be looked at. */
@@ -355,6 +362,22 @@ static void timeline_clear(struct timeline *t, uint64_t duration_us)
 {
 	t->bucket_us = max_u64((duration_us + t->n_buckets - 1) / t->n_buckets, 1);
 	memset(t->buckets, 0, t->n_buckets * sizeof(*t->buckets));
+}
+
+static void take_counters(const struct guest *g, struct score *s)
+{
+	s->oom_kills = g->oom_kills;
+	s->rescues = g->rescues;
+	s->reliefs = g->shrinks;
+	s->relieved = g->relieved_bytes;
+	s->mem_some_us = g->psi_us[PSI_MEM_SOME_US];
+	s->mem_full_us = g->psi_us[PSI_MEM_FULL_US];
+	s->own_us = g->balloon_some_us;
+	s->kswapd_us = g->kswapd_some_us;
+	s->io_some_us = g->psi_us[PSI_IO_SOME_US];
+	s->io_full_us = g->psi_us[PSI_IO_FULL_US];
+	s->swapin = g->swapin_bytes;
+	s->refault = g->refault_hot_bytes;
 }
 
 int sim_run(const struct sim_setup *setup, struct score *ret)
@@ -396,17 +419,7 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 		look_at_row(&r);
 	}
 	score_finish(&r.score, score_demand(&r.g.demand, s.ram), r.g.balloon);
-	s.oom_kills = r.g.oom_kills;
-	s.rescues = r.g.rescues;
-	s.reliefs = r.g.shrinks;
-	s.relieved = r.g.relieved_bytes;
-	s.mem_some_us = r.g.psi_us[PSI_MEM_SOME_US];
-	s.mem_full_us = r.g.psi_us[PSI_MEM_FULL_US];
-	s.own_us = r.g.balloon_some_us;
-	s.io_some_us = r.g.psi_us[PSI_IO_SOME_US];
-	s.io_full_us = r.g.psi_us[PSI_IO_FULL_US];
-	s.swapin = r.g.swapin_bytes;
-	s.refault = r.g.refault_hot_bytes;
+	take_counters(&r.g, &s);
 	*ret = s;
 	return 0;
 }

@@ -249,6 +249,24 @@ def law_recorded(t):
     expect(t, ctl("simulate", "--law", "frob", path), 2, "laws: .* recorded")
 
 
+@tap.case("simulate: a stream, and the recording's own pace")
+def stream(t):
+    d = folder(t)
+    head = "# ram_kib: 1048576\nt_s,need_kib,cold_cache_kib"
+    plain = write(os.path.join(d, "p.csv"), f"{head}\n0,262144,600000\n60,262144,600000\n")
+    path = write(os.path.join(d, "s.csv"), f"{head},stream_kib_s\n0,262144,600000,51200\n60,262144,600000,51200\n")
+    law = [json.loads(ctl("simulate", "--json", "--law", "reporting", p).stdout)[0]["laws"][0] for p in (plain, path)]
+    t.equal([x["kswapd_s"] for x in law][0], 0, "without a stream")
+    t.check(law[1]["kswapd_s"] > 0.5 and law[1]["mem_some_s"] == law[1]["kswapd_s"], f"kswapd alone: {law[1]['kswapd_s']}")
+    columns = "mem_total_kib,mem_available_kib,active_file_kib,inactive_file_kib,mem_some_us,pgscan_kswapd_pages," \
+              "pgscan_direct_pages,restore_file_pages"
+    path = write(os.path.join(d, "r.csv"), f"t_s,{columns}\n0,2097152,1500000,0,0,0,0,0,0\n"
+                 "1,2097152,1500000,0,0,1000000,51200,0,0\n2,2097152,1500000,0,0,1000000,51200,0,0\n")
+    t.contains(ctl("simulate", path).stdout, "kswapd reclaims 200 MiB/s, by the recorded stalls", "its pace")
+    t.equal(json.loads(ctl("simulate", "--json", path).stdout)[0]["reclaim_rate"], 200 << 20, "its pace")
+    t.check("kswapd reclaims" not in ctl("simulate", "--reclaim-rate", "1GiB/s", path).stdout, "the option goes first")
+
+
 @tap.case("simulate: options")
 def options(t):
     d = folder(t)

@@ -245,8 +245,9 @@ static void test_static_never_hurts(void **state)
 	setup.rival = &rival_static;
 	assert_int_equal(sim_run(&setup, &s), 0);
 	assert_int_equal(s.short_us + s.oom_kills + s.rescues, 0);
-	/* All that stalled was the balloon itself, when it took the cold cache. */
-	assert_true(s.mem_full_us < SEC);
+	/* All that stalled was the balloon itself, when it took the cold cache, and kswapd's work. */
+	assert_int_equal(s.mem_some_us, s.own_us + s.kswapd_us);
+	assert_true(s.own_us < SEC);
 	assert_true(score_share(&s) < 1 && score_share(&s) > 0.5);
 	assert_int_equal(sim_ram_for(t), 4160 * MIB);	/* 3.25 GiB at 80 % */
 	trace_free(t);
@@ -332,23 +333,26 @@ static void test_recording_of_itself(void **state)
 	};
 	/* A data base whose cache is taken bit by bit. */
 	const struct trace_point database[] = {
-		{ 0, { .need = GIB, .hot = 2 * GIB, .cold = GIB } },
-		{ 3600 * SEC, { .need = GIB, .hot = 2 * GIB, .cold = GIB } },
+		{ 0, { .need = GIB, .hot = 2 * GIB, .cold = GIB, .stream = MIB } },
+		{ 3600 * SEC, { .need = GIB, .hot = 2 * GIB, .cold = GIB, .stream = MIB } },
 	};
 	const uint64_t periods[] = { 5, 60, 600 };
 	struct sim_check c;
 
 	(void)state;
 	recorded_again(calm, 3, 60 * SEC, &c);
-	assert_true(c.available_error_sum / c.rows < MIB && c.balloon_error_sum / c.rows < MIB);
+	print_message("# calm: available %.1f MiB off, balloon %.1f\n",
+		      c.available_error_sum / c.rows / MIB, c.balloon_error_sum / c.rows / MIB);
+	/* kswapd works in other moments, which decides when the balloon moves. */
+	assert_true(c.available_error_sum / c.rows < 16 * MIB && c.balloon_error_sum / c.rows < 16 * MIB);
 	assert_int_equal(c.have, (1U << _TRACE_COUNTER_MAX) - 1);
 	for (size_t i = 0; i < sizeof(periods) / sizeof(periods[0]); i++) {
 		recorded_again(database, 2, periods[i] * SEC, &c);
 		print_message("# every %u s: balloon %.0f MiB off, refaults %.2f times\n",
 			      (unsigned int)periods[i], c.balloon_error_sum / c.rows / MIB,
 			      (double)c.model[TRACE_REFAULT_FILE] / c.seen[TRACE_REFAULT_FILE]);
-		assert_true(c.available_error_sum / c.rows < 64 * MIB);
-		assert_true(c.balloon_error_sum / c.rows < 64 * MIB);
+		assert_true(c.available_error_sum / c.rows < 160 * MIB);
+		assert_true(c.balloon_error_sum / c.rows < 160 * MIB);
 		/* What comes back is wanted again: it stands and falls with a few MiB of balloon. */
 		assert_true(c.seen[TRACE_REFAULT_FILE] > 1000);
 		assert_in_range(c.model[TRACE_REFAULT_FILE], c.seen[TRACE_REFAULT_FILE] / 3,
