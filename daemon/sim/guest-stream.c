@@ -13,6 +13,9 @@
 
 #define GIB (1ULL << 30)
 
+/* More than any disk catches up with: sums stay far from overflow. */
+#define OWED_MAX (1ULL << 50)
+
 static uint64_t isqrt_small(uint64_t v)
 {
 	uint64_t r = 0;
@@ -83,7 +86,7 @@ void guest_stream(struct guest *g, uint64_t dt_us, struct stalls *st)
 	ask = min_u64(ask, room);
 	g->free -= ask;
 	g->cold += ask;
-	g->stream_owed = want - ask;
+	g->stream_owed = min_u64(want - ask, OWED_MAX);
 	/* Where the disk does not keep up, somebody waits for it all the time. */
 	st->stream_us += use_disk(g, ask, rate);
 }

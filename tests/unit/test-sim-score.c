@@ -283,6 +283,34 @@ static void test_recorded_law(void **state)
 	trace_free(t);
 }
 
+/* kswapd's work wakes who looks at the machine's stalls, and is none of a cgroup's. */
+static void test_who_sees_kswapd(void **state)
+{
+	const struct trace_point p[] = {
+		{ 0, { .need = GIB, .cold = GUEST_COLD_FILLS, .stream = 100 * MIB } },
+		{ 300 * SEC, { .need = GIB, .cold = GUEST_COLD_FILLS, .stream = 100 * MIB } },
+	};
+	struct sim_setup setup;
+	struct score senpai, adaptive, slow;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(trace_new(p, 2, TRACE_LINEAR, 0, 0, &t), 0);
+	sim_setup_default(&setup, t, 4 * GIB, 0);
+	assert_int_equal(sim_run(&setup, &adaptive), 0);
+	assert_int_equal(adaptive.emergencies, 0);
+	setup.rival = &rival_senpai;
+	assert_int_equal(sim_run(&setup, &senpai), 0);
+	assert_true(senpai.kswapd_us > 5 * SEC && senpai.inflated > GIB / 4);
+	/* Where it is slow the triggers fire, by what the kernel counts. */
+	setup.rival = NULL;
+	setup.guest.speed.reclaim_rate = 200 * MIB;
+	assert_int_equal(sim_run(&setup, &slow), 0);
+	assert_true(slow.kswapd_us > 50 * SEC);
+	assert_true(slow.ticks > adaptive.ticks * 3 / 2);
+	trace_free(t);
+}
+
 static void record(void *userdata, const struct sample *s, const struct policy_decision *d)
 {
 	const struct recording_daemon daemon = { .valid = true, .target = d->target };
@@ -373,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_senpai),
 		cmocka_unit_test(test_static_never_hurts),
 		cmocka_unit_test(test_recorded_law),
+		cmocka_unit_test(test_who_sees_kswapd),
 		cmocka_unit_test(test_recording_of_itself),
 	};
 
