@@ -3,10 +3,11 @@
  * guest-reclaim.c - who makes room in the guest model, and what it costs whom
  *
  * kswapd works beside whoever allocates, from the low watermark to the high
- * one, and nobody waits for it. A task that allocates faster than that falls
- * below the min watermark, and reclaims for itself: that is a stall. Both get
- * from the balloon first, while less than the relief line is available. The
- * lists: cold cache, then hot cache and (with swap) anonymous memory.
+ * one, and nobody waits for it; but the kernel counts its time as a stall. A
+ * task that allocates faster than that falls below the min watermark, and
+ * reclaims for itself: that is a stall as well. Both get from the balloon first,
+ * while less than the relief line is available. The lists: cold cache, then hot
+ * cache and (with swap) anonymous memory.
  *
  * Also here, since it is counted in evictions: whether what comes back was
  * working set (Linux mm/workingset.c).
@@ -177,7 +178,7 @@ void guest_kswapd(struct guest *g, uint64_t ask, uint64_t dt_us)
 	g->kswapd_left -= budget - left;
 	g->kswapd_runs = g->free < g->watermark_high + ask;
 	/* It is at it until the watermark is reached, the time included in which it waits for the disk. */
-	if (g->kswapd_runs && r.swapped && left)
+	if (g->kswapd_runs && left && g->anon + g->idle && guest_swap_free(g))
 		g->kswapd_us += dt_us;
 }
 

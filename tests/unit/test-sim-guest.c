@@ -524,6 +524,40 @@ static void test_hot_cache_grows(void **state)
 	assert_true(g.workingset_bytes > 10 * MIB && g.psi_us[PSI_MEM_SOME_US] > g.kswapd_some_us);
 }
 
+/* What is swapped out costs kswapd two looks, and the time of the disk until enough is free. */
+static void test_kswapd_swaps(void **state)
+{
+	struct guest_demand d = { .need = 700 * MIB, .idle = 600 * MIB };
+	struct guest_config c;
+	struct guest g;
+	uint64_t before;
+
+	(void)state;
+	guest_config_default(&c, GIB, GIB);
+	c.speed.disk_rate = 100 * GIB;
+	c.speed.reclaim_rate = GIB;
+	c.speed.touch_rate = 100 * MIB;
+	guest_init(&g, &c, &d);
+	d.need = 1200 * MIB;
+	for (int i = 0; i < 100; i++)
+		guest_step(&g, &d, SEC / 10);
+	assert_true(g.kswapd_bytes > 100 * MIB && g.swapout_bytes == g.kswapd_bytes);
+	assert_in_range(g.kswapd_some_us, 2 * g.kswapd_bytes / 1100, 2 * g.kswapd_bytes / 1000);
+
+	/* 50 MiB/s are left for writing: as long as the task grows, it is at it. */
+	c.speed.disk_rate = 100 * MIB;
+	d.need = 700 * MIB;
+	guest_init(&g, &c, &d);
+	d.need = 1200 * MIB;
+	for (int i = 0; i < 500 && !g.kswapd_runs; i++)
+		live(&g, d, SEC / 100);
+	assert_true(g.swapout_bytes > 0 && g.kswapd_runs);
+	before = g.psi_us[PSI_MEM_SOME_US];
+	live(&g, d, SEC / 2);
+	assert_true(g.kswapd_runs);
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US] - before, SEC / 2);
+}
+
 /* The disk is one: what is swapped in comes in clusters, and no faster than requests are served. */
 static void test_swapin_is_bound(void **state)
 {
@@ -712,6 +746,7 @@ int main(void)
 		cmocka_unit_test(test_speed),
 		cmocka_unit_test(test_kswapd_works_beside),
 		cmocka_unit_test(test_kswapd_ends_at_high),
+		cmocka_unit_test(test_kswapd_swaps),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_stream_waits_for_the_disk),
 		cmocka_unit_test(test_active_list_is_recycled),

@@ -524,7 +524,8 @@ static void test_recorded_stream(void **state)
 		"0,2097152,2097152,1000000,1600000,100000,400000,50,7,0,0,100,0,100,0,0\n"
 		"2,2097152,2097152,1000000,1600000,100000,500000,5050,1007,0,2000,20100,0,20100,4000,700000\n"
 		"3,2097152,2097152,1000000,1600000,100000,300000,5050,1007,0,2000,20100,0,20100,4000,700000\n"
-		"4,2097152,2097152,1000000,1600000,100000,300000,5050,1007,0,2000,45100,0,45100,4000,900000\n";
+		"4,2097152,2097152,1000000,1600000,100000,300000,5050,1007,0,2000,45100,0,45100,4000,900000\n"
+		"5,2097152,2097152,1000000,1600000,100000,300000,5050,1007,0,9000,75100,0,52100,4000,1800000\n";
 	struct guest_demand d;
 	struct trace_cursor c;
 	struct trace_options o = refuse;
@@ -556,7 +557,7 @@ static void test_recorded_stream(void **state)
 	assert_int_equal(d.stream, 46000 * 4096ULL / 2);
 	trace_at(&c, 2 * SEC, &d);
 	assert_int_equal(d.stream, 1);
-	/* kswapd alone worked in the last second only: nothing was restored then, and nothing swapped. */
+	/* kswapd alone worked in one second: nothing was restored then, and nothing swapped. */
 	assert_true(t->pace_seen);
 	assert_int_equal(t->speed.reclaim_rate, 25000 * 4096ULL * 5);
 	trace_free(t);
