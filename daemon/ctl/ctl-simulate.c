@@ -43,7 +43,7 @@ enum {
 
 static const struct ctl_option options[] = {
 	[OPT_CONFIG] = { "config", "FILE", "with the settings of this file, not the defaults" },
-	[OPT_LAW] = { "law", "NAME", "with this law: adaptive, committed, or one of --compare" },
+	[OPT_LAW] = { "law", "NAME", "adaptive, committed, one of --compare, or recorded" },
 	[OPT_RAM] = { "ram", "SIZE", "the guest's RAM (default: what the trace says)" },
 	[OPT_SWAP] = { "swap", "SIZE", "the guest's swap (default: what the trace says, or none)" },
 	[OPT_COMPARE] = { "compare", NULL, "run the laws of others, too" },
@@ -56,7 +56,7 @@ static const struct ctl_option options[] = {
 	[OPT_IOPS] = { "iops", "N", "its requests a second (default: what the trace says, or 3000)" },
 	[OPT_HOT_PERIOD] = { "hot-period", "TIME", "all of the hot cache is looked at once in TIME (60s)" },
 	[OPT_TOUCH_RATE] = { "touch-rate", "RATE", "programs touch new memory so fast (2GiB/s)" },
-	[OPT_RECLAIM_RATE] = { "reclaim-rate", "RATE", "kswapd reclaims so fast (the touch rate)" },
+	[OPT_RECLAIM_RATE] = { "reclaim-rate", "RATE", "kswapd reclaims so fast (as recorded, or the touch rate)" },
 	{ 0 },
 };
 _Static_assert(sizeof(options) / sizeof(options[0]) <= CTL_OPTIONS_MAX, "options fit");
@@ -301,8 +301,18 @@ static int run_one(struct sim_setup *s, const struct rival *rival, const char *n
 	return sim_run(s, &ret->score);
 }
 
-static int run_all(const struct request *q, struct sim_setup *s, struct simulate_result *results,
-		   size_t *ret_n)
+/* Whether this law stands beside the one in question. */
+static bool beside(const struct request *q, const struct rival *v, const struct trace *t)
+{
+	if (v == q->rival)
+		return false;
+	if (v == &rival_recorded)
+		return t->balloon_seen;
+	return q->compare || v == &rival_static;
+}
+
+static int run_all(const struct request *q, struct sim_setup *s, struct sim_check *guest_check,
+		   struct simulate_result *results, size_t *ret_n)
 {
 	size_t n = 0;
 	int r = run_one(s, q->rival, q->law, &results[n++]);
@@ -310,10 +320,11 @@ static int run_all(const struct request *q, struct sim_setup *s, struct simulate
 	/* Picture, rows and check are about the law in question. */
 	s->timeline = NULL;
 	s->row_observer = NULL;
-	s->check = NULL;
-	for (const struct rival *const *v = rivals; *v && r >= 0; v++)
-		if (*v != q->rival && (q->compare || *v == &rival_static))
+	for (const struct rival *const *v = rivals; *v && r >= 0; v++) {
+		s->check = *v == &rival_recorded ? guest_check : NULL;
+		if (beside(q, *v, s->trace))
 			r = run_one(s, *v, (*v)->name, &results[n++]);
+	}
 	*ret_n = n;
 	return r;
 }
@@ -388,12 +399,25 @@ static enum ctl_exit close_rows(const char *path, FILE *f)
 	return CTL_OK;
 }
 
+/* Whether what was asked for can be run on it. */
+static enum ctl_exit judge_trace(const struct request *q, const char *path, const struct trace *t,
+				 uint64_t ram)
+{
+	if (q->rival == &rival_recorded && !t->balloon_seen)
+		return ctl_fail(CTL_FAILED, "%s: no balloon was recorded there, which --law recorded would need",
+				path);
+	if (ram < RAM_MIN)
+		return ctl_fail(CTL_FAILED, "%s: not used: %" PRIu64 " KiB of RAM are too small for a guest; --ram sets another size",
+				path, ram >> 10);
+	return CTL_OK;
+}
+
 static enum ctl_exit simulate(const struct request *q, const char *path, struct json *j)
 {
 	_cleanup_(trace_freep) struct trace *t = NULL;
 	_cleanup_(timeline_done) struct timeline timeline = { 0 };
 	struct simulate_result results[RESULTS_MAX];
-	struct sim_check check;
+	struct sim_check check, guest_check;
 	struct sim_setup setup;
 	struct simulate_report report = { .file = path, .results = results };
 	enum ctl_exit code = read_trace(q, path, &t);
@@ -404,9 +428,9 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 		return code;
 	report.trace = t;
 	report.ram = t->ram ?: sim_ram_for(t);
-	if (report.ram < RAM_MIN)
-		return ctl_fail(CTL_FAILED, "%s: not used: %" PRIu64 " KiB of RAM are too small for a guest; --ram sets another size",
-				path, report.ram >> 10);
+	code = judge_trace(q, path, t, report.ram);
+	if (code != CTL_OK)
+		return code;
 	report.swap = t->swap;
 	sim_setup_default(&setup, t, report.ram, report.swap);
 	report.speed = &setup.guest.speed;
@@ -428,8 +452,11 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 		setup.row_observer = write_row;
 		setup.userdata = rows;
 	}
-	report.check = setup.check;
-	r = run_all(q, &setup, results, &report.n_results);
+	/* With the recorded law, guest and law are the guest. */
+	*(q->rival == &rival_recorded ? &report.guest_check : &report.check) = setup.check;
+	if (t->balloon_seen && q->rival != &rival_recorded)
+		report.guest_check = &guest_check;
+	r = run_all(q, &setup, &guest_check, results, &report.n_results);
 	code = close_rows(q->csv, rows);
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));

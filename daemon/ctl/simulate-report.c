@@ -51,8 +51,11 @@ static void print_head(const struct simulate_report *r)
 	       r->trace->between == TRACE_STEPS ? "steps" : "linear");
 	if (r->trace->n_bad)
 		printf(", %zu bad rows left out", r->trace->n_bad);
-	printf("\n  disk %s/s, %" PRIu64 " requests/s; hot cache looked at once in %s\n\n",
+	printf("\n  disk %s/s, %" PRIu64 " requests/s; hot cache looked at once in %s\n",
 	       SIZE(r->speed->disk_rate), r->speed->iops, TIME(r->speed->hot_period_us));
+	if (r->trace->pace_seen)
+		printf("  kswapd reclaims %s/s, by the recorded stalls\n", SIZE(r->speed->reclaim_rate));
+	putchar('\n');
 }
 
 static const char *size_or_none(char buf[UNITS_MAX], uint64_t bytes)
@@ -67,18 +70,18 @@ static void print_result(const struct simulate_result *r)
 	printf("  %-12s %9s %6.1f %%", r->law, SIZE(average(s->reclaimed_bs, s)),
 	       100 * score_share(s));
 	printf(" %7.3f %% %7s", 100 * score_short_share(s), TIME(rounded(s->relief_max_us)));
-	printf(" %7s %7s %7s %7s", TIME(rounded(s->mem_some_us)), TIME(rounded(s->mem_full_us)),
-	       TIME(rounded(s->own_us)), TIME(rounded(s->io_full_us)));
+	printf(" %7s %7s %7s %7s %7s", TIME(rounded(s->mem_some_us)), TIME(rounded(s->mem_full_us)),
+	       TIME(rounded(s->own_us)), TIME(rounded(s->kswapd_us)), TIME(rounded(s->io_full_us)));
 	printf(" %8s", size_or_none((char[UNITS_MAX]){ 0 }, s->refault + s->swapin));
 	printf(" %3" PRIu64 " %6" PRIu64 " %7" PRIu64 " %6.2f\n", s->oom_kills, s->rescues,
 	       s->reliefs, score_reversals_per_hour(s));
 }
 
-static void print_check(const struct sim_check *c)
+static void print_check(const struct sim_check *c, const char *what)
 {
 	if (!c || !c->rows)
 		return;
-	printf("\n  Against the recording, %" PRIu64 " rows:\n", c->rows);
+	printf("\n  Against the recording, %s, %" PRIu64 " rows:\n", what, c->rows);
 	printf("    MemAvailable differs by %s on average, %s at most\n",
 	       SIZE(c->available_error_sum / c->rows), SIZE(c->available_error_max));
 	printf("    the balloon differs by %s on average, %s at most\n",
@@ -103,13 +106,14 @@ void simulate_print(const struct simulate_report *r)
 	const struct score *s = &r->results[0].score;
 
 	print_head(r);
-	printf("  %-12s %9s %8s %9s %7s %7s %7s %7s %7s %8s %3s %6s %7s %6s\n", "law",
-	       "reclaimed", "of bound", "short", "longest", "some", "full", "own",
+	printf("  %-12s %9s %8s %9s %7s %7s %7s %7s %7s %7s %8s %3s %6s %7s %6s\n", "law",
+	       "reclaimed", "of bound", "short", "longest", "some", "full", "own", "kswapd",
 	       "I/O", "re-read", "OOM", "rescue", "reliefs", "rev/h");
 	for (size_t i = 0; i < r->n_results; i++)
 		print_result(&r->results[i]);
 	printf("  %-12s %9s %6.1f %%\n", "clairvoyant", SIZE(average(s->bound_bs, s)), 100.0);
-	print_check(r->check);
+	print_check(r->guest_check, "the guest, given the recorded balloon");
+	print_check(r->check, "guest and law");
 	putchar('\n');
 }
 
@@ -141,6 +145,7 @@ static void json_result(struct json *j, const struct simulate_result *r)
 	json_real(j, "mem_some_s", s->mem_some_us / 1e6);
 	json_real(j, "mem_full_s", s->mem_full_us / 1e6);
 	json_real(j, "own_s", s->own_us / 1e6);
+	json_real(j, "kswapd_s", s->kswapd_us / 1e6);
 	json_real(j, "io_some_s", s->io_some_us / 1e6);
 	json_real(j, "io_full_s", s->io_full_us / 1e6);
 	json_real(j, "stall_max_s", s->stall_max_us / 1e6);
@@ -168,11 +173,11 @@ static void json_counter(struct json *j, enum trace_counter counter, uint64_t se
 	json_real(j, key, (double)model / seen);
 }
 
-static void json_check(struct json *j, const struct sim_check *c)
+static void json_check(struct json *j, const char *key, const struct sim_check *c)
 {
 	if (!c || !c->rows)
 		return;
-	json_object_begin(j, "against_recording");
+	json_object_begin(j, key);
 	json_uint(j, "rows", c->rows);
 	json_uint(j, "available_error_avg", c->available_error_sum / c->rows);
 	json_uint(j, "available_error_max", c->available_error_max);
@@ -207,6 +212,7 @@ void simulate_json(struct json *j, const struct simulate_report *r)
 	for (size_t i = 0; i < r->n_results; i++)
 		json_result(j, &r->results[i]);
 	json_array_end(j);
-	json_check(j, r->check);
+	json_check(j, "guest_against_recording", r->guest_check);
+	json_check(j, "against_recording", r->check);
 	json_object_end(j);
 }

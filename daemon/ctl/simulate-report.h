@@ -23,6 +23,7 @@ struct simulate_report {
 	const struct simulate_result *results;	/* the first is the law in question */
 	size_t n_results;
 	const struct sim_check *check;		/* NULL = the trace is no recording */
+	const struct sim_check *guest_check;	/* ... with the recorded balloon; NULL = none was recorded */
 };
 
 void simulate_print(const struct simulate_report *r);

@@ -51,6 +51,28 @@ static inline uint64_t use_disk(struct guest *g, uint64_t bytes, uint64_t rate)
 	return us;
 }
 
+/* Stalls of one step: who waited how long, each at most dt. */
+struct stalls {
+	uint64_t grow_us;	/* tasks that allocate, for memory */
+	uint64_t work_us;	/* tasks that touch what they have, for memory */
+	uint64_t read_us;	/* the same tasks, for the disk */
+	uint64_t stream_us;	/* tasks that read what nobody will miss, for the disk */
+	uint64_t balloon_us;	/* the daemon, reclaiming for the balloon */
+	uint64_t touch_us;	/* nobody waited here: new memory was touched */
+};
+
+/* guest-stream.c: what goes through the page cache, where that is known. */
+void guest_stream(struct guest *g, uint64_t dt_us, struct stalls *st);
+
+/*
+ * guest-stream.c: hot cache grows by what is in the cache already; what had been evicted where it
+ * was recorded is missing here as well, as far as something has been evicted at all.
+ */
+void guest_promote(struct guest *g);
+
+/* guest-stream.c: of `want` from the inactive list, the part that was hot. */
+uint64_t guest_inactive_hot(const struct guest *g, uint64_t want);
+
 /* guest-reclaim.c: who makes room */
 
 /* Free swap. */

@@ -3,10 +3,11 @@
  * guest-reclaim.c - who makes room in the guest model, and what it costs whom
  *
  * kswapd works beside whoever allocates, from the low watermark to the high
- * one, and nobody waits for it. A task that allocates faster than that falls
- * below the min watermark, and reclaims for itself: that is a stall. Both get
- * from the balloon first, while less than the relief line is available. The
- * lists: cold cache, then hot cache and (with swap) anonymous memory.
+ * one, and nobody waits for it; but the kernel counts its time as a stall. A
+ * task that allocates faster than that falls below the min watermark, and
+ * reclaims for itself: that is a stall as well. Both get from the balloon first,
+ * while less than the relief line is available. The lists: cold cache, then hot
+ * cache and (with swap) anonymous memory.
  *
  * Also here, since it is counted in evictions: whether what comes back was
  * working set (Linux mm/workingset.c).
@@ -40,11 +41,24 @@
 /* What reclaim took, for the caller to charge to whoever asked. */
 struct reclaimed {
 	uint64_t total;
+	uint64_t swapped;	/* ... of it: anonymous memory */
 	uint64_t slow_us;	/* time that the disk was busy with it */
 };
 
+/* What was evicted in the last step goes into the average of about a hot period. */
+static uint64_t decaying_rate(const struct guest *g, uint64_t dt_us)
+{
+	uint64_t period_us = max_u64(g->c.speed.hot_period_us, dt_us);
+
+	return g->evict_rate - share(g->evict_rate, dt_us, period_us) +
+	       share(g->evicted, SECOND_US, period_us);
+}
+
 void guest_reclaim_begin(struct guest *g, uint64_t dt_us)
 {
+	g->evict_rate = decaying_rate(g, dt_us);
+	g->evicted = 0;
+	g->kswapd_us = 0;
 	g->kswapd_left = flow(g->c.speed.reclaim_rate, dt_us);
 	g->shrink_left = max_u64(flow(g->c.unlock_rate, dt_us), RELIEF_PAGE);
 	g->disk_left_us = dt_us;
@@ -78,11 +92,15 @@ static struct reclaimed reclaim_lists(struct guest *g, uint64_t want, uint64_t *
 	uint64_t cold, file, anon, weight, n;
 	struct reclaimed r = {};
 
-	cold = min_u64(min_u64(want, g->cold), *left);
+	n = min_u64(min_u64(guest_inactive_hot(g, min_u64(want, *left)), g->hot), *left);
+	g->hot -= n;
+	g->hot_evicted += n;
+	cold = min_u64(min_u64(want - n, g->cold), *left - n);
 	g->cold -= cold;
-	want -= cold;
-	*left -= cold;
-	r.total = cold;
+	g->cold_evicted += cold;
+	want -= n + cold;
+	*left -= n + cold;
+	r.total = n + cold;
 	if (!want || !*left || g->cold)
 		goto out;
 
@@ -105,10 +123,12 @@ static struct reclaimed reclaim_lists(struct guest *g, uint64_t want, uint64_t *
 	swap_out(&g->idle, &g->swapped_idle, n);
 	swap_out(&g->anon, &g->swapped_anon, anon - n);
 	g->swapout_bytes += anon;
+	r.swapped = anon;
 	r.slow_us = use_disk(g, anon, g->c.speed.disk_rate);
 	g->write_left_us = sub_sat(g->write_left_us, r.slow_us);
 	r.total += file + anon;
 out:
+	g->evicted += r.total - r.swapped;
 	if (g->hot_evicted)
 		g->aged += r.total;
 	g->free += r.total;
@@ -140,6 +160,7 @@ static uint64_t relieve(struct guest *g)
 void guest_kswapd(struct guest *g, uint64_t ask, uint64_t dt_us)
 {
 	uint64_t above = sub_sat(g->free, g->watermark_low), want, budget, left;
+	struct reclaimed r;
 
 	if (g->free >= g->watermark_low && ask <= above && !g->kswapd_runs)
 		return;
@@ -150,9 +171,15 @@ void guest_kswapd(struct guest *g, uint64_t ask, uint64_t dt_us)
 	want = sub_sat(g->watermark_high + ask, g->free);
 	want = sub_sat(want, relieve(g));
 	budget = left = min_u64(g->kswapd_left, flow(g->c.speed.reclaim_rate, dt_us));
-	g->kswapd_bytes += reclaim_lists(g, want, &left).total;
+	r = reclaim_lists(g, want, &left);
+	g->kswapd_bytes += r.total;
+	/* What is swapped out is found twice: to be written, and to be freed (shrink_page_list()). */
+	g->kswapd_us += cost_us(r.total + r.swapped, g->c.speed.reclaim_rate) + r.slow_us;
 	g->kswapd_left -= budget - left;
 	g->kswapd_runs = g->free < g->watermark_high + ask;
+	/* It is at it until the watermark is reached, the time included in which it waits for the disk. */
+	if (g->kswapd_runs && left && g->anon + g->idle && guest_swap_free(g))
+		g->kswapd_us += dt_us;
 }
 
 uint64_t guest_reclaim_direct(struct guest *g, uint64_t want, uint64_t dt_us)

@@ -112,6 +112,7 @@ void guest_init(struct guest *g, const struct guest_config *c, const struct gues
 	g->swapped_anon = min_u64(active - g->anon, c->swap - g->swapped_idle);
 	g->free = c->ram - g->balloon - g->anon - g->idle - g->hot - g->cold;
 	g->relief_line = c->relief_line;
+	g->back_was = d->back;
 }
 
 void guest_move(struct guest *g, int64_t step, bool may_reclaim)
@@ -151,15 +152,6 @@ bool guest_calm(const struct guest *g)
 	return !g->unmet && !guest_moving(g) && !g->swapped_anon && hot_trickles(g) && !g->oom_us;
 }
 
-/* Stalls of one step: who waited how long, each at most dt. */
-struct stalls {
-	uint64_t grow_us;	/* tasks that allocate, for memory */
-	uint64_t work_us;	/* tasks that touch what they have, for memory */
-	uint64_t read_us;	/* the same tasks, for the disk */
-	uint64_t stream_us;	/* tasks that read what nobody will miss, for the disk */
-	uint64_t balloon_us;	/* the daemon, reclaiming for the balloon */
-};
-
 /* The workload wants less: what it no longer wants is free at once, in RAM and in swap alike. */
 static void shrink_set(struct guest *g, uint64_t *resident, uint64_t *swapped, uint64_t want)
 {
@@ -175,7 +167,7 @@ static void shrink_set(struct guest *g, uint64_t *resident, uint64_t *swapped, u
 	g->free += drop - from_swap;
 }
 
-static void shrink_to(struct guest *g, const struct guest_demand *d)
+static void shrink_to(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
 {
 	uint64_t n;
 
@@ -196,7 +188,10 @@ static void shrink_to(struct guest *g, const struct guest_demand *d)
 	g->hot -= n;
 	g->cold += n;
 	g->hot_evicted = min_u64(g->hot_evicted, d->hot - g->hot);
-	n = sub_sat(g->cold, d->cold);
+	n = d->stream ? min_u64(flow(d->drop, dt_us), g->cold) : sub_sat(g->cold, d->cold);
+	/* If it was not deleted but reclaimed from outside, it may come back. */
+	if (d->stream)
+		g->cold_evicted += n;
 	g->cold -= n;
 	g->free += n;
 }
@@ -281,6 +276,7 @@ static uint64_t grow(struct guest *g, uint64_t dt_us, struct stalls *st)
 	g->free -= pool;
 	grant(&g->anon, &pool, anon, &taken);
 	grant(&g->idle, &pool, idle, &taken);
+	st->touch_us = min_u64(cost_us(taken, touch_rate), dt_us);
 	if (taken < ask)
 		st->grow_us += share(dt_us, ask - taken, ask);
 	g->unmet += ask - taken;
@@ -362,6 +358,7 @@ static void serve_workload(struct guest *g, uint64_t dt_us, struct stalls *st)
 	uint64_t ask;
 
 	g->unmet = 0;
+	guest_promote(g);
 	ask = grow(g, dt_us, st);
 	ask += read_back(g, dt_us, st);
 	/* Nothing left to reclaim: the programs' own code is what goes next, and everybody stalls. */
@@ -436,6 +433,10 @@ static uint64_t both(uint64_t a_us, uint64_t b_us, uint64_t dt_us)
 	return share(a_us, b_us, dt_us);
 }
 
+/*
+ * kswapd's work is a memory stall as well (Linux mm/vmscan.c, balance_pgdat()): of everybody, unless
+ * new memory is touched meanwhile. Where it is known what is read, there is no other work either.
+ */
 static void account_stalls(struct guest *g, uint64_t dt_us, const struct stalls *st)
 {
 	uint64_t work = min_u64(st->work_us, dt_us);
@@ -443,16 +444,25 @@ static void account_stalls(struct guest *g, uint64_t dt_us, const struct stalls 
 	uint64_t balloon = min_u64(st->balloon_us, dt_us);
 	uint64_t read = min_u64(st->read_us, dt_us);
 	uint64_t stream = min_u64(max_u64(st->stream_us, read), dt_us);
-	uint64_t tasks = either(grow, work, dt_us);
+	uint64_t kswapd = min_u64(g->kswapd_us, dt_us);
+	uint64_t tasks = either(grow, work, dt_us), guest = either(tasks, kswapd, dt_us);
+	uint64_t io = either(stream, read, dt_us), rests_us = dt_us - min_u64(st->touch_us, dt_us);
+	uint64_t full = both(grow, work, dt_us), io_full = both(stream, read, dt_us);
 
-	if (!(grow | balloon | stream))
+	if (!(grow | balloon | stream | kswapd))
 		return;
-	g->psi_us[PSI_MEM_SOME_US] += either(tasks, balloon, dt_us);
-	g->balloon_some_us += either(tasks, balloon, dt_us) - tasks;
+	g->psi_us[PSI_MEM_SOME_US] += either(guest, balloon, dt_us);
+	g->balloon_some_us += either(guest, balloon, dt_us) - guest;
+	g->kswapd_some_us += guest - tasks;
+	if (g->demand.stream) {
+		full = share(guest, rests_us, dt_us);
+		io_full = share(io, rests_us, dt_us);
+	}
+	full = max_u64(full, share(kswapd, rests_us, dt_us));
 	/* The daemon's wait is everybody's, where nobody else has anything to do: the worst case. */
-	g->psi_us[PSI_MEM_FULL_US] += max_u64(both(grow, work, dt_us), balloon);
-	g->psi_us[PSI_IO_SOME_US] += either(stream, read, dt_us);
-	g->psi_us[PSI_IO_FULL_US] += both(stream, read, dt_us);
+	g->psi_us[PSI_MEM_FULL_US] += max_u64(full, balloon);
+	g->psi_us[PSI_IO_SOME_US] += io;
+	g->psi_us[PSI_IO_FULL_US] += io_full;
 }
 
 void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
@@ -460,14 +470,17 @@ void guest_step(struct guest *g, const struct guest_demand *d, uint64_t dt_us)
 	struct stalls st = {};
 
 	guest_reclaim_begin(g, dt_us);
-	shrink_to(g, d);
+	shrink_to(g, d, dt_us);
 	if (guest_moving(g) && g->asked < 0)
 		deflate(g, dt_us);
 	serve_workload(g, dt_us, &st);
 	guest_kswapd(g, 0, dt_us);
 	if (guest_moving(g) && g->asked > 0)
 		inflate(g, dt_us, &st);
-	fill_cold(g, dt_us, &st);
+	if (d->stream)
+		guest_stream(g, dt_us, &st);
+	else
+		fill_cold(g, dt_us, &st);
 	g->now_us += dt_us;
 	out_of_memory(g);
 	account_stalls(g, dt_us, &st);

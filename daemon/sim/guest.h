@@ -28,6 +28,14 @@ struct guest_demand {
 	uint64_t cold;		/* page cache that is worth nothing, or GUEST_COLD_FILLS */
 	uint64_t committed;	/* Committed_AS; 0 = from need */
 	uint64_t fill_rate;	/* cold cache grows no faster: what is read and written; 0 = not known */
+	/*
+	 * Where it is known what goes through the page cache, cold cache is what came
+	 * in and has not been reclaimed, whatever `cold` says; a second:
+	 */
+	uint64_t stream;	/* file pages that come in, hot cache aside; 0 = not known */
+	uint64_t again;		/* the part of it that was evicted from cold cache before */
+	uint64_t back;		/* not a rate: of hot, what was evicted where it was recorded */
+	uint64_t drop;		/* cold cache that goes without reclaim by kswapd or a task */
 };
 
 /*
@@ -92,9 +100,15 @@ struct guest {
 	uint64_t oom_us;	/* for how long allocation has found nothing at all */
 	uint64_t hold_off_until_us;
 	bool kswapd_runs;	/* from below the low watermark to the high one */
+	uint64_t stream_owed;	/* of the stream: what the disk or memory had no room for yet */
+	uint64_t cold_evicted;	/* of the cold cache, and not read again */
+	uint64_t back_was;	/* demand.back of the last step */
+	uint64_t evict_rate;	/* of file pages, over about a hot period */
 	uint64_t aged;		/* evicted and activated since the hot cache that is missing went, on average */
 	/* What is left of this step ... */
 	uint64_t kswapd_left;	/* ... for kswapd: bytes */
+	uint64_t kswapd_us;	/* ... and what it has worked of it */
+	uint64_t evicted;	/* ... file pages evicted in it */
 	uint64_t shrink_left;	/* ... to be taken back from the host by relief: bytes */
 	uint64_t disk_left_us;	/* ... of the disk's time */
 	uint64_t write_left_us;	/* ... and of it for swapping out */
@@ -121,6 +135,7 @@ struct guest {
 	uint64_t direct_bytes;
 	uint64_t kswapd_bytes;
 	uint64_t psi_us[_PSI_FIELD_MAX];
+	uint64_t kswapd_some_us; /* the part of PSI some that only kswapd's work caused */
 	uint64_t balloon_some_us; /* the part of PSI some that only the balloon's own reclaim caused */
 };
 

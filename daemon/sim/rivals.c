@@ -15,7 +15,7 @@
 
 const struct rival *const rivals[] = {
 	&rival_selfballoon, &rival_mom,	&rival_proxmox, &rival_senpai, &rival_vm0,
-	&rival_reporting, &rival_static, NULL,
+	&rival_reporting, &rival_static, &rival_recorded, NULL,
 };
 
 const struct rival *rival_find(const char *name)

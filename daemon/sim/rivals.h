@@ -43,6 +43,7 @@ extern const struct rival rival_senpai;
 extern const struct rival rival_vm0;
 extern const struct rival rival_reporting;
 extern const struct rival rival_static;
+extern const struct rival rival_recorded; /* moved by run.c, as the recorded balloon was */
 
 /* All of them, NULL-terminated, in the order of the tables. */
 extern const struct rival *const rivals[];

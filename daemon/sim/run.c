@@ -35,6 +35,11 @@
 /* The balloon drivers that the rivals use try again this often. */
 #define RETRY_US SECOND_US
 
+/* A recorded balloon that moves by less moves at once, in whole pages. */
+#define RECORDED_RATE_MIN (16 * MIB)
+/* ... and a page is what each step may lose to rounding. */
+#define RECORDED_ROUNDING (4096 * SECOND_US / STEP_MIN_US)
+
 struct trigger {
 	uint64_t threshold_us;
 	uint64_t start_us, start_value, last_growth;
@@ -147,14 +152,41 @@ static void tick_rival(struct run *r, const struct sample *s)
 	uint64_t target;
 	int64_t step;
 
-	/* senpai watches a cgroup: the stalls of whoever squeezes it count elsewhere. */
-	theirs.psi[PSI_MEM_SOME_US] -= r->g.balloon_some_us;
+	/* senpai watches a cgroup: the stalls of whoever squeezes it count elsewhere, and kswapd's do. */
+	theirs.psi[PSI_MEM_SOME_US] -= r->g.balloon_some_us + r->g.kswapd_some_us;
 	target = rival_decide(r->setup->rival, &r->rival, &theirs);
 	step = (int64_t)target - (int64_t)r->g.balloon;
 
 	if (step != r->g.asked - r->g.moved || !guest_moving(&r->g))
 		guest_move(&r->g, step, true);
 	r->next_tick_us = min_u64(r->rival.next_us, s->time_us + RETRY_US);
+}
+
+/*
+ * The balloon as it was recorded, whatever the guest makes of it: at the next row it is what it was
+ * there, and between two rows it changes as everything else of the trace does.
+ */
+static void tick_recorded(struct run *r)
+{
+	const struct trace *t = r->setup->trace;
+	struct guest *g = &r->g;
+	size_t i = r->cursor.i, next;
+	uint64_t span, rate;
+	int64_t step;
+
+	while (i + 1 < t->n_points && t->points[i + 1].t_us <= g->now_us)
+		i++;
+	next = i + 1 < t->n_points ? i + 1 : i;
+	r->next_tick_us = max_u64(t->points[next].t_us, g->now_us + STEP_MIN_US);
+	if (!t->balloon_seen)
+		return;
+	span = r->next_tick_us - g->now_us;
+	step = (int64_t)t->seen[t->between == TRACE_STEPS ? i : next].balloon - (int64_t)g->balloon;
+	rate = (unsigned __int128)(step < 0 ? -step : step) * SECOND_US / span;
+	if (t->between == TRACE_LINEAR)
+		g->c.lock_rate = g->c.unlock_rate =
+			max_u64(rate, RECORDED_RATE_MIN) + RECORDED_ROUNDING;
+	guest_move(g, step, true);
 }
 
 static void tick(struct run *r, enum sample_trigger trigger)
@@ -167,7 +199,9 @@ static void tick(struct run *r, enum sample_trigger trigger)
 	r->score.s->ticks++;
 	r->last_tick_us = s.time_us;
 	r->relief_seen = s.balloon.relief_events;
-	if (r->setup->rival)
+	if (r->setup->rival == &rival_recorded)
+		tick_recorded(r);
+	else if (r->setup->rival)
 		tick_rival(r, &s);
 	else
 		tick_policy(r, &s);
@@ -288,6 +322,13 @@ static void count_row(const struct sample *s, uint64_t ret[_TRACE_COUNTER_MAX])
 	ret[TRACE_REFAULT_FILE] = s->vm[VM_REFAULT_FILE];
 	ret[TRACE_REFAULT_ANON] = s->vm[VM_REFAULT_ANON];
 	ret[TRACE_ACTIVATE_FILE] = s->vm[VM_ACTIVATE_FILE];
+	ret[TRACE_RESTORE_FILE] = s->vm[VM_RESTORE_FILE];
+	ret[TRACE_RESTORE_ANON] = s->vm[VM_RESTORE_ANON];
+	ret[TRACE_PSWPOUT] = s->vm[VM_PSWPOUT];
+	ret[TRACE_PGSCAN_KSWAPD] = s->vm[VM_PGSCAN_KSWAPD];
+	ret[TRACE_PGSCAN_DIRECT] = s->vm[VM_PGSCAN_DIRECT];
+	ret[TRACE_PGSTEAL_KSWAPD] = s->vm[VM_PGSTEAL_KSWAPD];
+	ret[TRACE_PGSTEAL_DIRECT] = s->vm[VM_PGSTEAL_DIRECT];
 }
 
 /* Steps end at the rows of the trace, so that there the model can be looked at. */
@@ -323,6 +364,22 @@ static void timeline_clear(struct timeline *t, uint64_t duration_us)
 	memset(t->buckets, 0, t->n_buckets * sizeof(*t->buckets));
 }
 
+static void take_counters(const struct guest *g, struct score *s)
+{
+	s->oom_kills = g->oom_kills;
+	s->rescues = g->rescues;
+	s->reliefs = g->shrinks;
+	s->relieved = g->relieved_bytes;
+	s->mem_some_us = g->psi_us[PSI_MEM_SOME_US];
+	s->mem_full_us = g->psi_us[PSI_MEM_FULL_US];
+	s->own_us = g->balloon_some_us;
+	s->kswapd_us = g->kswapd_some_us;
+	s->io_some_us = g->psi_us[PSI_IO_SOME_US];
+	s->io_full_us = g->psi_us[PSI_IO_FULL_US];
+	s->swapin = g->swapin_bytes;
+	s->refault = g->refault_hot_bytes;
+}
+
 int sim_run(const struct sim_setup *setup, struct score *ret)
 {
 	const struct trace *t = setup->trace;
@@ -339,6 +396,9 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 	int res;
 
 	guest_init(&r.g, &setup->guest, &t->points[0].d);
+	/* Floor and relief have had their say in what was recorded. */
+	if (setup->rival == &rival_recorded)
+		r.g.c.module_floor = r.g.relief_line = 0;
 	policy_init(&r.policy);
 	rival_init(&r.rival, setup->guest.ram, setup->floor, setup->static_size);
 	score_init(&s, &r.score, setup->guest.ram, setup->floor);
@@ -359,17 +419,7 @@ int sim_run(const struct sim_setup *setup, struct score *ret)
 		look_at_row(&r);
 	}
 	score_finish(&r.score, score_demand(&r.g.demand, s.ram), r.g.balloon);
-	s.oom_kills = r.g.oom_kills;
-	s.rescues = r.g.rescues;
-	s.reliefs = r.g.shrinks;
-	s.relieved = r.g.relieved_bytes;
-	s.mem_some_us = r.g.psi_us[PSI_MEM_SOME_US];
-	s.mem_full_us = r.g.psi_us[PSI_MEM_FULL_US];
-	s.own_us = r.g.balloon_some_us;
-	s.io_some_us = r.g.psi_us[PSI_IO_SOME_US];
-	s.io_full_us = r.g.psi_us[PSI_IO_FULL_US];
-	s.swapin = r.g.swapin_bytes;
-	s.refault = r.g.refault_hot_bytes;
+	take_counters(&r.g, &s);
 	*ret = s;
 	return 0;
 }

@@ -48,6 +48,7 @@ struct score {
 	uint64_t mem_some_us;
 	uint64_t mem_full_us;
 	uint64_t own_us;	/* of mem_some_us: only because the balloon reclaimed */
+	uint64_t kswapd_us;	/* of mem_some_us: only because kswapd worked */
 	uint64_t io_some_us;
 	uint64_t io_full_us;
 	uint64_t stall_max_us;	/* longest time with PSI full above half, without a break */

@@ -40,6 +40,7 @@ enum column {
 	COL_ACTIVE,
 	COL_RAM,
 	COL_TOTAL,
+	COL_FREE,
 	COL_AVAILABLE,
 	COL_ACTIVE_FILE,
 	COL_INACTIVE_FILE,
@@ -50,6 +51,7 @@ enum column {
 	COL_COUNTER_LAST = COL_COUNTER + _TRACE_COUNTER_MAX - 1,
 	COL_DISK_READ,
 	COL_DISK_WRITE,
+	COL_STREAM,
 	_COL_MAX,
 };
 
@@ -73,6 +75,7 @@ static const struct {
 	[COL_ACTIVE] = { "active_kib", FOR(TRACE_CAPACITY), FOR(TRACE_CAPACITY), 0, KIB },
 	[COL_RAM] = { "ram_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_TOTAL] = { "mem_total_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
+	[COL_FREE] = { "mem_free_kib", 0, FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), KIB },
 	[COL_AVAILABLE] = { "mem_available_kib", FOR(TRACE_RECORDING),
 			    FOR(TRACE_RECORDING) | FOR(TRACE_DEMAND), 0, KIB },
 	[COL_ACTIVE_FILE] = { "active_file_kib", FOR(TRACE_RECORDING), FOR(TRACE_RECORDING), 0, KIB },
@@ -87,6 +90,7 @@ static const struct {
 					       FOR(TRACE_RECORDING), 1 },
 	[COL_DISK_READ] = { "disk_read_kib_s", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
 	[COL_DISK_WRITE] = { "disk_write_kib_s", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
+	[COL_STREAM] = { "stream_kib_s", 0, FOR(TRACE_DEMAND) | FOR(TRACE_CAPACITY), 0, KIB },
 };
 
 static const char *column_name(int k)
@@ -288,7 +292,10 @@ static const char *from_counters(struct reader *r, const uint64_t v[_COL_MAX], u
 		"mem_some_us goes back", "mem_full_us goes back",
 		"io_some_us goes back", "io_full_us goes back",
 		"refault_file_pages goes back", "refault_anon_pages goes back",
-		"activate_file_pages goes back",
+		"activate_file_pages goes back", "restore_file_pages goes back",
+		"restore_anon_pages goes back", "pswpout_pages goes back",
+		"pgscan_kswapd_pages goes back", "pgscan_direct_pages goes back",
+		"pgsteal_kswapd_pages goes back", "pgsteal_direct_pages goes back",
 	};
 
 	for (int i = 0; i < _TRACE_COUNTER_MAX; i++) {
@@ -321,6 +328,7 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 		.committed = v[COL_COMMITTED],
 		/* Known to be nothing is not unknown. */
 		.fill_rate = r->has[COL_DISK_READ] ? max_u64(v[COL_DISK_READ] + v[COL_DISK_WRITE], 1) : 0,
+		.stream = r->has[COL_STREAM] ? max_u64(v[COL_STREAM], 1) : 0,
 	};
 	if (r->t->format == TRACE_RECORDING) {
 		/* A daemon that went away may have left its balloon. */
@@ -337,6 +345,29 @@ static const char *from_values(struct reader *r, const uint64_t v[_COL_MAX],
 		return "idle_kib is above need_kib";
 	*ret_ram = ram;
 	return NULL;
+}
+
+static const char *judge_time(const struct reader *r, uint64_t now)
+{
+	const struct trace *t = r->t;
+
+	if (now < r->first_us || now - r->first_us <= t->points[t->n_points - 1].t_us)
+		return "time does not go forward";
+	return now - r->first_us > DURATION_MAX_US ? "time is more than ten years after the first row" : NULL;
+}
+
+/*
+ * The RAM of a row. Where that is only the largest MemTotal so far, and this one is larger than
+ * ever, so much more was missing from it in all rows before.
+ */
+static void note_capacity(struct reader *r, uint64_t ram, bool from_total)
+{
+	uint64_t more = from_total ? sub_sat(ram, r->capacity_max) : 0;
+
+	for (size_t i = 0; more && i < r->t->n_points; i++)
+		r->t->seen[i].balloon += more;
+	r->capacity_max = max_u64(r->capacity_max, ram);
+	r->capacity_min = min_u64(r->capacity_min, ram);
 }
 
 /* NULL, or what is wrong with the row; *ret_error if it is not the row's fault. */
@@ -366,12 +397,9 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 		}
 		filled |= 1ULL << k;
 	}
-	if (t->n_points && v[COL_T] - r->first_us <= t->points[t->n_points - 1].t_us)
-		return "time does not go forward";
-	if (t->n_points && v[COL_T] < r->first_us)
-		return "time does not go forward";
-	if (t->n_points && v[COL_T] - r->first_us > DURATION_MAX_US)
-		return "time is more than ten years after the first row";
+	s = t->n_points ? judge_time(r, v[COL_T]) : NULL;
+	if (s)
+		return s;
 	if (t->format == TRACE_RECORDING && !r->t->swap_known && v[COL_SWAP_TOTAL] > t->swap)
 		t->swap = v[COL_SWAP_TOTAL];
 	s = from_values(r, v, &p, &seen, &ram);
@@ -381,16 +409,14 @@ static const char *read_row(struct reader *r, char *line, char *why, size_t n_wh
 		return s;
 	if (!t->n_points) {
 		r->first_us = v[COL_T];
-		r->capacity_min = ram;
+		r->capacity_min = r->capacity_max = ram;
 		t->counted = ~0U;
+		t->first_free = filled & 1ULL << COL_FREE ? v[COL_FREE] : UINT64_MAX;
 		memcpy(r->first_count, &v[COL_COUNTER], sizeof(r->first_count));
 	}
 	t->counted &= filled >> COL_COUNTER;
 	p.t_us = v[COL_T] - r->first_us;
-	if (ram > r->capacity_max)
-		r->capacity_max = ram;
-	if (ram < r->capacity_min)
-		r->capacity_min = ram;
+	note_capacity(r, ram, t->format == TRACE_RECORDING && !v[COL_RAM] && !r->o->ram);
 	*ret_error = add_point(r, &p, r->has_seen ? &seen : NULL);
 	return NULL;
 }
@@ -438,6 +464,7 @@ static int finish(struct reader *r)
 	if (r->capacity_min != r->capacity_max)
 		report(r, false, "the capacity changes; the largest is taken as the guest's RAM");
 	t->ram = r->capacity_max;
+	t->balloon_seen = t->format == TRACE_RECORDING || (r->has_seen && r->has[COL_BALLOON]);
 	t->counted &= r->has_seen ? (1U << _TRACE_COUNTER_MAX) - 1 : 0;
 	if (t->between == TRACE_AS_HEADER)
 		t->between = TRACE_LINEAR;
@@ -503,6 +530,9 @@ int trace_read(FILE *f, const struct trace_options *o, struct trace **ret)
 		t->swap = o->swap;
 	t->speed = guest_speed_or(&o->speed, &t->speed);
 	if (t->format == TRACE_RECORDING) {
+		/* First the stream: it needs the lists as they were. */
+		trace_recorded_stream(t);
+		trace_recorded_pace(t);
 		res = trace_recorded_demand(t);
 		if (res < 0)
 			return res;

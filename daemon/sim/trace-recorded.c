@@ -54,6 +54,7 @@ int trace_recorded_demand(struct trace *t)
 	_cleanup_free_ uint64_t *least = calloc(t->n_points, sizeof(*least));
 	uint64_t reserve = guest_reserve(t->ram);
 	struct guest_config c;
+	enum trace_counter back = trace_came_back_hot(t);
 	size_t end = 0;
 
 	if (!queue || !least)
@@ -69,12 +70,12 @@ int trace_recorded_demand(struct trace *t)
 		       t->points[end + 1].t_us <= t->points[i].t_us + c.speed.hot_period_us)
 			end++;
 		d->idle -= min_u64(d->idle, came_back(t, TRACE_REFAULT_ANON, i, end));
-		if (!(t->counted & 1U << TRACE_ACTIVATE_FILE))
+		if (!(t->counted & 1U << back))
 			continue;
 		d->cold += d->hot - least[i];
 		/* No more than the guest could have had without a balloon. */
-		d->hot = max_u64(least[i], min_u64(least[i] + came_back(t, TRACE_ACTIVATE_FILE, i, end),
-						   room));
+		d->hot = max_u64(least[i], min_u64(least[i] + came_back(t, back, i, end), room));
+		d->back = d->hot - least[i];
 	}
 	return 0;
 }

@@ -24,6 +24,13 @@ const char *trace_counter_name(enum trace_counter c)
 		[TRACE_REFAULT_FILE] = "refault_file_pages",
 		[TRACE_REFAULT_ANON] = "refault_anon_pages",
 		[TRACE_ACTIVATE_FILE] = "activate_file_pages",
+		[TRACE_RESTORE_FILE] = "restore_file_pages",
+		[TRACE_RESTORE_ANON] = "restore_anon_pages",
+		[TRACE_PSWPOUT] = "pswpout_pages",
+		[TRACE_PGSCAN_KSWAPD] = "pgscan_kswapd_pages",
+		[TRACE_PGSCAN_DIRECT] = "pgscan_direct_pages",
+		[TRACE_PGSTEAL_KSWAPD] = "pgsteal_kswapd_pages",
+		[TRACE_PGSTEAL_DIRECT] = "pgsteal_direct_pages",
 	};
 
 	return names[c];
@@ -105,6 +112,11 @@ static void interpolate(const struct trace *t, size_t i, uint64_t now_us, struct
 			GUEST_COLD_FILLS : between(a->d.cold, b->d.cold, part, whole),
 		.committed = between(a->d.committed, b->d.committed, part, whole),
 		.fill_rate = between(a->d.fill_rate, b->d.fill_rate, part, whole),
+		/* From this row until the next one. */
+		.stream = a->d.stream,
+		.again = a->d.again,
+		.back = between(a->d.back, b->d.back, part, whole),
+		.drop = a->d.drop,
 	};
 }
 

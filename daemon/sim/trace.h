@@ -42,6 +42,13 @@ enum trace_counter {
 	TRACE_REFAULT_FILE,
 	TRACE_REFAULT_ANON,
 	TRACE_ACTIVATE_FILE,	/* file pages that came back so soon that they were working set */
+	TRACE_RESTORE_FILE,	/* ... and had been on the active list before */
+	TRACE_RESTORE_ANON,
+	TRACE_PSWPOUT,
+	TRACE_PGSCAN_KSWAPD,
+	TRACE_PGSCAN_DIRECT,
+	TRACE_PGSTEAL_KSWAPD,
+	TRACE_PGSTEAL_DIRECT,
 	_TRACE_COUNTER_MAX,
 };
 
@@ -62,8 +69,11 @@ struct trace {
 	uint64_t swap;
 	bool swap_known;
 	struct guest_speed speed; /* from the file or the options; 0 = neither says */
+	uint64_t first_free;	/* MemFree of a recording's first row; UINT64_MAX = not known */
+	bool pace_seen;		/* speed.reclaim_rate is what the recorded counters make it */
 	struct trace_point *points;
 	struct trace_seen *seen; /* NULL, or one for each point */
+	bool balloon_seen;	/* ... which tells what the balloon was */
 	uint32_t counted;	/* 1U << enum trace_counter: every row has it */
 	size_t n_points;
 	size_t n_bad;		/* rows left out */

@@ -45,14 +45,14 @@ def row(law, linear, steps):
         return sum(s["short_s"] for _, s in scores) / sum(r["duration_s"] for r, _ in scores)
     cells = [law, *(f"{100 * s['share_of_bound']:.1f} %" for _, s in linear),
              percent(short(linear)),
-             seconds(sum(s["mem_some_s"] - s["own_s"] for _, s in linear) / days * 30),
+             seconds(sum(s["mem_some_s"] - s["own_s"] - s["kswapd_s"] for _, s in linear) / days * 30),
              seconds(sum(s["own_s"] for _, s in linear) / days * 30),
              f"{sum(s['reliefs'] for _, s in linear) / days:.1f}",
              size(sum(s["read_back"] + s["swapped_in"] for _, s in linear)),
              f"{max(s['reversals_per_hour'] for _, s in linear):.2f}",
              " / ".join(f"{100 * s['share_of_bound']:.0f}" for _, s in steps) + " %",
              percent(short(steps)),
-             seconds(sum(s["mem_some_s"] - s["own_s"] for _, s in steps) / days * 30),
+             seconds(sum(s["mem_some_s"] - s["own_s"] - s["kswapd_s"] for _, s in steps) / days * 30),
              seconds(max(s["relief_max_s"] for _, s in steps)),
              str(sum(s["oom_kills"] for _, s in linear + steps))]
     return "| " + " | ".join(cells) + " |"

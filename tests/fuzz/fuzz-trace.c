@@ -48,6 +48,12 @@ static void simulate(const struct trace *t)
 	PROMISE(s.mem_full_us <= s.mem_some_us && s.mem_some_us <= s.duration_us);
 	/* Nobody beats the clairvoyant, but by being late. */
 	PROMISE(s.late_us || s.reclaimed_bs <= s.bound_bs * 1.000001 + 1);
+	if (!t->balloon_seen)
+		return;
+	setup.rival = &rival_recorded;
+	PROMISE(sim_run(&setup, &s) == 0);
+	PROMISE(s.duration_us == trace_duration(t));
+	PROMISE(s.mem_full_us <= s.mem_some_us && s.mem_some_us <= s.duration_us);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

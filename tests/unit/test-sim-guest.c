@@ -32,7 +32,8 @@ static void check_invariants(const struct guest *g)
 	assert_true(g->swapped_anon <= g->c.swap && g->swapped_idle <= g->c.swap);
 	assert_true(g->swapped_anon + g->swapped_idle <= g->c.swap);
 	assert_true(g->anon + g->swapped_anon + g->idle + g->swapped_idle <= g->demand.need);
-	assert_true(g->hot <= g->demand.hot && g->cold <= g->demand.cold);
+	assert_true(g->hot <= g->demand.hot && (g->demand.stream || g->cold <= g->demand.cold));
+	assert_true(g->hot + g->hot_evicted <= g->demand.hot);
 	assert_true(g->psi_us[PSI_MEM_FULL_US] <= g->psi_us[PSI_MEM_SOME_US]);
 	assert_true(g->psi_us[PSI_MEM_SOME_US] <= g->now_us);
 	assert_true(g->psi_us[PSI_IO_FULL_US] <= g->psi_us[PSI_IO_SOME_US]);
@@ -68,6 +69,12 @@ static void walk(uint32_t seed, uint64_t swap, struct guest *g)
 			d.hot = random_next(&seed) % GIB;
 		if (r % 13 == 0)
 			d.cold = r & 64 ? GUEST_COLD_FILLS : random_next(&seed) % (2 * GIB);
+		if (r % 19 == 0) {
+			d.stream = r & 128 ? random_next(&seed) % (GIB / 2) : 0;
+			d.again = random_next(&seed) % (d.stream + 1);
+			d.drop = random_next(&seed) % (64 * MIB);
+			d.back = random_next(&seed) % (d.hot + 1);
+		}
 		if (r % 17 == 0)
 			d.idle = random_next(&seed) % (GIB / 2);
 		if (r % 5 == 0)
@@ -352,7 +359,11 @@ static void test_kswapd_works_beside(void **state)
 	live(&g, d, 3 * SEC);
 	assert_true(g.anon == d.need && g.kswapd_bytes > GIB);
 	assert_int_equal(g.direct_bytes, 0);
-	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], 0);
+	/* Nobody waits for it, but its own time counts: as everybody's, but while memory is touched. */
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], g.kswapd_some_us);
+	assert_in_range(g.kswapd_some_us, g.kswapd_bytes * SEC / c.speed.reclaim_rate - SEC / 100,
+			g.kswapd_bytes * SEC / c.speed.reclaim_rate + SEC / 100);
+	assert_in_range(g.psi_us[PSI_MEM_FULL_US], 0, g.kswapd_some_us / 10);
 	assert_true(g.free >= g.watermark_low);
 
 	/* At a quarter of the task's rate: it runs dry, and the task reclaims as fast again. */
@@ -365,8 +376,8 @@ static void test_kswapd_works_beside(void **state)
 	/* In GiB a second: 2 (1 - d / .5) = .5 + d, so it reclaims .3 of the .8 that it touches. */
 	assert_in_range(g.direct_bytes, 620 * MIB, 672 * MIB);
 	assert_true(g.psi_us[PSI_MEM_SOME_US] >= g.direct_bytes * SEC / c.speed.reclaim_rate - 1000);
-	/* One of two tasks. */
-	assert_int_equal(g.psi_us[PSI_MEM_FULL_US], 0);
+	/* One of two tasks; but kswapd's time is everybody's while the other one waits. */
+	assert_in_range(g.psi_us[PSI_MEM_FULL_US], SEC / 10, g.psi_us[PSI_MEM_SOME_US] * 2 / 3);
 }
 
 /* What kswapd has begun it ends, at its rate, whoever looks. */
@@ -389,7 +400,162 @@ static void test_kswapd_ends_at_high(void **state)
 	assert_true(g.kswapd_runs && g.free < g.watermark_high);
 	live(&g, d, 2 * SEC);
 	assert_true(!g.kswapd_runs && g.free >= g.watermark_high && g.free < g.watermark_high + 2 * MIB);
-	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], 0);
+	/* 100 MiB/s: nobody else does anything. */
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], g.kswapd_some_us);
+	assert_in_range(g.kswapd_some_us, g.kswapd_bytes / 105, g.kswapd_bytes / 103);
+	assert_in_range(g.psi_us[PSI_MEM_FULL_US], g.kswapd_some_us * 9 / 10, g.kswapd_some_us);
+}
+
+/* What is read comes in, also where there is no room: kswapd recycles cold cache for it. */
+static void test_stream(void **state)
+{
+	struct guest_demand d = { .need = 256 * MIB, .cold = 100 * MIB, .stream = 50 * MIB };
+	struct guest g;
+	struct sample s;
+	uint64_t room;
+
+	(void)state;
+	start(&g, GIB, 0, d);
+	room = g.free;
+	live(&g, d, 10 * SEC);
+	assert_in_range(g.cold, 598 * MIB, 600 * MIB);
+	assert_int_equal(g.kswapd_bytes + g.psi_us[PSI_MEM_SOME_US], 0);
+	live(&g, d, 20 * SEC);
+	guest_sample(&g, &s);
+	assert_in_range(g.kswapd_bytes, 1499 * MIB - (room - g.watermark_low), 1500 * MIB - (room - g.watermark_high));
+	assert_int_equal(s.vm[VM_PGSTEAL_KSWAPD], g.kswapd_bytes / 4096);
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], g.kswapd_some_us);
+	assert_in_range(g.kswapd_some_us, g.kswapd_bytes / 2150, g.kswapd_bytes / 2140);
+	assert_in_range(g.psi_us[PSI_IO_SOME_US], 11900000, 12100000);
+	/* There is but one task, and it waits. */
+	assert_int_equal(g.psi_us[PSI_IO_FULL_US], g.psi_us[PSI_IO_SOME_US]);
+	assert_int_equal(g.refault_cold_bytes, 0);
+
+	/* Read again what went, and nothing else: only that much can. */
+	d.again = d.stream;
+	room = g.cold_evicted;
+	live(&g, d, SEC);
+	assert_in_range(g.refault_cold_bytes, 49 * MIB, 50 * MIB);
+	assert_true(g.cold_evicted <= room);
+	start(&g, GIB, 0, d);
+	live(&g, d, SEC);
+	assert_int_equal(g.cold, 100 * MIB);	/* found in the cache */
+	assert_int_equal(g.refault_cold_bytes, 0);
+	/* Files that are deleted make room; what was reclaimed from outside is read again. */
+	d.again = d.stream = 1;
+	d.drop = 20 * MIB;
+	live(&g, d, SEC);
+	assert_in_range(g.cold, 80 * MIB, 81 * MIB);
+	d.again = d.stream = 50 * MIB;
+	d.drop = 0;
+	live(&g, d, SEC);
+	assert_in_range(g.refault_cold_bytes, 19 * MIB, 20 * MIB);
+}
+
+/* Faster than the disk: it is late, and nothing gets lost. */
+static void test_stream_waits_for_the_disk(void **state)
+{
+	struct guest_demand d = { .cold = 0, .stream = 250 * MIB };
+	struct guest g;
+
+	(void)state;
+	start(&g, 4 * GIB, 0, d);
+	live(&g, d, 2 * SEC);
+	assert_in_range(g.cold, 249 * MIB, 250 * MIB);
+	d.stream = 1;
+	live(&g, d, 2 * SEC);
+	assert_in_range(g.cold, 498 * MIB, 500 * MIB);
+	live(&g, d, SEC);
+	assert_in_range(g.cold, 499 * MIB, 500 * MIB);
+}
+
+/* An active list that is longer than the inactive one pays for a stream, unless it is looked at meanwhile. */
+static void test_active_list_is_recycled(void **state)
+{
+	struct guest_demand d = { .need = 64 * MIB, .hot = 700 * MIB, .cold = 100 * MIB, .stream = 50 * MIB };
+	struct guest_config c;
+	struct guest g;
+
+	(void)state;
+	start(&g, GIB, 0, d);
+	live(&g, d, 10 * SEC);
+	assert_true(g.hot_evicted > 20 * MIB && g.refault_hot_bytes > 0);
+	assert_true(g.hot > 500 * MIB);
+
+	guest_config_default(&c, GIB, 0);
+	c.speed.hot_period_us = SEC / 2;
+	guest_init(&g, &c, &d);
+	live(&g, d, 10 * SEC);
+	assert_true(g.hot_evicted + g.refault_hot_bytes < 3 * MIB);
+
+	/* No longer than the inactive one: it is left alone. */
+	d.hot = 300 * MIB;
+	start(&g, GIB, 0, d);
+	live(&g, d, 20 * SEC);
+	assert_true(g.kswapd_bytes > 300 * MIB);
+	assert_int_equal(g.hot_evicted + g.refault_hot_bytes, 0);
+}
+
+/* What becomes hot is in the cache, unless it had been evicted where it was recorded, and can have been here. */
+static void test_hot_cache_grows(void **state)
+{
+	struct guest_demand d = { .need = 64 * MIB, .cold = 300 * MIB, .stream = 1 };
+	struct guest g;
+
+	(void)state;
+	start(&g, GIB, 0, d);
+	d.hot = d.back = 100 * MIB;
+	live(&g, d, SEC);
+	assert_true(g.hot == 100 * MIB);
+	assert_int_equal(g.psi_us[PSI_IO_SOME_US], 0);
+
+	d.hot = d.back = 0;
+	start(&g, GIB, 0, d);
+	d.stream = 100 * MIB;
+	live(&g, d, 10 * SEC);
+	assert_true(g.cold_evicted > 300 * MIB);
+	d.stream = 1;
+	d.hot = 100 * MIB;
+	d.back = 40 * MIB;
+	live(&g, d, SEC / 100);
+	assert_in_range(g.hot, 60 * MIB, 61 * MIB);
+	live(&g, d, 60 * SEC);
+	assert_in_range(g.refault_hot_bytes, 20 * MIB, 30 * MIB);
+	assert_true(g.workingset_bytes > 10 * MIB && g.psi_us[PSI_MEM_SOME_US] > g.kswapd_some_us);
+}
+
+/* What is swapped out costs kswapd two looks, and the time of the disk until enough is free. */
+static void test_kswapd_swaps(void **state)
+{
+	struct guest_demand d = { .need = 700 * MIB, .idle = 600 * MIB };
+	struct guest_config c;
+	struct guest g;
+	uint64_t before;
+
+	(void)state;
+	guest_config_default(&c, GIB, GIB);
+	c.speed.disk_rate = 100 * GIB;
+	c.speed.reclaim_rate = GIB;
+	c.speed.touch_rate = 100 * MIB;
+	guest_init(&g, &c, &d);
+	d.need = 1200 * MIB;
+	for (int i = 0; i < 100; i++)
+		guest_step(&g, &d, SEC / 10);
+	assert_true(g.kswapd_bytes > 100 * MIB && g.swapout_bytes == g.kswapd_bytes);
+	assert_in_range(g.kswapd_some_us, 2 * g.kswapd_bytes / 1100, 2 * g.kswapd_bytes / 1000);
+
+	/* 50 MiB/s are left for writing: as long as the task grows, it is at it. */
+	c.speed.disk_rate = 100 * MIB;
+	d.need = 700 * MIB;
+	guest_init(&g, &c, &d);
+	d.need = 1200 * MIB;
+	for (int i = 0; i < 500 && !g.kswapd_runs; i++)
+		live(&g, d, SEC / 100);
+	assert_true(g.swapout_bytes > 0 && g.kswapd_runs);
+	before = g.psi_us[PSI_MEM_SOME_US];
+	live(&g, d, SEC / 2);
+	assert_true(g.kswapd_runs);
+	assert_int_equal(g.psi_us[PSI_MEM_SOME_US] - before, SEC / 2);
 }
 
 /* The disk is one: what is swapped in comes in clusters, and no faster than requests are served. */
@@ -465,9 +631,9 @@ static void test_swap_takes_idle_first(void **state)
 	assert_true(g.swapped_idle > 200 * MIB);
 	assert_int_equal(g.swapped_anon, 0);
 	assert_int_equal(g.oom_kills, 0);
-	/* Growing through a swap device is slow: some stall, but everybody does not (loadshift). */
-	assert_true(s.psi[PSI_MEM_SOME_US] > 2 * SEC);
-	assert_true(s.psi[PSI_MEM_FULL_US] < s.psi[PSI_MEM_SOME_US] / 10);
+	/* Growing through a swap device is slow: some stall, but everybody while kswapd is at it. */
+	assert_true(s.psi[PSI_MEM_SOME_US] - g.kswapd_some_us > 2 * SEC);
+	assert_in_range(s.psi[PSI_MEM_FULL_US], SEC, s.psi[PSI_MEM_SOME_US]);
 	assert_true(g.unmet == 0);
 }
 
@@ -580,6 +746,11 @@ int main(void)
 		cmocka_unit_test(test_speed),
 		cmocka_unit_test(test_kswapd_works_beside),
 		cmocka_unit_test(test_kswapd_ends_at_high),
+		cmocka_unit_test(test_kswapd_swaps),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_stream_waits_for_the_disk),
+		cmocka_unit_test(test_active_list_is_recycled),
+		cmocka_unit_test(test_hot_cache_grows),
 		cmocka_unit_test(test_swapin_is_bound),
 		cmocka_unit_test(test_sequential_reads),
 		cmocka_unit_test(test_cold_stream_refaults_alone),

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -244,10 +245,69 @@ static void test_static_never_hurts(void **state)
 	setup.rival = &rival_static;
 	assert_int_equal(sim_run(&setup, &s), 0);
 	assert_int_equal(s.short_us + s.oom_kills + s.rescues, 0);
-	/* All that stalled was the balloon itself, when it took the cold cache. */
-	assert_true(s.mem_full_us < SEC);
+	/* All that stalled was the balloon itself, when it took the cold cache, and kswapd's work. */
+	assert_int_equal(s.mem_some_us, s.own_us + s.kswapd_us);
+	assert_true(s.own_us < SEC);
 	assert_true(score_share(&s) < 1 && score_share(&s) > 0.5);
 	assert_int_equal(sim_ram_for(t), 4160 * MIB);	/* 3.25 GiB at 80 % */
+	trace_free(t);
+}
+
+/* The balloon does what it did, past floor and relief line, and is there at each row. */
+static void test_recorded_law(void **state)
+{
+	const struct trace_point p[] = {
+		{ 0, { .need = GIB } }, { 100 * SEC, { .need = GIB } }, { 200 * SEC, { .need = GIB } },
+	};
+	const struct trace_seen seen[] = {
+		{ .balloon = 0 }, { .balloon = 2900 * MIB }, { .balloon = 100 * MIB },
+	};
+	struct sim_check c;
+	struct sim_setup setup;
+	struct score s;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(trace_new(p, 3, TRACE_LINEAR, 4 * GIB, 0, &t), 0);
+	t->seen = memcpy(malloc(sizeof(seen)), seen, sizeof(seen));
+	t->balloon_seen = true;
+	sim_setup_default(&setup, t, 4 * GIB, 0);
+	setup.rival = &rival_recorded;
+	setup.check = &c;
+	assert_int_equal(sim_run(&setup, &s), 0);
+	assert_int_equal(c.balloon_error_max, 0);
+	assert_int_equal(s.reliefs, 0);
+	assert_int_equal(s.inflated, 2900 * MIB);
+	/* Evenly, as all else: a triangle up, and a trapezoid down. */
+	assert_near(s.reclaimed_bs / GIB, (2900 * 50 + 3000 * 50) / 1024.0, 1);
+	trace_free(t);
+}
+
+/* kswapd's work wakes who looks at the machine's stalls, and is none of a cgroup's. */
+static void test_who_sees_kswapd(void **state)
+{
+	const struct trace_point p[] = {
+		{ 0, { .need = GIB, .cold = GUEST_COLD_FILLS, .stream = 100 * MIB } },
+		{ 300 * SEC, { .need = GIB, .cold = GUEST_COLD_FILLS, .stream = 100 * MIB } },
+	};
+	struct sim_setup setup;
+	struct score senpai, adaptive, slow;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(trace_new(p, 2, TRACE_LINEAR, 0, 0, &t), 0);
+	sim_setup_default(&setup, t, 4 * GIB, 0);
+	assert_int_equal(sim_run(&setup, &adaptive), 0);
+	assert_int_equal(adaptive.emergencies, 0);
+	setup.rival = &rival_senpai;
+	assert_int_equal(sim_run(&setup, &senpai), 0);
+	assert_true(senpai.kswapd_us > 5 * SEC && senpai.inflated > GIB / 4);
+	/* Where it is slow the triggers fire, by what the kernel counts. */
+	setup.rival = NULL;
+	setup.guest.speed.reclaim_rate = 200 * MIB;
+	assert_int_equal(sim_run(&setup, &slow), 0);
+	assert_true(slow.kswapd_us > 50 * SEC);
+	assert_true(slow.ticks > adaptive.ticks * 3 / 2);
 	trace_free(t);
 }
 
@@ -301,23 +361,26 @@ static void test_recording_of_itself(void **state)
 	};
 	/* A data base whose cache is taken bit by bit. */
 	const struct trace_point database[] = {
-		{ 0, { .need = GIB, .hot = 2 * GIB, .cold = GIB } },
-		{ 3600 * SEC, { .need = GIB, .hot = 2 * GIB, .cold = GIB } },
+		{ 0, { .need = GIB, .hot = 2 * GIB, .cold = GIB, .stream = MIB } },
+		{ 3600 * SEC, { .need = GIB, .hot = 2 * GIB, .cold = GIB, .stream = MIB } },
 	};
 	const uint64_t periods[] = { 5, 60, 600 };
 	struct sim_check c;
 
 	(void)state;
 	recorded_again(calm, 3, 60 * SEC, &c);
-	assert_true(c.available_error_sum / c.rows < MIB && c.balloon_error_sum / c.rows < MIB);
+	print_message("# calm: available %.1f MiB off, balloon %.1f\n",
+		      c.available_error_sum / c.rows / MIB, c.balloon_error_sum / c.rows / MIB);
+	/* kswapd works in other moments, which decides when the balloon moves. */
+	assert_true(c.available_error_sum / c.rows < 16 * MIB && c.balloon_error_sum / c.rows < 16 * MIB);
 	assert_int_equal(c.have, (1U << _TRACE_COUNTER_MAX) - 1);
 	for (size_t i = 0; i < sizeof(periods) / sizeof(periods[0]); i++) {
 		recorded_again(database, 2, periods[i] * SEC, &c);
 		print_message("# every %u s: balloon %.0f MiB off, refaults %.2f times\n",
 			      (unsigned int)periods[i], c.balloon_error_sum / c.rows / MIB,
 			      (double)c.model[TRACE_REFAULT_FILE] / c.seen[TRACE_REFAULT_FILE]);
-		assert_true(c.available_error_sum / c.rows < 64 * MIB);
-		assert_true(c.balloon_error_sum / c.rows < 64 * MIB);
+		assert_true(c.available_error_sum / c.rows < 160 * MIB);
+		assert_true(c.balloon_error_sum / c.rows < 160 * MIB);
 		/* What comes back is wanted again: it stands and falls with a few MiB of balloon. */
 		assert_true(c.seen[TRACE_REFAULT_FILE] > 1000);
 		assert_in_range(c.model[TRACE_REFAULT_FILE], c.seen[TRACE_REFAULT_FILE] / 3,
@@ -337,6 +400,8 @@ int main(void)
 		cmocka_unit_test(test_rivals),
 		cmocka_unit_test(test_senpai),
 		cmocka_unit_test(test_static_never_hurts),
+		cmocka_unit_test(test_recorded_law),
+		cmocka_unit_test(test_who_sees_kswapd),
 		cmocka_unit_test(test_recording_of_itself),
 	};
 

@@ -513,6 +513,79 @@ static void test_recorded_demand(void **state)
 	trace_free(t);
 }
 
+#define STREAMED "t_s,ram_kib,mem_total_kib,mem_free_kib,mem_available_kib,active_file_kib,inactive_file_kib," \
+		 "refault_file_pages,restore_file_pages,restore_anon_pages,pswpout_pages,pgscan_kswapd_pages," \
+		 "pgscan_direct_pages,pgsteal_kswapd_pages,pgsteal_direct_pages,mem_some_us\n"
+
+/* What came in: by what the lists have grown, and what reclaim took of them, hot cache aside. */
+static void test_recorded_stream(void **state)
+{
+	static const char text[] = STREAMED
+		"0,2097152,2097152,1000000,1600000,100000,400000,50,7,0,0,100,0,100,0,0\n"
+		"2,2097152,2097152,1000000,1600000,100000,500000,5050,1007,0,2000,20100,0,20100,4000,700000\n"
+		"3,2097152,2097152,1000000,1600000,100000,300000,5050,1007,0,2000,20100,0,20100,4000,700000\n"
+		"4,2097152,2097152,1000000,1600000,100000,300000,5050,1007,0,2000,45100,0,45100,4000,900000\n"
+		"5,2097152,2097152,1000000,1600000,100000,300000,5050,1007,0,9000,75100,0,52100,4000,1800000\n";
+	struct guest_demand d;
+	struct trace_cursor c;
+	struct trace_options o = refuse;
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with(text, refuse, &r, &t), 0);
+	/* 25000 pages more on the lists, 24000 taken, 2000 of them swapped, 1000 hot: 46000 in 2 s. */
+	assert_int_equal(t->points[0].d.stream, 46000 * 4096ULL / 2);
+	assert_int_equal(t->points[0].d.again, 4000 * 4096ULL / 2);
+	assert_int_equal(t->points[0].d.drop, 0);
+	/* 50000 pages gone, and nobody took them. */
+	assert_int_equal(t->points[1].d.stream, 1);
+	assert_int_equal(t->points[1].d.drop, 50000 * 4096ULL);
+	assert_int_equal(t->points[2].d.stream, 25000 * 4096ULL);
+	/* The restored pages are the hot cache that was missing. */
+	assert_int_equal(t->points[0].d.hot, 100000 * KIB + 1000 * 4096);
+	assert_int_equal(t->points[0].d.back, 1000 * 4096);
+	assert_int_equal(t->points[1].d.back, 0);
+	/* What is neither free nor in need is cache, on the lists or not. */
+	assert_true(t->points[0].d.cold + t->points[0].d.need + 100000 * KIB + 1000000 * KIB == t->ram);
+	assert_int_equal(t->points[1].d.cold, 500000 * KIB);
+	/* It flows from one row to the next, whatever the rows after it say. */
+	c = (struct trace_cursor){ .t = t };
+	trace_at(&c, SEC, &d);
+	assert_int_equal(d.stream, 46000 * 4096ULL / 2);
+	trace_before(&c, 2 * SEC, &d);
+	assert_int_equal(d.stream, 46000 * 4096ULL / 2);
+	trace_at(&c, 2 * SEC, &d);
+	assert_int_equal(d.stream, 1);
+	/* kswapd alone worked in one second: nothing was restored then, and nothing swapped. */
+	assert_true(t->pace_seen);
+	assert_int_equal(t->speed.reclaim_rate, 25000 * 4096ULL * 5);
+	trace_free(t);
+	/* Who says it knows better. */
+	o.speed.reclaim_rate = 7 << 20;
+	assert_int_equal(read_with(text, o, &r, &t), 0);
+	assert_true(!t->pace_seen && t->speed.reclaim_rate == 7 << 20);
+	trace_free(t);
+}
+
+/* A column of its own where the trace is written by hand. */
+static void test_stream_column(void **state)
+{
+	struct remarks r;
+	struct trace *t;
+
+	(void)state;
+	assert_int_equal(read_with("t_s,need_kib,stream_kib_s\n0,10,500\n1,20,0\n", refuse, &r, &t), 0);
+	assert_int_equal(r.bad + r.notes, 0);
+	assert_int_equal(t->points[0].d.stream, 500 * KIB);
+	assert_int_equal(t->points[1].d.stream, 1);	/* known to be nothing */
+	assert_true(t->points[0].d.cold == GUEST_COLD_FILLS);
+	trace_free(t);
+	assert_int_equal(read_with("t_s,need_kib\n0,10\n1,20\n", refuse, &r, &t), 0);
+	assert_int_equal(t->points[0].d.stream, 0);
+	trace_free(t);
+}
+
 /* Counters are compared from the first row on, if every row has them. */
 static void test_counters(void **state)
 {
@@ -562,6 +635,8 @@ int main(void)
 		cmocka_unit_test(test_between),
 		cmocka_unit_test(test_recording),
 		cmocka_unit_test(test_recorded_demand),
+		cmocka_unit_test(test_recorded_stream),
+		cmocka_unit_test(test_stream_column),
 		cmocka_unit_test(test_counters),
 	};
 
