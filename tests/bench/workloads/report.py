@@ -93,7 +93,7 @@ def shown(values):
     if not values:
         return "**failed**"
     m = statistics.median(values)
-    text = "never" if math.isinf(m) else f"{m:.0f}" if abs(m) >= 100 or m == int(m) else f"{m:.3g}"
+    text = "never" if math.isinf(m) else "0" if abs(m) < 0.0005 else f"{m:.0f}" if abs(m) >= 100 or m == int(m) else f"{m:.3g}"
     if len(values) > 1 and min(values) != max(values):
         text += f" ({min(values):.3g}-{max(values):.3g})"
     return text
