@@ -64,11 +64,15 @@ def chosen(ram, quick):
 
 
 def batches(names, rnd):
-    """@names in groups that run side by side; the neighbours change from round to round."""
-    order = sorted(names, key=lambda n: (names.index(n) * (rnd * 2 - 1)) % len(names)) if rnd > 1 else list(names)
+    """@names in groups that run side by side, in their order: the first and the last, which are compared most, always
+    together; their neighbours change from round to round."""
+    middle = list(names[1:-1])
+    turn = (rnd - 1) % len(middle) if middle else 0
+    order = [*names[:1], *names[1:][-1:], *middle[turn:], *middle[:turn]]
     # As even as they come: 6 are 3 and 3, 4 are 2 and 2.
     groups = -(-len(order) // SIDE_BY_SIDE)
-    return [order[i::groups] for i in range(groups)]
+    size = -(-len(order) // groups)
+    return [sorted(order[i:i + size], key=names.index) for i in range(0, len(order), size)]
 
 
 def one_set(results, rnd, group, names, quick, series, progress):
@@ -95,8 +99,8 @@ def bench(results, sets, names, rounds, quick, series, svg, with_several, progre
             if rnd == 1 and group is sets[0] and any(r.samples for r in runs):
                 with open(svg, "w") as f:
                     f.write(picture.svg("Host memory over time",
-                                        f"{group.name.replace('G', ' GiB').replace('-', ', with ')} guests, Linux {series}, "
-                                        "the same programs at the same time", runs, group.ram))
+                                        f"{group.name.replace('G', ' GiB').replace('-', ', with ')} guests, Linux {series}; the same "
+                                        f"programs, phases as in the guest of {runs[-1].config.name}", runs, group.ram))
         if with_several:
             several.run(results, rnd, [n for n in names if n in several.CONFIGS], series, progress)
 
@@ -126,12 +130,15 @@ def interrupt(*_):
 
 def main():
     a = arguments()
-    # As Ctrl-C: the guests end, and their files go.
+    # The guests end, and their files go.
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     sets = [s for s in SETS if not a.set or s.name in a.set]
     names = [n for n in configs.NAMES if not a.config or n in a.config]
     if a.quick:
         sets, names = sets[:1], [n for n in ("reporting", "balloond") if n in names]
+        if not names:
+            sys.exit("--quick measures reporting and balloond only")
     with_several = not (a.quick or a.no_several)
     per_round = len(sets) * len(batches(names, 1)) + (with_several and sum(n in names for n in several.CONFIGS))
     progress = Progress(a.rounds * per_round)
@@ -141,7 +148,7 @@ def main():
     try:
         bench(results, sets, names, a.rounds, a.quick, a.kernel, results.beside(".svg"), with_several, progress)
     except KeyboardInterrupt:
-        progress.say("stopped; what was measured is in the CSV files")
+        progress.say("stopped; the guests that had come to their end are in the CSV files")
         sys.exit(130)
     finally:
         results.close()

@@ -2,7 +2,9 @@
 """What guests are compared: the device, who drives it, and what is set up in the guest.
 
 All that differs between two runs is here. Laws of the host act as on one that is short of memory all the
-time (see laws.Host): what they could take at most, and what that costs.
+time, nine tenths of it in use whatever the guest gives: what they could take at most, down to a quarter of the guest's
+RAM, and what that costs. The guest has all of its RAM at first, as one that has known better times: Proxmox VE
+starts guests at their minimum.
 
 Left out: the laws (laws.py, vm/guest/programs/reclaim.py), the programs (phases.py).
 """
@@ -18,18 +20,21 @@ OURS = DEVICE.format(oom="on", reporting="on")
 # What an administrator lets the host's laws take: down to this share of the guest's RAM.
 LEAST_SHARE = 4
 
-# device: QEMU's, or None. project: is ours installed? setup: shell in the guest. law: of the host, or None.
-Config = collections.namedtuple("Config", "name device project setup law says", defaults=(False, "", None, ""))
+# device: QEMU's, or None. project: is ours installed? setup: shell in the guest. unit: of systemd, that must live through
+# it. law: of the host, or None.
+Config = collections.namedtuple("Config", "name device project setup unit law says", defaults=(False, "", "", None, ""))
 
 ALL = (
     Config("none", None, says="no balloon device"),
     Config("reporting", STOCK, says="the kernel's virtio_balloon with free page reporting"),
     Config("reporting + reclaim", STOCK,
            setup=f"systemd-run --quiet --unit=reclaim -p OOMScoreAdjust=-900 python3 /{FOLDER}/reclaim.py",
+           unit="reclaim",
            says="the same, and senpai's law through memory.reclaim in the guest"),
     Config("Proxmox's law", STOCK, law=laws.Proxmox, says="the kernel's driver, driven by Proxmox VE's law over QMP"),
     Config("MOM's law", STOCK, law=laws.Mom, says="the kernel's driver, driven by oVirt MOM's law over QMP"),
-    Config("balloond", OURS, project=True, setup="systemctl enable --quiet --now balloond", says="default settings"),
+    Config("balloond", OURS, project=True, setup="systemctl enable --quiet --now balloond", unit="balloond",
+           says="default settings"),
 )
 NAMES = tuple(c.name for c in ALL)
 

@@ -20,11 +20,13 @@ def integral(points):
     return sum((t1 - t0) * (v0 + v1) / 2 for (t0, v0), (t1, v1) in zip(points, points[1:]))
 
 
-def halved_after(samples, end):
-    """Seconds from @end until the host has half of what it had then; inf if that was not seen."""
-    later = [s for s in samples if s.t >= end]
-    half = later[0].rss / 2 if later else 0
-    return next((s.t - end for s in later if s.rss <= half), math.inf)
+def given_back(samples, start, end):
+    """(seconds from @start until the host has half of what it had then, or inf; the share that it has still at @end)."""
+    idle = [s for s in samples if start <= s.t < end]
+    if not idle:
+        return math.inf, math.nan
+    half = idle[0].rss / 2
+    return next((s.t - start for s in idle if s.rss <= half), math.inf), idle[-1].rss / idle[0].rss
 
 
 def moved(samples):
@@ -54,18 +56,23 @@ def used(recording):
     return out
 
 
-def causes(recording):
-    """{cause: seconds} of memory stalls (some), by what went on in the same second of the recording.
+def causes(recording, samples, offset):
+    """{cause: seconds} of memory stalls (some), by what went on in the same second of the recording, which began
+    at @offset of the samples' time.
 
     refault: some of the working set was read back. kswapd: nothing but kswapd's own work, which PSI counts although
-    nobody waits for it (Linux mm/vmscan.c, balance_pgdat). direct: tasks reclaimed. inflating: the balloon grew,
-    whatever else went on. The rest has none of these."""
+    nobody waits for it (Linux mm/vmscan.c, balance_pgdat). direct: tasks reclaimed. inflating: the balloon grew as the
+    host saw it, half a second before or after, whatever else went on. The rest has none of these."""
+    growth = [b.t for a, b in zip(samples, samples[1:]) if b.balloon > a.balloon]
+
+    def inflating(start, end):
+        return bisect.bisect_left(growth, start) < bisect.bisect_right(growth, end)
     out = {"inflating": 0.0, "direct": 0.0, "refault": 0.0, "kswapd": 0.0}
     for a, b in zip(recording, recording[1:]):
         def grew(column):
             return float(b[column]) - float(a[column]) if a.get(column) and b.get(column) else 0.0
         stalled = grew("mem_some_us") / 1e6
-        cause = ("inflating" if grew("balloon_kib") > 0 else "direct" if grew("pgscan_direct_pages") > 0 else
+        cause = ("inflating" if inflating(float(a["t_s"]) + offset - 0.5, float(b["t_s"]) + offset + 0.5) else "direct" if grew("pgscan_direct_pages") > 0 else
                  "refault" if grew("restore_file_pages") + grew("refault_anon_pages") > 0 else
                  "kswapd" if grew("pgscan_kswapd_pages") > 0 else None)
         if cause:
@@ -73,11 +80,18 @@ def causes(recording):
     return out
 
 
+def emergencies(recording):
+    """How often balloond gave everything back at once."""
+    reasons = [row.get("reason") for row in recording]
+    return sum(b == "emergency" != a for a, b in zip([None, *reasons], reasons))
+
+
 # {name: (text, unit)} of what of_run() gives.
 NAMES = {
     "host_mean": ("host memory, mean", "GiB"), "host": ("host memory x time", "GiB s"),
     "used": ("... used by the guest", "GiB s"), "used_bare": ("... used without cache", "GiB s"),
-    "halved": (f"half of it is back after \"{HALVED_AFTER}\"", "s"),
+    "halved": (f"half is back after \"{HALVED_AFTER}\"", "s"),
+    "left": ("... share that the host has still when the next phase begins", ""),
     "mem_some": ("memory stalls, some", "s"),
     "inflating": ("... while the balloon grew", "s"), "direct": ("... else, while tasks reclaimed", "s"),
     "refault": ("... else, while the working set came back", "s"), "kswapd": ("... else, while kswapd worked", "s"),
@@ -86,7 +100,7 @@ NAMES = {
     "read": ("read from disk", "MiB"), "refault_file": ("refaults of files", "MiB"),
     "refault_anon": ("refaults of anonymous memory", "MiB"), "majfaults": ("major faults", ""),
     "oom_kills": ("OOM kills", ""), "failed": ("failed phases", ""),
-    "up": ("balloon, up", "MiB"), "down": ("balloon, down", "MiB"), "turns": ("balloon, turns", ""),
+    "emergencies": ("emergencies of balloond", ""), "up": ("balloon, up", "MiB"), "down": ("balloon, down", "MiB"), "turns": ("balloon, turns", ""),
 }
 
 
@@ -100,17 +114,18 @@ def of_run(run):
         "host_mean": host / (samples[-1].t - samples[0].t), "host": host,
         "used": integral([(t, u / (1 << 20)) for t, u, _ in guest]),
         "used_bare": integral([(t, b / (1 << 20)) for t, _, b in guest]),
-        "mem_some": c["memory-some us"] / 1e6, **causes(run.recording), "mem_full": c["memory-full us"] / 1e6,
+        "mem_some": c["memory-some us"] / 1e6, **causes(run.recording, samples, run.offset), "mem_full": c["memory-full us"] / 1e6,
         "io_some": c["io-some us"] / 1e6, "io_full": c["io-full us"] / 1e6,
         # pgpgin counts KiB, the rest pages.
         "read": c["pgpgin"] / 1024, "refault_file": c["workingset_refault_file"] / 256,
         "refault_anon": c["workingset_refault_anon"] / 256, "majfaults": c["pgmajfault"],
         "oom_kills": c["oom_kill"], "failed": sum(d.error is not None for d in run.done),
-        "up": up / MIB, "down": down / MIB, "turns": turns,
+        "emergencies": emergencies(run.recording), "up": up / MIB, "down": down / MIB, "turns": turns,
     }
-    for d in run.done:
-        if d.phase.name == HALVED_AFTER:
-            out["halved"] = halved_after(samples, d.end)
+    for d, following in zip(run.done, run.done[1:]):
+        # A phase that has failed has not used the memory, and nothing can be back.
+        if d.phase.name == HALVED_AFTER and d.error is None:
+            out["halved"], out["left"] = given_back(samples, d.end, following.start)
     return out
 
 

@@ -8,6 +8,7 @@ import statistics
 from . import figures
 
 FIELDS = ("round", "set", "config", "phase", "figure", "unit", "value")
+FAILED = "**failed**"
 SAMPLES = ("round", "set", "config", "guest", "t_s", "host_bytes", "balloon_bytes")
 
 
@@ -48,7 +49,7 @@ class Results:
             self._memory.writerow((rnd, group, run.config.name, guest, f"{s.t:.2f}", s.rss, s.balloon))
         self._memory_file.flush()
 
-    def recording(self, rnd, group, run, ram):
+    def recording(self, rnd, group, run):
         """What a simulation of the same guest can be compared with, see balloon-trace(5)."""
         if not run.recording:
             return
@@ -71,9 +72,11 @@ class Results:
             for figure in ("memory-some us", "memory-full us", "io-some us", "io-full us"):
                 self.add(rnd, group, name, d.phase.name, figure.removesuffix(" us") + " stalls", "s",
                          d.counters[figure] / 1e6)
+            for figure, t in (("start", d.start), ("end", d.end)):
+                self.add(rnd, group, name, d.phase.name, figure, "s", t)
             self.add(rnd, group, name, d.phase.name, "disk read", "MiB", d.counters["pgpgin"] / 1024)
         self.memory(rnd, group, run)
-        self.recording(rnd, group, run, run.ram)
+        self.recording(rnd, group, run)
         if run.error is not None:
             self.fail(rnd, group, name, "the run", run.error)
             return
@@ -88,10 +91,10 @@ class Results:
         return statistics.median(values) if values else None
 
 
-def shown(values):
+def shown(values, missing=FAILED):
     """The median, and the spread if there are several."""
     if not values:
-        return "**failed**"
+        return missing
     m = statistics.median(values)
     text = "never" if math.isinf(m) else "0" if abs(m) < 0.0005 else f"{m:.0f}" if abs(m) >= 100 or m == int(m) else f"{m:.3g}"
     if len(values) > 1 and min(values) != max(values):
@@ -109,11 +112,13 @@ def table(results, group, names, script):
     base = results.median(group, "none", "", "host_mean") if "none" in names else None
     for figure, (text, unit) in figures.NAMES.items():
         rows = [results.get(group, n, "", figure) for n in names]
+        # What a phase has to have for it is missing where that has failed, and says so there.
+        missing = "-" if figure in ("halved", "left") else FAILED
         if any(rows):
-            lines.append(_line([text + (f", {unit}" if unit else ""), *(shown(v) for v in rows)]))
+            lines.append(_line([text + (f", {unit}" if unit else ""), *(shown(v, missing) for v in rows)]))
         if figure == "host_mean" and base:
             lines.append(_line(["... as a share of none",
-                                *(f"{statistics.median(v) / base:.2f}" if v else "**failed**" for v in rows)]))
+                                *(f"{statistics.median(v) / base:.2f}" if v else FAILED for v in rows)]))
     for phase in script:
         for figure, f in phase.figures.items():
             text = phase.name if figure == "seconds" else f"{phase.name}: {figure}"

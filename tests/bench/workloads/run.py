@@ -7,7 +7,7 @@ configuration so that it is the same for all; the kernel's counters before and a
 the phases print.
 
 The guests of a set begin each phase together: they share the noise of the machine, and live equally
-long, so that integrals over time compare. Each Run is a thread that must live as long as its guest:
+long. Each Run is a thread that must live as long as its guest:
 QEMU ends with the thread that started it.
 
 Left out: what is made of it (figures.py).
@@ -24,11 +24,12 @@ import time
 
 from harness import debian, programs
 from harness.guest import MIB, qemu_path
-from harness.qmp import QmpError
 
 from . import configs, laws, phases
 
 SAMPLE_S = 0.5
+# What may be missing at the end of samples and recordings, and how long a thread has that is to end.
+MISSING_S, ENDS_S = 10, 15
 # The root disk and swap: a volume as clouds rent them out by default.
 IOPS, BYTES_S = 3000, 125_000_000
 DISK = f",throttling.iops-total={IOPS},throttling.bps-total={BYTES_S}"
@@ -86,7 +87,7 @@ class Run(threading.Thread):
     """One guest with @config. @ram and @swap in bytes; @start_idle and @least_s (from the start to the end) in seconds;
     not @in_step: only the start is common.
 
-    Afterwards: samples, done, counters, recording ([{column: text}]), seconds; error, if there is no more to be had."""
+    Afterwards: samples, done, counters, offset (of the recording's first row, seconds), recording ([{column: text}]), seconds; error, if there is no more to be had."""
 
     def __init__(self, config, ram, swap, script, start_idle, lockstep, say, least_s=0, series="6.1", in_step=True):
         super().__init__(name=config.name, daemon=True)
@@ -94,7 +95,7 @@ class Run(threading.Thread):
         self.start_idle, self.least_s, self.lockstep, self.say = start_idle, least_s, lockstep, say
         self.in_step = in_step
         self.samples, self.done, self.recording, self.counters = [], [], [], {}
-        self.error, self.seconds = None, 0
+        self.error, self.seconds, self.offset, self.watch_error = None, 0, 0, None
         # over: it has come to its end; stop: somebody wants it to end.
         self.over, self.stop = threading.Event(), threading.Event()
         self.g = None
@@ -104,7 +105,9 @@ class Run(threading.Thread):
         """From another thread: no more of it, whatever it does."""
         self.stop.set()
         if self.g:
-            self.g.kill()
+            # Its own thread may be at the same.
+            with contextlib.suppress(Exception):
+                self.g.abandon()
 
     def run(self):
         try:
@@ -124,6 +127,7 @@ class Run(threading.Thread):
         self.lockstep.wait()
         self.began = time.monotonic()
         before = self._counters()
+        self.offset = time.monotonic() - self.began
         recorder = self.g.spawn(f"exec /{CTL} record --interval 1s {RECORDING} 2>&1", 3600)
         watch = threading.Thread(target=self._watch, daemon=True)
         watch.start()
@@ -138,9 +142,30 @@ class Run(threading.Thread):
         self.over.set()
         watch.join()
         self.counters = _grown(before, self._counters())
+        self._lived(recorder)
         recorder.kill()
         recorder.wait()
-        self.recording = list(csv.DictReader(line for line in io.StringIO(self.g.read(RECORDING)) if line[0] != "#"))
+        text = self.g.sh(f"cat {RECORDING}", 120)
+        self.recording = list(csv.DictReader(line for line in io.StringIO(text) if line[0] != "#"))
+        self._whole()
+
+    def _lived(self, recorder):
+        """Whoever is measured, or measures, must have been there to the end."""
+        if not recorder.running():
+            raise RuntimeError("balloonctl record has ended before the guest")
+        if self.config.unit:
+            state = self.g.sh(f"systemctl show -P ActiveState -P NRestarts {self.config.unit}", 60).split()
+            if state != ["active", "0"]:
+                raise RuntimeError(f"{self.config.unit} did not live through it: {' '.join(state)}")
+
+    def _whole(self):
+        """Samples and recording must cover all of the time, or integrals lie."""
+        if self.watch_error:
+            raise RuntimeError(f"the host's view ended early: {self.watch_error}")
+        last = float(self.recording[-1]["t_s"]) + self.offset if self.recording else 0
+        for what, t in (("samples", self.samples[-1].t if self.samples else 0), ("the recording", last)):
+            if t < self.seconds - MISSING_S:
+                raise RuntimeError(f"{what} ended after {t:.0f} of {self.seconds:.0f} s")
 
     def _boot(self, stack):
         devices = []
@@ -160,11 +185,11 @@ class Run(threading.Thread):
         self.g.start()
         g = self.g
         self.say(f"{self.config.name}: up after {time.monotonic() - began:.0f} s")
-        g.sh(f"mkdir -p {phases.SOURCES}")
+        g.sh(f"mkdir -p {phases.SOURCES}", 120)
         for name, text in phases.sources().items():
             g.put(text.encode(), f"{phases.SOURCES}/{name}")
         if self.swap:
-            g.sh(f"mkswap {SWAP} >/dev/null && swapon {SWAP}")
+            g.sh(f"mkswap {SWAP} >/dev/null && swapon {SWAP}", 120)
         g.sh(f"systemctl start {phases.CLUSTER}", 180)
         if self.config.setup:
             g.sh(self.config.setup, 120)
@@ -176,7 +201,7 @@ class Run(threading.Thread):
             raise Stopped
 
     def _counters(self):
-        text = self.g.sh("cat /proc/vmstat; for i in memory io; do sed s/^/$i-/ /proc/pressure/$i; done")
+        text = self.g.sh("cat /proc/vmstat; for i in memory io; do sed s/^/$i-/ /proc/pressure/$i; done", 120)
         found = {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text, re.M)}
         out = {name: found[name] for name in COUNTERS if name in found}
         out.update({f"{what} us": int(us) for what, us in re.findall(r"^(\w+-\w+) .* total=(\d+)$", text, re.M)})
@@ -187,6 +212,8 @@ class Run(threading.Thread):
         status, text = self.g.run(f"{{ {phase.command}\n}} 2>&1", phase.timeout)
         end = time.monotonic() - self.began
         counters = _grown(before, self._counters())
+        if phase.after:
+            self.g.run(phase.after, 120)
         try:
             found, error = phases.results(phase, status, text), None
         except ValueError as e:
@@ -197,36 +224,43 @@ class Run(threading.Thread):
 
     # -- the host -------------------------------------------------------
     def _watch(self):
-        """Samples, and the host's law in between: one thread, for QMP is not for two."""
+        """One thread, for QMP is not for two. That it ended early is seen by _whole()."""
+        try:
+            self._look()
+        except Exception as e:
+            self.watch_error = f"{type(e).__name__}: {e}"
+
+    def _look(self):
+        """Samples, and the host's law in between."""
         law = self.config.law and self.config.law(self.ram, configs.least(self.ram))
         host = laws.Host(2 * self.ram, int(2 * self.ram * HOST_SHARE))
         due = law and time.monotonic() + law.INTERVAL_S
         next_look = time.monotonic()
         while not self.over.wait(max(0.0, next_look - time.monotonic())) and not self.stop.is_set():
             next_look += SAMPLE_S
-            try:
-                actual = self.g.balloon_actual() if self.config.device else self.ram
-                self.samples.append(Sample(time.monotonic() - self.began, self.g.ram_rss(), self.ram - actual))
-                if law and time.monotonic() >= due:
-                    due += law.INTERVAL_S
-                    target = law.step(actual, self.g.guest_stats()["stats"], host)
-                    if target is not None:
-                        self.g.balloon(target)
-            except (QmpError, OSError, AttributeError):
-                # The guest has gone; whoever waits for its agent says so.
-                return
+            actual = self.g.balloon_actual() if self.config.device else self.ram
+            self.samples.append(Sample(time.monotonic() - self.began, self.g.ram_rss(), self.ram - actual))
+            if law and time.monotonic() >= due:
+                due += law.INTERVAL_S
+                target = law.step(actual, self.g.guest_stats()["stats"], host)
+                if target is not None:
+                    self.g.balloon(target)
 
 
 def together(runs):
     """Runs the @runs of a set side by side, to their ends. Ctrl-C ends their guests."""
-    for run in runs:
-        run.start()
     try:
+        for run in runs:
+            run.start()
         for run in runs:
             while run.is_alive():
                 run.join(0.5)
     except BaseException:
         for run in runs:
             run.end()
+        # Their files go with them.
+        for run in runs:
+            if run.is_alive():
+                run.join(ENDS_S)
         raise
     return runs

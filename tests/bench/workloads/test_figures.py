@@ -3,6 +3,7 @@
 import collections
 import math
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,11 +25,11 @@ def times(t):
     t.equal(figures.integral([(0, 1), (10, 1), (20, 3)]), 30, "GiB x s by trapezoids")
     t.equal(figures.integral([(5, 7)]), 0, "of one sample")
     samples = [S(n, r * GIB, 0) for n, r in enumerate((4, 4, 3, 2, 2, 1))]
-    t.equal(figures.halved_after(samples, 1), 2, "seconds until the host has half of it")
-    t.equal(figures.halved_after(samples, 2), 3, "half of what it had at that moment")
-    t.equal(figures.halved_after(samples, 4), 1, "exactly half counts")
-    t.equal(figures.halved_after(samples[:3], 1), math.inf, "not seen")
-    t.equal(figures.halved_after(samples, 99), math.inf, "no samples after the end")
+    t.equal(figures.given_back(samples, 1, 9), (2, 1 / 4), "seconds until the host has half of it; what it has at the end")
+    t.equal(figures.given_back(samples, 2, 9), (3, 1 / 3), "half of what it had at that moment")
+    t.equal(figures.given_back(samples, 4, 9), (1, 1 / 2), "exactly half counts")
+    t.equal(figures.given_back(samples, 1, 3), (math.inf, 3 / 4), "what comes after the idle time does not count")
+    t.equal(figures.given_back(samples, 99, 100)[0], math.inf, "no samples after the end")
 
 
 @tap.case("how the balloon moved", timeout=30)
@@ -52,14 +53,20 @@ def used(t):
 
 @tap.case("what went on while tasks stalled", timeout=30)
 def causes(t):
-    def row(stalled, balloon=0, direct=0, restore=0, kswapd=0, anon=0):
-        return {"mem_some_us": str(stalled), "balloon_kib": balloon and str(balloon), "pgscan_direct_pages": str(direct),
+    def row(second, stalled, direct=0, restore=0, kswapd=0, anon=0):
+        return {"t_s": str(second), "mem_some_us": str(stalled), "pgscan_direct_pages": str(direct),
                 "restore_file_pages": str(restore), "refault_anon_pages": str(anon), "pgscan_kswapd_pages": str(kswapd)}
-    rows = [row(0, 5), row(1e6, 6, kswapd=9), row(3e6, 6, 1, 1, 10), row(6e6, 6, 1, 2, 11), row(10e6, 6, 1, 2, 12),
-            row(15e6, 6, 1, 2, 12), row(21e6, 6, 1, 2, 12, 1)]
-    t.equal(figures.causes(rows), {"inflating": 1, "direct": 2, "refault": 3 + 6, "kswapd": 4}, "seconds, each second once")
-    t.equal(sum(figures.causes([row(0), row(1e6, 7)]).values()), 0, "an empty cell is not zero")
-    t.equal(sum(figures.causes([]).values()), 0, "no recording")
+    rows = [row(0, 0), row(1, 1e6, kswapd=9), row(3, 3e6, 1, 1, 10), row(4, 6e6, 1, 2, 11), row(5, 10e6, 1, 2, 12),
+            row(6, 15e6, 1, 2, 12), row(7, 21e6, 1, 2, 12, 1)]
+    samples = [S(4, 0, 0), S(4.4, 0, 7), S(12, 0, 7)]
+    t.equal(figures.causes(rows, samples, 4), {"inflating": 1, "direct": 2, "refault": 3 + 6, "kswapd": 4},
+            "seconds, each second once; the balloon by the host's clock and eyes")
+    t.equal(figures.causes(rows, samples, 3)["inflating"], 1 + 2, "near the turn of two seconds it may be either")
+    t.equal(figures.causes(rows, [], 0)["inflating"], 0, "no balloon")
+    t.equal(sum(figures.causes([], samples, 0).values()), 0, "no recording")
+    t.equal(figures.emergencies([{"reason": r} for r in ("steady", "emergency", "emergency", "free", "emergency")]), 2,
+            "emergencies, each once")
+    t.equal(figures.emergencies([{"reason": ""}, {}]), 0, "nobody decides")
 
 
 @tap.case("what several guests need at once", timeout=30)
@@ -99,7 +106,27 @@ def order(t):
             groups = bench.batches(names, rnd)
             t.equal(sorted(sum(groups, [])), sorted(names), f"round {rnd}, {count}: each once")
             t.check(max(map(len, groups)) <= bench.SIDE_BY_SIDE, "at most three")
-    t.check(bench.batches(configs.NAMES, 1) != bench.batches(configs.NAMES, 2), "other neighbours in the next round")
+            t.check(any(names[0] in g and names[-1] in g for g in groups), "the first and the last are always together")
+    beside = [next(g for g in bench.batches(list(configs.NAMES), rnd) if "balloond" in g) for rnd in (1, 2, 3, 4)]
+    t.equal(len({tuple(g) for g in beside}), 4, "four rounds, four neighbours")
+
+
+@tap.case("what a shell in the guest must not swallow", timeout=30)
+def shells(t):
+    """Each phase's own text, with its programs replaced by ones that fail."""
+    def run_here(text):
+        return subprocess.run(["sh", "-c", text], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    with tempfile.TemporaryDirectory() as tmp:
+        build = phases.timed(phases.BUILD).replace(phases.SOURCES, tmp).replace("gcc -O2 -c", "false")
+        open(os.path.join(tmp, "a.c"), "w").close()
+        t.check(run_here(build).returncode != 0, "a compiler that fails")
+        t.equal(run_here(build.replace("false", "true")).returncode, 0, "one that does not")
+        def read(what, by="cat"):
+            text = phases.READ.replace("/run/files", tmp + "/files").replace("cat >", by + " >")
+            return run_here(phases.timed(text.format(what=what))).returncode
+        t.check(read(tmp + "/none") != 0, "files that are not there")
+        t.equal(read(tmp), 0, "files that are")
+        t.check(read(tmp, "false") != 0, "a reader that dies")
 
 
 @tap.case("a barrier that some leave", timeout=60)
@@ -122,13 +149,13 @@ def lockstep(t):
 
 @tap.case("tables, and what failed", timeout=30)
 def tables(t):
-    Fake = collections.namedtuple("Fake", "config ram done samples recording counters error seconds")
+    Fake = collections.namedtuple("Fake", "config ram done samples recording counters error seconds offset")
     phase = phases.Phase("work", "", {"seconds": phases.SECONDS}, 0)
     counters = {"memory-some us": 2e6, "memory-full us": 1e6, "io-some us": 0, "io-full us": 0, "pgpgin": 2048,
                 "workingset_refault_file": 256, "workingset_refault_anon": 0, "pgmajfault": 7, "oom_kill": 1}
     samples = [S(0, 2 * GIB, 0), S(10, GIB, GIB)]
     good = Fake(configs.named("none"), GIB, [run.Done(phase, 1, 2, {"seconds": 1.0}, None, counters)], samples, [], counters,
-                None, 10)
+                None, 10, 0)
     bad = good._replace(config=configs.named("balloond"), done=[run.Done(phase, 1, 2, None, "status 1", counters)])
     dead = good._replace(config=configs.named("reporting"), done=[], samples=[], error="panic")
     with tempfile.TemporaryDirectory() as tmp:

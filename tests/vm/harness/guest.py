@@ -60,8 +60,12 @@ class VerdictError(Exception):
     """The guest did not say that all is well at its end."""
 
 
+# Loaded here: after a fork beside other threads, the loader may be locked for ever.
+_LIBC = ctypes.CDLL(None)
+
+
 def _die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)     # PR_SET_PDEATHSIG
+    _LIBC.prctl(1, signal.SIGKILL)     # PR_SET_PDEATHSIG
 
 
 class Guest:
@@ -74,6 +78,7 @@ class Guest:
         self.lifetime, self.boot_timeout, self.end_tolerance = lifetime, boot_timeout, end_tolerance
         self.accelerator = accelerator or accel.choose()
         self.process = None
+        self.abandoned = False
         self._verdict = secrets.token_hex(16)
         self._dir = self.log = self.qmp = self._control = self._timer = None
         cpu = cpu or ("host" if self.accelerator == "kvm" else "qemu64,+rdrand")
@@ -102,7 +107,7 @@ class Guest:
                 how = "hung" if self.alive() else f"ended (QEMU: status {self.process.poll()})"
                 said = f"{self.qemu_messages()}\n{self.console_tail()}"
                 self.kill()
-                if attempt == 2:
+                if attempt == 2 or self.abandoned:
                     raise GuestDied(f"{self.name}: the boot {how}; console:\n{said}") from None
                 print("\n".join(f"# {line}" for line in
                                 [f"{self.name}: the boot {how}, trying once more", *said.splitlines()]), flush=True)
@@ -161,6 +166,11 @@ class Guest:
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
+
+    def abandon(self):
+        """As kill(), from another thread: a boot under way is not tried again."""
+        self.abandoned = True
+        self.kill()
 
     def kill(self):
         """Ends QEMU whatever its state; harmless if it has ended."""
