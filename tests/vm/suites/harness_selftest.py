@@ -8,6 +8,7 @@ passes, or the others would prove nothing.
 import os
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -202,6 +203,28 @@ def orphan(t):
     p.wait()
     p.stdout.close()
     t.wait(lambda: not running(pid), 10, "end of QEMU")
+
+
+@tap.case("a boot that is abandoned is not tried again", timeout=120)
+def abandoned(t):
+    g = micro.guest("6.1", "selftest", memory=256 << 20, append="rdinit=/nonexistent panic=0", boot_timeout=100)
+    t.defer(g.kill)
+    said = []
+
+    def start():
+        try:
+            g.start()
+        except Exception as e:
+            said.append(e)
+    thread = threading.Thread(target=start, daemon=True)
+    thread.start()
+    # The agent is waited for from here on.
+    t.wait(lambda: g._control, 30, "QEMU")
+    first = g.process
+    g.abandon()
+    thread.join(30)
+    t.check(said and not thread.is_alive(), "the boot ends, with an error")
+    t.check(g.process is first and first.poll() is not None, "there was one QEMU, and it has gone")
 
 
 def running(pid):
