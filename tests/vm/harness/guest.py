@@ -104,10 +104,13 @@ class Guest:
                 self._control.put(f"{self._verdict}\n".encode(), "/run/vmtest/verdict", 0o600)
                 return self
             except GuestDied:
+                # Who did that has taken away what could be told of it.
+                if self.abandoned:
+                    raise
                 how = "hung" if self.alive() else f"ended (QEMU: status {self.process.poll()})"
                 said = f"{self.qemu_messages()}\n{self.console_tail()}"
                 self.kill()
-                if attempt == 2 or self.abandoned:
+                if attempt == 2:
                     raise GuestDied(f"{self.name}: the boot {how}; console:\n{said}") from None
                 print("\n".join(f"# {line}" for line in
                                 [f"{self.name}: the boot {how}, trying once more", *said.splitlines()]), flush=True)

@@ -223,7 +223,8 @@ def abandoned(t):
     first = g.process
     g.abandon()
     thread.join(30)
-    t.check(said and not thread.is_alive(), "the boot ends, with an error")
+    t.check(not thread.is_alive(), "the boot ends")
+    t.equal([type(e) for e in said], [GuestDied], "and says so")
     t.check(g.process is first and first.poll() is not None, "there was one QEMU, and it has gone")
 
 
