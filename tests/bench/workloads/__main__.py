@@ -9,7 +9,7 @@ without swap, three guests side by side; then three guests of 1 GiB build at dif
 FILE's name with -memory.csv (the host's memory twice a second), -recordings/ (what `balloonctl
 record` wrote in the guest) and .svg (host memory over time in the first set of the first round).
 
-One round takes about 50 minutes on two CPUs without KVM. A failed phase is shown as such, and the status is 1.
+One round takes an hour on two CPUs without KVM. A failed phase is shown as such, and the status is 1.
 """
 import argparse
 import collections
@@ -108,7 +108,7 @@ def bench(results, sets, names, rounds, quick, series, svg, with_several, progre
 def arguments():
     p = argparse.ArgumentParser(description="Real programs in real guests: what the host saves, and what it costs.",
                                 epilog="; ".join(f"{c.name}: {c.says}" for c in configs.ALL))
-    p.add_argument("--rounds", type=int, default=1, metavar="N", help="default 1 (about 50 minutes); medians need 3")
+    p.add_argument("--rounds", type=int, default=1, metavar="N", help="default 1 (an hour); medians need 3")
     p.add_argument("--set", action="append", metavar="SET", choices=[s.name for s in SETS],
                    help="only these guests (may be repeated): " + ", ".join(s.name for s in SETS))
     p.add_argument("--config", action="append", metavar="NAME", choices=configs.NAMES,
@@ -143,7 +143,7 @@ def main():
     per_round = len(sets) * len(batches(names, 1)) + (with_several and sum(n in names for n in several.CONFIGS))
     progress = Progress(a.rounds * per_round)
     results = report.Results(a.csv)
-    progress.say(f"Linux {a.kernel}, {accel.choose()}; {a.rounds} round(s) of {per_round} pieces, five to six minutes each")
+    progress.say(f"Linux {a.kernel}, {accel.choose()}; {a.rounds} round(s) of {per_round} pieces, five to seven minutes each")
     began = time.monotonic()
     try:
         bench(results, sets, names, a.rounds, a.quick, a.kernel, results.beside(".svg"), with_several, progress)
