@@ -154,9 +154,9 @@ class Run(threading.Thread):
         if not recorder.running():
             raise RuntimeError("balloonctl record has ended before the guest")
         if self.config.unit:
-            state = self.g.sh(f"systemctl show -P ActiveState -P NRestarts {self.config.unit}", 60).split()
+            state = [self.g.property(self.config.unit, what) for what in ("ActiveState", "NRestarts")]
             if state != ["active", "0"]:
-                raise RuntimeError(f"{self.config.unit} did not live through it: {' '.join(state)}")
+                raise RuntimeError(f"{self.config.unit} did not live through it: {state[0]}, restarted {state[1]} times")
 
     def _whole(self):
         """Samples and recording must cover all of the time, or integrals lie."""
