@@ -79,8 +79,9 @@ def side_by_side(t):
     with t.subtest("each guest was recorded"):
         t.equal(recordings, [f"{group.name}-{n}-1.csv" for n in sorted(names)], "recordings")
     with t.subtest("balloond saves more than reporting alone"):
-        reporting, ours = (results.median(group.name, n, "", "host") for n in names)
-        t.check(ours < reporting, f"{ours:.0f} GiB s, reporting {reporting:.0f}")
+        # Mean, for a guest that lives a second longer is no worse.
+        reporting, ours = (results.median(group.name, n, "", "host_mean") for n in names)
+        t.check(ours < reporting, f"{ours:.2f} GiB on average, reporting {reporting:.2f}")
         t.check(results.median(group.name, "balloond", "", "up") > 100, "by its balloon")
 
 
