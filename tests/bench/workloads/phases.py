@@ -14,7 +14,7 @@ Left out: how guests are made and watched (run.py).
 import collections
 import re
 
-from harness.programs import BENCH_PORT, FOLDER
+from harness.programs import BENCH_PORT, FOLDER, REDIS_FILL, REDIS_VALUE
 
 # unit, and whether more or less of it is better: +1, -1.
 Figure = collections.namedtuple("Figure", "unit better")
@@ -37,8 +37,6 @@ SCAN = f"runuser -u postgres -- psql -p {BENCH_PORT} -qAt -c 'select sum(abalanc
 FILES, FUNCTIONS = 1, 7
 HEADERS = ("stb_sprintf",)
 PGBENCH_S, CLIENTS = 10, 2
-REDIS_FILL = ("local v = string.rep('x', 1048576 - 64) for i = 1, {mib} do redis.call('SET', 'k' .. i, v) end "
-              "return redis.call('DBSIZE')")
 REDIS_READ = ("local n = 0 for i = 1, {mib} do n = n + string.len(redis.call('GET', 'k' .. i)) end "
               "return n")
 
@@ -91,7 +89,7 @@ def eat(arguments):
 def redis(mib):
     keys = "n=$(redis-cli eval \"{script}\" 0); test \"$n\" = {want} || {{ echo \"$n\"; exit 1; }}"
     fill = keys.format(script=REDIS_FILL.format(mib=mib), want=mib)
-    read = keys.format(script=REDIS_READ.format(mib=mib), want=mib * (1048576 - 64))
+    read = keys.format(script=REDIS_READ.format(mib=mib), want=mib * REDIS_VALUE)
     return "\n".join((
         "set -e", "systemctl start redis-server",
         "until redis-cli ping 2>/dev/null | grep -q PONG; do sleep 0.2; done", "redis-cli config set save '' >/dev/null",

@@ -6,7 +6,7 @@ but for what the name of the Program says.
 """
 import re
 
-from harness.programs import FOLDER
+from harness.programs import FOLDER, REDIS_FILL
 from programs_lib import OK, Program, Result, share
 
 CLUSTER = "postgresql@15-main"
@@ -53,9 +53,6 @@ def java(flags, *what, says=""):
 
 
 # -- caches -------------------------------------------------------------
-# One value of a MiB less what the server puts in front, so that it does not take the next larger size of its allocator.
-REDIS_FILL = ("local v = string.rep('x', 1048576 - 64) for i = 1, {mib} do redis.call('SET', 'k' .. i, v) end "
-              "return redis.call('DBSIZE')")
 REDIS_SAVED = ("n=0; while redis-cli info persistence | grep -q rdb_bgsave_in_progress:1; do sleep 0.2; "
                "n=$((n + 1)); test $n -lt 300 || exit 9; done; redis-cli info persistence | grep rdb_last_bgsave_status")
 
