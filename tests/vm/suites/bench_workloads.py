@@ -26,7 +26,7 @@ def image(t):
     t.diag(programs.made(programs.image(t.diag)))
 
 
-@tap.case("stopped by Ctrl-C, it leaves neither a guest nor a file", timeout=300)
+@tap.case("stopped by Ctrl-C, it leaves neither a guest nor a file", timeout=900)
 def stopped(t):
     with tempfile.TemporaryDirectory() as tmp, tempfile.TemporaryFile("w+") as said:
         p = subprocess.Popen([sys.executable, BENCH, "--set", "2G-swap", "--config", "none", "--csv", f"{tmp}/w.csv"],
@@ -45,9 +45,9 @@ def stopped(t):
                 if line.startswith(b"qemu") and tmp.encode() in line:
                     out.append(pid)
             return out
-        t.wait(guests, 120, "a guest")
+        t.wait(guests, 600, "a guest")
         p.send_signal(signal.SIGINT)
-        t.equal(p.wait(60), 130, "exit status")
+        t.equal(p.wait(120), 130, "exit status")
         said.seek(0)
         text = said.read()
         t.contains(text, "stopped;", "what it says")
