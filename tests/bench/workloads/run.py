@@ -96,8 +96,8 @@ class Run(threading.Thread):
         self.in_step = in_step
         self.samples, self.done, self.recording, self.counters = [], [], [], {}
         self.error, self.seconds, self.offset, self.watch_error = None, 0, 0, None
-        # over: it has come to its end; stop: somebody wants it to end.
-        self.over, self.stop = threading.Event(), threading.Event()
+        # over: the script has come to its end; stop: somebody wants it to end; gone: nothing of it is left.
+        self.over, self.stop, self.gone = threading.Event(), threading.Event(), threading.Event()
         self.g = None
 
     # -- from outside ---------------------------------------------------
@@ -120,6 +120,7 @@ class Run(threading.Thread):
             self.lockstep.leave()
             if self.g:
                 self.g.kill()
+            self.gone.set()
 
     # -- the guest ------------------------------------------------------
     def _live(self, stack):
@@ -252,15 +253,15 @@ def together(runs):
     try:
         for run in runs:
             run.start()
+        # Not join(): a signal in it makes Python 3.11 believe that the thread has ended.
         for run in runs:
-            while run.is_alive():
-                run.join(0.5)
+            while not run.gone.wait(0.5):
+                pass
     except BaseException:
         for run in runs:
             run.end()
         # Their files go with them.
         for run in runs:
-            if run.is_alive():
-                run.join(ENDS_S)
+            run.gone.wait(ENDS_S if run.ident else 0)
         raise
     return runs

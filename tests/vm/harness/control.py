@@ -62,7 +62,8 @@ class Job:
 
 
 class Control:
-    def __init__(self, path, timeout=20):
+    def __init__(self, path, timeout=20, alive=lambda: True):
+        """@alive says whether there is still somebody to connect to."""
         self.closed = False
         self._jobs = {}
         self._next = 1
@@ -78,7 +79,7 @@ class Control:
                 break
             except OSError as e:
                 self._sock.close()
-                if time.monotonic() > end:
+                if time.monotonic() > end or not alive():
                     raise HarnessError(f"control channel: {e}") from None
                 time.sleep(0.02)
         threading.Thread(target=self._read_loop, daemon=True).start()

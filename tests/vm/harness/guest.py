@@ -133,9 +133,13 @@ class Guest:
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._stderr,
                                         stderr=self._stderr, preexec_fn=_die_with_parent)
         self.ends_in(self.lifetime)
+        # Who did that may have come before there was a process to end.
+        if self.abandoned:
+            self.kill()
+            raise GuestDied(f"{self.name} is abandoned")
         try:
-            self.qmp = Qmp(f"{self._dir}/qmp")
-            self._control = Control(f"{self._dir}/control")
+            self.qmp = Qmp(f"{self._dir}/qmp", alive=self.alive)
+            self._control = Control(f"{self._dir}/control", alive=self.alive)
         except (OSError, QmpError, HarnessError) as e:
             text = self.qemu_messages()
             self.kill()

@@ -14,7 +14,8 @@ class QmpError(Exception):
 
 
 class Qmp:
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=30, alive=lambda: True):
+        """@alive says whether there is still somebody to connect to."""
         self.events = []
         self._buffer = b""
         end = time.monotonic() + timeout
@@ -25,7 +26,7 @@ class Qmp:
                 break
             except OSError:
                 self._sock.close()
-                if time.monotonic() > end:
+                if time.monotonic() > end or not alive():
                     raise
                 time.sleep(0.02)
         self._receive(end)
