@@ -87,6 +87,12 @@ void guest_kswapd(struct guest *g, uint64_t ask, uint64_t dt_us);
 /* A task reclaims for itself. Returns how long it was at it. */
 uint64_t guest_reclaim_direct(struct guest *g, uint64_t want, uint64_t dt_us);
 
+/*
+ * Takes free memory for a task that wants `ask` in dt_us: kswapd works beside it, then it reclaims
+ * for itself, which is added to *task_us. Returns what there was.
+ */
+uint64_t guest_take_free(struct guest *g, uint64_t ask, uint64_t dt_us, uint64_t *task_us);
+
 /* The balloon does so for a LOCK, which leaves the balloon alone. Returns how long it waited. */
 uint64_t guest_reclaim_lock(struct guest *g, uint64_t want, uint64_t dt_us);
 

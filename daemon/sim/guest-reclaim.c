@@ -192,6 +192,21 @@ uint64_t guest_reclaim_direct(struct guest *g, uint64_t want, uint64_t dt_us)
 	return cost_us(r.total, g->c.speed.reclaim_rate) + r.slow_us;
 }
 
+uint64_t guest_take_free(struct guest *g, uint64_t ask, uint64_t dt_us, uint64_t *task_us)
+{
+	uint64_t room, taken;
+
+	guest_kswapd(g, ask, dt_us);
+	room = sub_sat(g->free, g->watermark_min);
+	if (ask > room) {
+		*task_us += guest_reclaim_direct(g, ask - room, dt_us);
+		room = sub_sat(g->free, g->watermark_min);
+	}
+	taken = min_u64(ask, room);
+	g->free -= taken;
+	return taken;
+}
+
 uint64_t guest_reclaim_lock(struct guest *g, uint64_t want, uint64_t dt_us)
 {
 	uint64_t left = flow(g->c.speed.reclaim_rate, dt_us);

@@ -69,7 +69,7 @@ void guest_promote(struct guest *g)
 void guest_stream(struct guest *g, uint64_t dt_us, struct stalls *st)
 {
 	const struct guest_demand *d = &g->demand;
-	uint64_t rate = g->c.speed.disk_rate, again, want, ask, room;
+	uint64_t rate = g->c.speed.disk_rate, again, want, ask;
 
 	/* What has not been evicted is found in the cache. */
 	again = min_u64(flow(d->again, dt_us), g->cold_evicted);
@@ -77,14 +77,7 @@ void guest_stream(struct guest *g, uint64_t dt_us, struct stalls *st)
 	g->refault_cold_bytes += again;
 	want = g->stream_owed + flow(sub_sat(d->stream, d->again), dt_us) + again;
 	ask = min_u64(want, flow(rate, g->disk_left_us));
-	guest_kswapd(g, ask, dt_us);
-	room = sub_sat(g->free, g->watermark_min);
-	if (ask > room) {
-		st->grow_us += guest_reclaim_direct(g, ask - room, dt_us);
-		room = sub_sat(g->free, g->watermark_min);
-	}
-	ask = min_u64(ask, room);
-	g->free -= ask;
+	ask = guest_take_free(g, ask, dt_us, &st->grow_us);
 	g->cold += ask;
 	g->stream_owed = min_u64(want - ask, OWED_MAX);
 	/* Where the disk does not keep up, somebody waits for it all the time. */

@@ -316,18 +316,11 @@ static uint64_t read_back(struct guest *g, uint64_t dt_us, struct stalls *st)
 	uint64_t swapin = min_u64(want_swap, flow(swap_rate, g->disk_left_us));
 	uint64_t left_us = sub_sat(g->disk_left_us, cost_us(swapin, swap_rate));
 	uint64_t hot = min_u64(want_hot, flow(hot_rate, left_us));
-	uint64_t ask = swapin + hot, room, pool, got = 0, wait_us, mem_us, hot_us;
+	uint64_t ask = swapin + hot, pool, got = 0, wait_us, mem_us, hot_us;
 
 	if (!(want_swap + want_hot))
 		return 0;
-	guest_kswapd(g, ask, dt_us);
-	room = sub_sat(g->free, g->watermark_min);
-	if (ask > room) {
-		st->work_us += guest_reclaim_direct(g, ask - room, dt_us);
-		room = sub_sat(g->free, g->watermark_min);
-	}
-	pool = min_u64(room, ask);
-	g->free -= pool;
+	pool = guest_take_free(g, ask, dt_us, &st->work_us);
 
 	grant(&g->anon, &pool, swapin, &got);
 	g->swapped_anon -= got;
