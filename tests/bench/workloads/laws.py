@@ -9,8 +9,6 @@ A law is asked every INTERVAL_S: step(actual, stats, host) -> target in bytes, o
           MemAvailable (pve-common, src/PVE/ProcFSTools.pm), for MOM MemTotal less MemFree, Buffers and
           Cached (mom, mom/Collectors/HostMemory.py)
 
-start() is the target that the product sets when the guest starts, or None.
-
 Neither does anything for its own sake: memory is taken when the host is short of it, and handed back when it is
 not. With one guest, a law says as much about the host that it is told of as about the guest.
 
@@ -40,7 +38,7 @@ class Proxmox:
     pve-manager, PVE/Service/pvestatd.pm: each round of 10 s compares what the host uses with 80 % of its
     memory; the difference is the goal. PVE/AutoBalloon.pm: up to 10 MiB of difference nothing is done;
     otherwise the goal is spread over the guests, each between its minimum and its maximum, by 100 MiB a round
-    at most. qemu-server, src/PVE/QemuServer.pm: a guest starts at its minimum, and has automatic ballooning only
+    at most. qemu-server, src/PVE/QemuServer.pm: a guest starts at its minimum (not here), and has automatic ballooning only
     if it has one.
 
     The law looks at free memory in a guest (more than a quarter of the guest's minimum) only to choose who
@@ -58,9 +56,6 @@ class Proxmox:
 
     def __init__(self, maximum, minimum):
         self.maximum, self.minimum = maximum, minimum
-
-    def start(self):
-        return self.minimum or None
 
     def step(self, actual, stats, host):
         if not self.minimum or not actual:
@@ -109,9 +104,6 @@ class Mom:
     def __init__(self, maximum, minimum):
         self.maximum, self.minimum = maximum // KIB, minimum // KIB
         self.sizes, self.free, self.host_free = (collections.deque(maxlen=self.SAMPLES) for _ in range(3))
-
-    def start(self):
-        return None
 
     def step(self, actual, stats, host):
         size, free = actual // KIB, self._guest_free(stats)

@@ -16,10 +16,8 @@ import re
 
 from harness.programs import BENCH_PORT, FOLDER, REDIS_FILL, REDIS_VALUE
 
-# unit, and whether more or less of it is better: +1, -1.
-Figure = collections.namedtuple("Figure", "unit better")
-SECONDS, RATE, MILLISECONDS = Figure("s", -1), Figure("1/s", 1), Figure("ms", -1)
-# idle: seconds after it. after: shell, whether it failed or not.
+SECONDS, RATE, MILLISECONDS = "s", "1/s", "ms"
+# figures: {name: unit}. idle: seconds after it. after: shell, whether it failed or not.
 Phase = collections.namedtuple("Phase", "name command figures idle after timeout", defaults=("", 600))
 
 EAT = f"python3 /{FOLDER}/eat.py"

@@ -68,7 +68,7 @@ class Results:
             if d.error is not None:
                 self.fail(rnd, group, name, d.phase.name, d.error)
             for figure, value in (d.results or {}).items():
-                self.add(rnd, group, name, d.phase.name, figure, d.phase.figures[figure].unit, value)
+                self.add(rnd, group, name, d.phase.name, figure, d.phase.figures[figure], value)
             for figure in ("memory-some us", "memory-full us", "io-some us", "io-full us"):
                 self.add(rnd, group, name, d.phase.name, figure.removesuffix(" us") + " stalls", "s",
                          d.counters[figure] / 1e6)
@@ -120,7 +120,7 @@ def table(results, group, names, script):
             lines.append(_line(["... as a share of none",
                                 *(f"{statistics.median(v) / base:.2f}" if v else FAILED for v in rows)]))
     for phase in script:
-        for figure, f in phase.figures.items():
+        for figure, unit in phase.figures.items():
             text = phase.name if figure == "seconds" else f"{phase.name}: {figure}"
-            lines.append(_line([f"{text}, {f.unit}", *(shown(results.get(group, n, phase.name, figure)) for n in names)]))
+            lines.append(_line([f"{text}, {unit}", *(shown(results.get(group, n, phase.name, figure)) for n in names)]))
     return lines

@@ -7,8 +7,7 @@ configuration so that it is the same for all; the kernel's counters before and a
 the phases print.
 
 The guests of a set begin each phase together: they share the noise of the machine, and live equally
-long. Each Run is a thread that must live as long as its guest:
-QEMU ends with the thread that started it.
+long. Each Run is a thread that must live as long as its guest: QEMU ends with the thread that started it.
 
 Left out: what is made of it (figures.py).
 """
@@ -23,7 +22,7 @@ import threading
 import time
 
 from harness import debian, programs
-from harness.guest import MIB, qemu_path
+from harness.guest import qemu_path
 
 from . import configs, laws, phases
 
@@ -220,7 +219,7 @@ class Run(threading.Thread):
         except ValueError as e:
             found, error = None, f"{e}"
         self.done.append(Done(phase, start, end, found, error, counters))
-        shown = error or ", ".join(f"{n} {v:.4g} {phase.figures[n].unit}" for n, v in found.items())
+        shown = error or ", ".join(f"{n} {v:.4g} {phase.figures[n]}" for n, v in found.items())
         self.say(f"{self.config.name}: {phase.name}: {shown}")
 
     # -- the host -------------------------------------------------------
