@@ -165,6 +165,8 @@ static const struct config_key keys[] = {
 	     "Longest wait for healthy samples after an inflation"),
 	TIME("tail.hold_off", POLICY(hold_off_us), 0, H, NULL,
 	     "No inflation for so long after a deflation"),
+	SIZE("tail.stall_price", stall_price, MIB, TIB, SIZE_STALL_PRICE, NULL, 0,
+	     "Memory that, left alone for an hour, is as dear as a second in which tasks wait"),
 	TIME("tail.emergency_hold_off", POLICY(emergency_hold_off_us), S, 24 * H, NULL,
 	     "No inflation for so long after an emergency; doubles each time"),
 	TIME("tail.emergency_hold_off_max", POLICY(emergency_hold_off_max_us), S, 7 * 24 * H, NULL,

@@ -69,6 +69,10 @@ static unsigned int evidence_of(enum policy_reason reason)
 	case REASON_PRESSURE:
 	case REASON_EMERGENCY:
 		return AVAILABLE | STALLS | REFAULTS;
+	case REASON_STALLS:
+		return AVAILABLE | STALLS | REFAULTS;
+	case REASON_PRICE:
+		return AVAILABLE | HOLD_OFF;
 	case REASON_WORKING_SET:
 		return AVAILABLE | REFAULTS;
 	case REASON_HOST:

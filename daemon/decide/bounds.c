@@ -18,6 +18,11 @@ static void cap(struct bounds *b, uint64_t most, enum policy_reason reason)
 	b->hi_reason = reason;
 }
 
+void bounds_cap(struct bounds *b, uint64_t hi, enum policy_reason reason)
+{
+	cap(b, max_u64(hi, b->lo), reason);
+}
+
 static void cap_by_device(struct bounds *r, const struct sample_balloon *b, const struct view *v)
 {
 	/* What the module would not add is no reason to give something back. */

@@ -14,5 +14,8 @@ struct bounds {
 	enum policy_reason hi_reason;
 };
 
+/* Not more than that, whoever wants it; not less than lo. */
+void bounds_cap(struct bounds *b, uint64_t hi, enum policy_reason reason);
+
 void bounds_make(const struct policy_config *c, const struct sample *s, const struct view *v,
 		 struct bounds *ret);

@@ -40,6 +40,7 @@ void policy_config_default(struct policy_config *c)
 		 * three minutes is chased.
 		 */
 		.hold_off_us = 30 * SEC,
+		.stall_price = 1024 * MIB,
 		.emergency_hold_off_us = 600 * SEC,
 		.emergency_hold_off_max_us = 3600 * SEC,
 		.stuck_us = 5 * SEC,

@@ -75,6 +75,8 @@ static enum policy_reason rest(const struct round *r, const struct law_goal *g)
 	if (g->reason == REASON_NO_DATA || g->reason == REASON_NO_SWAP ||
 	    g->reason == r->b.hi_reason)
 		return g->reason;
+	if (r->v->has_psi && r->v->mem_some >= r->c->pressure_permille)
+		return REASON_STALLS;
 	return r->v->settling ? REASON_SETTLING : REASON_STEADY;
 }
 
@@ -84,9 +86,6 @@ static enum policy_reason begin_down(const struct round *r, const struct law_goa
 
 	if (r->v->relief && g->reason == REASON_HEADROOM)
 		gate_hold_off_cheaply(r, &st->hold);
-	else if (g->reason == REASON_WORKING_SET)
-		/* A working set that does not fit will not fit in ten minutes either. */
-		gate_hold_off(r, &st->hold, r->c->emergency_hold_off_max_us);
 	else
 		gate_hold_off(r, &st->hold, r->c->hold_off_us);
 	move_to(&st->move, r->v, g->goal, g->reason, g);

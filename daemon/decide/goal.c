@@ -38,6 +38,17 @@ static void heed_host(const struct round *r, struct law_goal *g)
 		g->goal = max_u64(g->goal, b->host_target);
 }
 
+/* No goal goes beyond where the balloon is known to hurt. */
+static void mind_the_price(struct round *r, const struct law_goal *g)
+{
+	struct thrash *t = &r->st->thrash;
+	uint64_t cap;
+
+	thrash_forgo(r->c, t, r->v, min_u64(g->goal, r->b.hi));
+	cap = thrash_cap(t, r->v, r->headroom);
+	bounds_cap(&r->b, cap, cap < r->v->size ? REASON_WORKING_SET : REASON_PRICE);
+}
+
 static void run_law(const struct round *r, struct law_goal *ret)
 {
 	switch (r->c->mode) {
@@ -82,12 +93,15 @@ static void keep_below(struct law_goal *g, const struct law_goal *bound, uint64_
 	g->goal = bound->goal;
 }
 
-void goal_make(const struct round *r, struct law_goal *ret)
+void goal_make(struct round *r, struct law_goal *ret)
 {
-	struct law_goal g, bound = goal_of_bound(r);
-	bool demanded = bound.goal < r->v->size;
+	struct law_goal g, bound;
+	bool demanded;
 
 	run_law(r, &g);
+	mind_the_price(r, &g);
+	bound = goal_of_bound(r);
+	demanded = bound.goal < r->v->size;
 	if (g.goal > bound.goal)
 		keep_below(&g, &bound, r->v->size);
 	else if (demanded && !g.order && gate_estimate(r, &g) != _REASON_MAX)

@@ -8,7 +8,7 @@
 
 #include "decide/round.h"
 
-void goal_make(const struct round *r, struct law_goal *ret);
+void goal_make(struct round *r, struct law_goal *ret);
 
 /* The order to come down to the bounds; its goal is the size where it is within them. */
 struct law_goal goal_of_bound(const struct round *r);

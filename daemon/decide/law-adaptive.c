@@ -6,9 +6,9 @@
  *   free      MemFree beyond watermarks and headroom: taking it evicts nothing
  *   cache     page cache that seems cold is pushed out by small probes, while
  *             nothing stalls and nothing comes back
- *   shortage  MemAvailable below half of the headroom, or the working set is
- *             being read again: give back up to the full headroom, and, where no relief
- *             line would help a program meanwhile, as much again as the need has just risen
+ *   shortage  MemAvailable below half of the headroom: give back up to the full
+ *             headroom, and, where no relief line would help a program meanwhile,
+ *             as much again as the need has just risen
  *
  * The need is the largest of the last hold-off time, so that a load that comes
  * and goes is not chased; of a quarter of it where the relief line served that load, which then
@@ -17,8 +17,9 @@
  * A burst as large as the largest so far thus ends where deflating begins.
  *
  * Invariant: without MemFree there is no free zone; without stall figures or
- * events there is no cache zone. Leaves out: stalls (pressure.c), and when and
- * how fast a goal is followed (gate.c, follow.c, move.c).
+ * events there is no cache zone. Leaves out: stalls (pressure.c), a working set
+ * that is read again (thrash.c), and when and how fast a goal is followed
+ * (gate.c, follow.c, move.c).
  */
 #include <string.h>
 
@@ -41,10 +42,6 @@
 #define SHORTFALL_EPISODE_US (10 * SEC)
 /* The probe was too much if this share of it comes back before the next one. */
 #define PROBE_RETURN_DIVISOR 8
-/* ... and the working set itself is going if this share of it is restored. */
-#define PROBE_THRASH_DIVISOR 2
-/* How many probes a deflate takes back then. */
-#define PROBE_RETURN_FACTOR 4
 
 /* A guest that was content with so little for so long ... */
 #define LEAN_PROOF_US (60 * SEC)
@@ -199,6 +196,11 @@ void law_adaptive_interrupt(struct adaptive *a)
 	a->growth_n = 0;
 }
 
+void law_adaptive_disprove(struct adaptive *a)
+{
+	a->lean = 0;
+}
+
 void law_adaptive_next_probe(struct adaptive *a, uint64_t time_us)
 {
 	a->next_probe_us = time_us;
@@ -226,31 +228,19 @@ static bool cache_zone_open(const struct policy_config *c, const struct view *v)
 	       (v->io_some < c->probe_pressure_permille || !v->refaults);
 }
 
-static bool thrashing(const struct policy_config *c, const struct view *v)
-{
-	return v->has_vm && v->restores > probe_rate(c, v, PROBE_THRASH_DIVISOR) &&
-	       ((v->has_psi && v->mem_some >= c->probe_pressure_permille) ||
-		(v->has_io && v->io_some >= c->probe_pressure_permille));
-}
-
-static bool fell_short_within(const struct adaptive *a, const struct view *v, uint64_t length_us)
-{
-	return a->shortfall_us && v->now_us - a->shortfall_us < length_us;
-}
-
 /* Give back at least `least`; twice the last time's if that was a moment ago. */
 static void fall_short(struct adaptive *a, const struct view *v, uint64_t least,
-		       enum policy_reason reason, struct law_goal *ret)
+		       struct law_goal *ret)
 {
 	uint64_t amount = least;
 
-	if (fell_short_within(a, v, SHORTFALL_EPISODE_US))
+	if (a->shortfall_us && v->now_us - a->shortfall_us < SHORTFALL_EPISODE_US)
 		amount = max_u64(amount, add_sat(a->shortfall, a->shortfall));
 	amount = min_u64(amount, v->size);
 	a->shortfall_us = v->now_us;
 	a->shortfall = amount;
 	ret->goal = v->size - amount;
-	ret->reason = reason;
+	ret->reason = REASON_HEADROOM;
 }
 
 static void restore_headroom(struct adaptive *a, const struct view *v, uint64_t headroom,
@@ -264,14 +254,7 @@ static void restore_headroom(struct adaptive *a, const struct view *v, uint64_t 
 		return;
 	}
 	/* The next seconds will be as the last ones were, and there is no relief line. */
-	fall_short(a, v, add_sat(missing, law_adaptive_growth(a, v)), REASON_HEADROOM, ret);
-}
-
-static void restore_working_set(const struct policy_config *c, struct adaptive *a,
-				const struct view *v, struct law_goal *ret)
-{
-	fall_short(a, v, PROBE_RETURN_FACTOR * probe_size(c, v), REASON_WORKING_SET, ret);
-	a->lean = 0;
+	fall_short(a, v, add_sat(missing, law_adaptive_growth(a, v)), ret);
 }
 
 /* As much of the slack as is cache may go, a probe at a time. */
@@ -315,10 +298,6 @@ void law_adaptive(const struct policy_config *c, struct adaptive *a, const struc
 	}
 	if (v->pending)
 		return;
-	if (!v->settling && thrashing(c, v) && !fell_short_within(a, v, c->probe_interval_us)) {
-		restore_working_set(c, a, v, ret);
-		return;
-	}
 	if (unused >= v->worthwhile) {
 		ret->goal = v->size + unused;
 		ret->reason = REASON_FREE;

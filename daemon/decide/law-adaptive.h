@@ -45,6 +45,8 @@ void law_adaptive_learn(const struct policy_config *c, struct adaptive *a, const
 			bool trust);
 /* N is not known: growth is measured afresh. */
 void law_adaptive_interrupt(struct adaptive *a);
+/* The guest was not content with so little after all. */
+void law_adaptive_disprove(struct adaptive *a);
 /* No probe of the cache before this time. */
 void law_adaptive_next_probe(struct adaptive *a, uint64_t time_us);
 

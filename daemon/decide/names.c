@@ -42,6 +42,8 @@ static const struct {
 	[REASON_MANUAL] = { "manual", "The operator's target decides." },
 	[REASON_HEADROOM] = { "headroom", "Deflating: available memory fell below the headroom." },
 	[REASON_WORKING_SET] = { "working-set", "Deflating: the cache that was pushed out is being read again." },
+	[REASON_PRICE] = { "price", "A larger balloon made programs wait for what it pushed out; it is not worth that yet." },
+	[REASON_STALLS] = { "stalls", "Tasks stall for memory, but nothing says that the balloon's would help." },
 	[REASON_PRESSURE] = { "pressure", "Deflating: tasks stall while memory is being reclaimed." },
 	[REASON_EMERGENCY] = { "emergency", "Giving everything back: the guest is critically short of memory." },
 	[REASON_FLOOR] = { "floor", "The floor of what the guest keeps forbids a larger balloon." },

@@ -66,7 +66,7 @@ static bool is_calm(const struct round *r, enum policy_reason reason)
 	const struct policy_state *st = r->st;
 	const struct view *v = r->v;
 
-	if (st->move.valid || st->settle.active)
+	if (st->move.valid || st->settle.active || st->thrash.lost_us)
 		return false;
 	/* Nothing else would wake the loop when the guest runs short. */
 	if ((!r->s->psi_armed && v->size) || v->available < r->headroom)

@@ -52,6 +52,8 @@ enum policy_reason {
 	REASON_NO_DEVICE, /* nothing to move */
 	REASON_HELD, /* the operator said to stand still */
 	REASON_NO_SWAP, /* law committed does not run without swap */
+	REASON_PRICE, /* a larger balloon made tasks wait, and is not worth that yet */
+	REASON_STALLS, /* tasks stall, but not for what the balloon has */
 	_REASON_MAX,
 };
 
@@ -94,6 +96,7 @@ struct policy_config {
 	uint64_t dwell_us; /* least time between two changes of target */
 	uint64_t settle_us; /* longest wait for three healthy samples after an inflate */
 	uint64_t hold_off_us; /* no inflation after a deflate, for a gain of all of RAM */
+	uint64_t stall_price; /* bytes that, left alone for an hour, are as dear as a second lost */
 	uint64_t emergency_hold_off_us; /* no inflation after an emergency; doubles each time ... */
 	uint64_t emergency_hold_off_max_us; /* ... up to this */
 	uint64_t inflate_rate; /* bytes a second, 0 = unlimited */

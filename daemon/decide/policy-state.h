@@ -18,6 +18,7 @@
 #include "decide/relief.h"
 #include "decide/settle.h"
 #include "decide/shortage.h"
+#include "decide/thrash.h"
 #include "decide/turn.h"
 #include "decide/view.h"
 
@@ -37,6 +38,7 @@ struct policy_state {
 	struct progress progress; /* ... and whether it gets anywhere */
 
 	struct pressure_past pressure; /* how long tasks have been stalling */
+	struct thrash thrash; /* what they wait for, and what that has cost */
 	struct shortage shortage; /* how that was answered */
 	struct relief_seen relief; /* what the module has given back by itself */
 	struct pace pace; /* whether to look closer */

@@ -6,7 +6,8 @@
  *   1. a critical shortage gives everything back; a confirmed one half, and
  *      everything if it repeats or little is available (shortage.c)
  *   2. memory that the module gave back by itself stays given back for a while
- *   3. bounds: floor, limits, what the host allows (bounds.c, goal.c)
+ *   3. bounds: floor, limits, what the host allows (bounds.c, goal.c), and where a
+ *      larger balloon has made tasks wait for their cache (thrash.c)
  *   4. the operator's hold: nothing else moves (follow.c)
  *   5. the law's goal (goal.c). An order (host, operator) is followed as it
  *      stands; an estimate passes the gates (gate.c), and takes at most half of
@@ -30,7 +31,7 @@ void policy_init(struct policy_state *st)
 	ratelimit_init(&st->rate);
 }
 
-static void numbers(const struct round *r, uint64_t goal, struct policy_numbers *ret)
+static void numbers(const struct round *r, struct policy_decision *d)
 {
 	const struct policy_state *st = r->st;
 	const struct policy_config *c = r->c;
@@ -38,11 +39,13 @@ static void numbers(const struct round *r, uint64_t goal, struct policy_numbers 
 	uint64_t until_us = st->alarm.until_us, wait_us;
 
 	if (c->mode == MODE_AUTO || c->mode == MODE_OBSERVE) {
-		wait_us = turn_wait(c, &st->turn, v, sub_sat(goal, v->size));
+		wait_us = turn_wait(c, &st->turn, v, sub_sat(d->goal, v->size));
 		until_us = max_u64(until_us, st->hold.until_us);
 		until_us = max_u64(until_us, add_sat(v->now_us, wait_us));
 	}
-	*ret = (struct policy_numbers){
+	if (d->reason == REASON_PRICE)
+		until_us = max_u64(until_us, add_sat(v->now_us, thrash_wait(c, &st->thrash, v)));
+	d->n = (struct policy_numbers){
 		.ram = v->ram,
 		.usable = v->usable,
 		.available = v->available,
@@ -112,6 +115,10 @@ static void judge(struct round *r, struct view *v)
 	v->growing = law_adaptive_growth(&st->adaptive, v) > v->available / 4;
 	r->level = pressure_judge(c, &st->pressure, v, r->s->trigger, r->headroom);
 
+	if (thrash_note(&st->thrash, v) && v->size > r->b.lo) {
+		thrash_answer(c, &st->thrash, v, 0, r->b.lo);
+		law_adaptive_disprove(&st->adaptive);
+	}
 	law_adaptive_learn(c, &st->adaptive, v, !v->settling || r->level >= PRESSURE_SHORT);
 	r->headroom = law_adaptive_headroom(&st->adaptive, v);
 	pace_note(&st->pace, v);
@@ -187,7 +194,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 
 	d.goal = d.target = v.size;
 	if (view_is_stale(&st->past, s)) {
-		numbers(&r, d.goal, &d.n);
+		numbers(&r, &d);
 		*ret = d;
 		return;
 	}
@@ -205,7 +212,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	d.next_us = pace_next_us(&r, d.reason);
 	if (d.step > 0 && d.may_reclaim)
 		pressure_expect_own(&st->pressure, v.now_us, d.next_us);
-	numbers(&r, d.goal, &d.n);
+	numbers(&r, &d);
 	if (c->mode == MODE_OBSERVE || !s->balloon.valid)
 		withhold_step(&r, &d);
 	if (may_swap_in(&r))

@@ -49,6 +49,15 @@ static bool available_is_low(const struct round *r)
 	return r->v->available < pressure_low_level(r->v);
 }
 
+/* The hold-off counts from the end of it, however slow the transport is. */
+static enum policy_reason go_on_giving_back(const struct round *r)
+{
+	struct policy_state *st = r->st;
+
+	backoff_extend(&st->alarm, r->v->now_us, st->alarm.length_us);
+	return st->move.reason;
+}
+
 /* Confirmed stalls: half, then everything. */
 static enum policy_reason answer_stalls(const struct round *r, uint64_t goal)
 {
@@ -61,14 +70,17 @@ static enum policy_reason answer_stalls(const struct round *r, uint64_t goal)
 	bool low = available_is_low(r);
 
 	if (!low && move_is_urgent(&r->st->move) && (answered || !again))
-		return r->st->move.reason;
+		return go_on_giving_back(r);
 	if (!low && answered)
 		return _REASON_MAX;
 	h->answered_us = v->now_us;
 	if (low || again)
 		return give_back(r, r->b.lo, REASON_PRESSURE);
 	/* Never less than what would be given back without the stalls. */
-	return give_back(r, min_u64(r->b.lo + (v->size - r->b.lo) / 2, goal), REASON_PRESSURE);
+	goal = min_u64(r->b.lo + (v->size - r->b.lo) / 2, goal);
+	if (thrash_is_part(v))
+		thrash_answer(r->c, &r->st->thrash, v, sub_sat(v->size, goal), r->b.lo);
+	return give_back(r, goal, REASON_PRESSURE);
 }
 
 /* What the module gave back by itself stays given back. */
@@ -87,23 +99,31 @@ static enum policy_reason accept_relief(const struct round *r)
 	return give_back(r, r->v->size, REASON_RELIEF);
 }
 
+/*
+ * Everything has to come back. Not if it is the working set that is waited for, in swap or in files,
+ * while there is enough to evict: then some of it mends that, and all of it does no more.
+ */
+static bool is_emergency(const struct round *r)
+{
+	bool low = available_is_low(r);
+
+	/* The module's last resort is a witness: with little left it is an emergency. */
+	if (r->relief.rescued && low)
+		return true;
+	return r->level == PRESSURE_CRITICAL && (low || !thrash_is_most(r->v));
+}
+
 enum policy_reason shortage_decide(const struct round *r, uint64_t goal)
 {
 	struct policy_state *st = r->st;
 	const struct view *v = r->v;
-	/* The module's last resort is a witness: with little left it is an emergency. */
-	bool emergency =
-		r->level == PRESSURE_CRITICAL || (r->relief.rescued && available_is_low(r));
 
-	if (emergency && v->size > r->b.lo)
+	if (v->size > r->b.lo && is_emergency(r))
 		return give_back(r, r->b.lo, REASON_EMERGENCY);
-	if (r->level == PRESSURE_SHORT && v->size > r->b.lo)
+	if (r->level >= PRESSURE_SHORT && v->size > r->b.lo)
 		return answer_stalls(r, goal);
-	if (move_is_urgent(&st->move)) {
-		/* The hold-off counts from the end of it, however slow the transport is. */
-		backoff_extend(&st->alarm, v->now_us, st->alarm.length_us);
-		return st->move.reason;
-	}
+	if (move_is_urgent(&st->move))
+		return go_on_giving_back(r);
 	if (r->level >= PRESSURE_SHORT && v->size) {
 		/* Not below the host's target, whatever happens: that is the protocol. */
 		move_drop(&st->move);

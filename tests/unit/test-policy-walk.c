@@ -118,6 +118,13 @@ static void walk_world(struct walk *w)
 		s->vm[VM_ACTIVATE_FILE] += rnd(10000);
 	if (chance(5))
 		s->vm[VM_RESTORE_FILE] += rnd(100000);
+	/* Now and then the working set does not fit, for a minute or two. */
+	if (w->now_us / (64 * SEC) % 4 == 0 && s->balloon.size) {
+		s->vm[VM_RESTORE_FILE] += rnd(1000);
+		s->psi[PSI_IO_SOME_US] += rnd(dt_us);
+		press(s, dt_us, rnd(500), rnd(50), 0);
+		s->mem[MEM_FREE] = s->mem[MEM_WATERMARK_HIGH];
+	}
 	if (chance(5)) {
 		s->vm[VM_PSWPOUT] += rnd(10000);
 		s->mem[MEM_SWAP_FREE] = rnd(s->mem[MEM_SWAP_TOTAL] + 1);
@@ -285,7 +292,8 @@ static void test_held_walks(void **state)
 				if (d.step < 0)
 					assert_true(d.urgent || d.reason == REASON_FLOOR ||
 						    d.reason == REASON_LIMIT ||
-						    d.reason == REASON_HOST);
+						    d.reason == REASON_HOST ||
+						    d.reason == REASON_WORKING_SET);
 				held += d.reason == REASON_HELD;
 				urgent += d.urgent;
 				bounds += d.step < 0 && !d.urgent;

@@ -155,10 +155,29 @@ static void bare_refaults(struct sample *s)
 	s->vm[VM_REFAULT_FILE] += 100000;
 }
 
+/* Everybody waits for a disk that serves few requests, and kswapd does all the reclaim. */
 static void restores(struct sample *s)
 {
-	s->vm[VM_RESTORE_FILE] += 5000;
-	s->psi[PSI_IO_SOME_US] += 20000;
+	s->vm[VM_RESTORE_FILE] += 100;
+	s->psi[PSI_MEM_SOME_US] += 600000;
+	s->psi[PSI_MEM_FULL_US] += 600000;
+	s->psi[PSI_IO_SOME_US] += 700000;
+}
+
+/* The same, but nothing was waited for: a disk that is fast enough. */
+static void restores_quickly(struct sample *s)
+{
+	s->vm[VM_RESTORE_FILE] += 100000;
+	s->psi[PSI_MEM_SOME_US] += 5000;
+	s->psi[PSI_IO_SOME_US] += 5000;
+}
+
+/* kswapd stalls, and programs wait for something else. */
+static void restores_few(struct sample *s)
+{
+	s->vm[VM_RESTORE_FILE] += 3;
+	s->psi[PSI_MEM_SOME_US] += 300000;
+	s->psi[PSI_IO_SOME_US] += 300000;
 }
 
 static void restores_alone(struct sample *s)
@@ -171,6 +190,20 @@ static void size_4g_cached(struct sample *s)
 	set_balloon(s, 4 * GIB);
 	s->mem[MEM_CACHED] = 2 * GIB + 900 * MIB;
 	s->mem[MEM_FREE] = 100 * MIB;
+}
+
+/* kswapd has nothing to do: what is evicted is so within a group, at its own limit. */
+static void size_4g_free(struct sample *s)
+{
+	set_balloon(s, 4 * GIB);
+	s->mem[MEM_FREE] = 300 * MIB;
+}
+
+static void host_wants_5g_cached(struct sample *s)
+{
+	size_4g_cached(s);
+	s->balloon.host_target_valid = true;
+	s->balloon.host_target = 5 * GIB;
 }
 
 static void swap_out(struct sample *s)
@@ -409,7 +442,12 @@ static const struct row rows[] = {
 	{ "no probe while cache comes back", MODE_AUTO, NULL, cache_everywhere, activations, REASON_STEADY, 0, 0, false, 0 },
 	{ "a cold stream is no signal", MODE_AUTO, NULL, cache_everywhere, bare_refaults, REASON_CACHE, M(80), 1, false, 0 },
 	/* Four probes of 1 % of 4 GiB. */
-	{ "working set is read again", MODE_AUTO, NULL, size_4g_cached, restores, REASON_WORKING_SET, ANY, -1, false, SEC },
+	{ "working set is read again", MODE_AUTO, NULL, size_4g_cached, restores, REASON_WORKING_SET, -167776 * 1024LL, -1, false, SEC },
+	{ "... whatever the operator wants", MODE_MANUAL, target_5g, size_4g_cached, restores, REASON_WORKING_SET, -167776 * 1024LL, -1, false, SEC },
+	{ "... or the host", MODE_HOST, NULL, host_wants_5g_cached, restores, REASON_WORKING_SET, -167776 * 1024LL, -1, false, SEC },
+	{ "... unless the kernel has free memory", MODE_MANUAL, target_5g, size_4g_free, restores, REASON_MANUAL, M(1024), 1, false, SEC },
+	{ "... or nobody waits for it", MODE_AUTO, NULL, size_4g_cached, restores_quickly, REASON_STEADY, 0, 0, false, 0 },
+	{ "... or for so few pages only", MODE_AUTO, NULL, size_4g_cached, restores_few, REASON_STALLS, 0, 0, false, 0 },
 	{ "restores without a stall", MODE_AUTO, NULL, size_4g_cached, restores_alone, REASON_STEADY, 0, 0, false, 0 },
 	{ "no probe while swapping", MODE_AUTO, NULL, cache_everywhere, swap_out, REASON_STEADY, 0, 0, false, 0 },
 	/* A fell by 924 MiB at once: the headroom learned is the largest, 1 GiB, and as much may follow. */
@@ -417,12 +455,12 @@ static const struct row rows[] = {
 	{ "headroom is not for manual", MODE_MANUAL, target_5g, size_4g, low_available, REASON_MANUAL, M(1024), 1, false, 0 },
 	{ "stall confirmed by scans", MODE_AUTO, NULL, size_6g, stalled_and_scanning, REASON_PRESSURE, M(-3072), -1, true, SEC / 10 },
 	{ "stall and little left", MODE_AUTO, NULL, size_6g, stalled_scanning_low, REASON_PRESSURE, M(-6144), -1, true, SEC / 10 },
-	{ "stall alone", MODE_AUTO, NULL, full_balloon, stalled_only, REASON_STEADY, 0, 0, false, 0 },
+	{ "stall alone", MODE_AUTO, NULL, full_balloon, stalled_only, REASON_STALLS, 0, 0, false, 0 },
 	{ "full stall", MODE_AUTO, NULL, size_6g, fully_stalled, REASON_EMERGENCY, M(-6144), -1, true, SEC / 10 },
 	{ "full stall, manual", MODE_MANUAL, target_5g, size_6g, fully_stalled, REASON_EMERGENCY, M(-6144), -1, true, SEC / 10 },
 	{ "full stall, host", MODE_HOST, NULL, at_host_target, fully_stalled, REASON_EMERGENCY, M(-6144), -1, true, SEC / 10 },
-	{ "a program grows into cache", MODE_AUTO, NULL, full_balloon, grows_into_cache, REASON_STEADY, 0, 0, false, 0 },
-	{ "the same, by trigger", MODE_AUTO, NULL, full_balloon, grows_into_cache_trigger, REASON_STEADY, 0, 0, false, SEC / 10 },
+	{ "a program grows into cache", MODE_AUTO, NULL, full_balloon, grows_into_cache, REASON_STALLS, 0, 0, false, 0 },
+	{ "the same, by trigger", MODE_AUTO, NULL, full_balloon, grows_into_cache_trigger, REASON_STALLS, 0, 0, false, SEC / 10 },
 	{ "full stall with memory free", MODE_AUTO, NULL, size_4g, fully_stalled_but_free, REASON_FREE, ANY, 1, false, 0 },
 	{ "early trigger", MODE_AUTO, NULL, size_6g, trigger_early, REASON_PRESSURE, M(-3072), -1, true, SEC / 10 },
 	{ "early trigger alone", MODE_AUTO, NULL, full_balloon, trigger_early_alone, REASON_STEADY, 0, 0, false, SEC / 10 },
@@ -546,7 +584,8 @@ static void test_lean_guest_is_known(void **state)
 	/* As soon as the working set is read again, that knowledge is worth nothing. */
 	set_balloon(&s, 3 * GIB);
 	s.mem[MEM_FREE] = 70 * MIB;
-	s.psi[PSI_IO_SOME_US] += SEC;
+	s.psi[PSI_MEM_SOME_US] += 9 * SEC;
+	s.psi[PSI_IO_SOME_US] += 9 * SEC;
 	s.vm[VM_RESTORE_FILE] += 100000;
 	now += 10 * SEC;
 	d = decide_at(&c, &st, &s, now);

@@ -17,7 +17,7 @@ WARM, WARM_MIB = "/var/tmp/warm", 60
 # Longer than stalls without a pause that the daemon takes for a shortage for that alone (5 s), and an answer to it.
 CHURN_S = 8
 # Seconds after a program's end in which the balloon must be on its way back, and by how much.
-BACK_S, BACK = 30, 16 * MIB
+BACK_S, BACK = 120, 16 * MIB
 
 
 def eats(name, arguments, before=""):
