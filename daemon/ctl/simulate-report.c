@@ -69,6 +69,7 @@ static void print_result(const struct simulate_result *r)
 
 	printf("  %-12s %9s %6.1f %%", r->law, SIZE(average(s->reclaimed_bs, s)),
 	       100 * score_share(s));
+	printf(" %9.2f %7s", score_beyond_gib_h(s), TIME(rounded(s->lost_us)));
 	printf(" %7.3f %% %7s", 100 * score_short_share(s), TIME(rounded(s->relief_max_us)));
 	printf(" %7s %7s %7s %7s %7s", TIME(rounded(s->mem_some_us)), TIME(rounded(s->mem_full_us)),
 	       TIME(rounded(s->own_us)), TIME(rounded(s->kswapd_us)), TIME(rounded(s->io_full_us)));
@@ -106,8 +107,8 @@ void simulate_print(const struct simulate_report *r)
 	const struct score *s = &r->results[0].score;
 
 	print_head(r);
-	printf("  %-12s %9s %8s %9s %7s %7s %7s %7s %7s %7s %8s %3s %6s %7s %6s\n", "law",
-	       "reclaimed", "of bound", "short", "longest", "some", "full", "own", "kswapd",
+	printf("  %-12s %9s %8s %9s %7s %9s %7s %7s %7s %7s %7s %7s %8s %3s %6s %7s %6s\n",
+	       "law", "reclaimed", "of bound", "GiB x h", "lost", "short", "longest", "some", "full", "own", "kswapd",
 	       "I/O", "re-read", "OOM", "rescue", "reliefs", "rev/h");
 	for (size_t i = 0; i < r->n_results; i++)
 		print_result(&r->results[i]);
@@ -125,6 +126,8 @@ static void json_result(struct json *j, const struct simulate_result *r)
 	json_string(j, "law", r->law);
 	json_uint(j, "reclaimed_avg", average(s->reclaimed_bs, s));
 	json_real(j, "share_of_bound", score_share(s));
+	json_real(j, "beyond_bound_gib_h", score_beyond_gib_h(s));
+	json_real(j, "lost_s", s->lost_us / 1e6);
 	json_real(j, "short_s", s->short_us / 1e6);
 	json_real(j, "short_share", score_short_share(s));
 	json_uint(j, "shortages", s->shortages);
@@ -144,6 +147,7 @@ static void json_result(struct json *j, const struct simulate_result *r)
 	json_uint(j, "deflated", s->deflated);
 	json_real(j, "mem_some_s", s->mem_some_us / 1e6);
 	json_real(j, "mem_full_s", s->mem_full_us / 1e6);
+	json_real(j, "tasks_full_s", s->tasks_full_us / 1e6);
 	json_real(j, "own_s", s->own_us / 1e6);
 	json_real(j, "kswapd_s", s->kswapd_us / 1e6);
 	json_real(j, "io_some_s", s->io_some_us / 1e6);

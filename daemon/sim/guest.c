@@ -447,6 +447,7 @@ static void account_stalls(struct guest *g, uint64_t dt_us, const struct stalls 
 	g->psi_us[PSI_MEM_SOME_US] += either(guest, balloon, dt_us);
 	g->balloon_some_us += either(guest, balloon, dt_us) - guest;
 	g->kswapd_some_us += guest - tasks;
+	g->tasks_full_us += g->demand.stream ? share(tasks, rests_us, dt_us) : full;
 	if (g->demand.stream) {
 		full = share(guest, rests_us, dt_us);
 		io_full = share(io, rests_us, dt_us);

@@ -137,6 +137,7 @@ struct guest {
 	uint64_t psi_us[_PSI_FIELD_MAX];
 	uint64_t kswapd_some_us; /* the part of PSI some that only kswapd's work caused */
 	uint64_t balloon_some_us; /* the part of PSI some that only the balloon's own reclaim caused */
+	uint64_t tasks_full_us;	/* PSI full, if only tasks could wait: without kswapd and the balloon */
 };
 
 /*

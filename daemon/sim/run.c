@@ -269,6 +269,7 @@ static void live(struct run *r, uint64_t end_us)
 {
 	struct guest *g = &r->g;
 	uint64_t some = g->psi_us[PSI_MEM_SOME_US], full = g->psi_us[PSI_MEM_FULL_US];
+	uint64_t tasks_full = g->tasks_full_us;
 	bool counts_free = r->setup->rival && r->setup->rival->counts_free;
 	struct score_stretch st = {
 		.t_us = g->now_us,
@@ -288,6 +289,7 @@ static void live(struct run *r, uint64_t end_us)
 	st.balloon1 = g->balloon;
 	st.gain1 = counts_free ? g->free : g->balloon;
 	st.full_us = g->psi_us[PSI_MEM_FULL_US] - full;
+	st.tasks_full_us = g->tasks_full_us - tasks_full;
 	score_add(&r->score, &st);
 	if (r->setup->timeline)
 		timeline_add(r->setup->timeline, g, &st, g->psi_us[PSI_MEM_SOME_US] - some);

@@ -6,9 +6,9 @@
  * at both ends and linear between them; shortages are integrated exactly, also
  * where demand and memory cross inside a stretch.
  *
- * Leaves out: an overall grade. Reclaimed memory and time short pull in
+ * Leaves out: an overall grade. Memory beyond the bound and time lost pull in
  * opposite directions, and how much of one is worth the other is the user's
- * business.
+ * business (tests/bench/policy.py tries some prices).
  */
 #include <string.h>
 
@@ -38,8 +38,8 @@ static void end_shortage(struct score_run *r)
 	r->short_now_us = 0;
 }
 
-/* Positive part of a line from over0 to over1: how long, and its integral. */
-static void add_shortage(struct score_run *r, double over0, double over1, uint64_t dt_us)
+/* Positive part of a line from over0 to over1: its integral, and how long, which is returned. */
+static uint64_t add_shortage(struct score_run *r, double over0, double over1, uint64_t dt_us)
 {
 	struct score *s = r->s;
 	double share, area, top = over0 > over1 ? over0 : over1;
@@ -47,7 +47,7 @@ static void add_shortage(struct score_run *r, double over0, double over1, uint64
 
 	if (top <= 0) {
 		end_shortage(r);
-		return;
+		return 0;
 	}
 	if (over0 >= 0 && over1 >= 0) {
 		share = 1;
@@ -65,6 +65,7 @@ static void add_shortage(struct score_run *r, double over0, double over1, uint64
 	s->depth_max = max_u64(s->depth_max, top);
 	if (over1 < 0)
 		end_shortage(r);
+	return us;
 }
 
 static void end_deflation(struct score_run *r, uint64_t demand, uint64_t balloon)
@@ -110,11 +111,15 @@ void score_add(struct score_run *r, const struct score_stretch *st)
 	uint64_t cap0 = s->ram - max_u64(st->demand0, s->floor);
 	uint64_t cap1 = s->ram - max_u64(st->demand1, s->floor);
 	double dt_s = st->dt_us / 1e6;
+	uint64_t short_us;
 
 	s->duration_us += st->dt_us;
 	s->reclaimed_bs += ((double)min_u64(st->gain0, cap0) + min_u64(st->gain1, cap1)) / 2 * dt_s;
-	add_shortage(r, (double)st->wanted0 + st->balloon0 - s->ram,
-		     (double)st->wanted1 + st->balloon1 - s->ram, st->dt_us);
+	short_us = add_shortage(r, (double)st->wanted0 + st->balloon0 - s->ram,
+				(double)st->wanted1 + st->balloon1 - s->ram, st->dt_us);
+	/* Who is short waits, too, mostly: the same time is not lost twice. */
+	s->lost_us += max_u64(short_us, st->tasks_full_us);
+	s->tasks_full_us += st->tasks_full_us;
 	if (max_u64(st->demand0 + st->balloon0, st->demand1 + st->balloon1) > s->ram)
 		s->late_us += st->dt_us;
 	if (st->full_us * 2 > st->dt_us) {

@@ -47,6 +47,8 @@ struct score {
 
 	uint64_t mem_some_us;
 	uint64_t mem_full_us;
+	uint64_t tasks_full_us;	/* mem_full_us without what the balloon and kswapd added */
+	uint64_t lost_us;	/* short, or all tasks stalled: what is either of them counts once */
 	uint64_t own_us;	/* of mem_some_us: only because the balloon reclaimed */
 	uint64_t kswapd_us;	/* of mem_some_us: only because kswapd worked */
 	uint64_t io_some_us;
@@ -67,6 +69,7 @@ struct score_stretch {
 	uint64_t balloon0, balloon1;
 	uint64_t gain0, gain1;	/* what the host has of it; the balloon, or free memory reported */
 	uint64_t full_us;	/* PSI full within it */
+	uint64_t tasks_full_us;	/* ... of tasks alone */
 };
 
 /* Running state between stretches. */
@@ -102,6 +105,12 @@ uint64_t score_static_size(const struct trace *t, uint64_t ram, uint64_t floor);
 static inline double score_share(const struct score *s)
 {
 	return s->bound_bs > 0 ? s->reclaimed_bs / s->bound_bs : 1;
+}
+
+/* What the guest has kept beyond the clairvoyant, GiB x h. Below zero where demand was taken. */
+static inline double score_beyond_gib_h(const struct score *s)
+{
+	return (s->bound_bs - s->reclaimed_bs) / (1ULL << 30) / 3600;
 }
 
 static inline double score_short_share(const struct score *s)

@@ -6,6 +6,8 @@ bound and the laws of others, over the traces given. Each trace is simulated
 twice: as it stands, and with every change of demand coming all at once, as the
 worst that its rows may have hidden.
 
+policy.py, beside this, has one figure a law instead: what memory and time cost.
+
 Numbers, not verdicts: tests assert on synthetic traces, since those of others
 are not ours to keep. Leaves out what balloon-trace(5) explains: every number.
 """

@@ -175,7 +175,7 @@ def scores(t):
     path = write(os.path.join(folder(t), "d.csv"), DEMAND)
     p = ctl("simulate", path)
     expect(t, p, 0)
-    for word in ("adaptive", "static", "clairvoyant", "2 GiB of RAM", "no swap", "20.0 min", "3 rows (linear)"):
+    for word in ("adaptive", "static", "clairvoyant", "GiB x h", "lost", "2 GiB of RAM", "no swap", "20.0 min", "3 rows (linear)"):
         t.contains(p.stdout, word, "the table")
     p = ctl("simulate", "--json", "--compare", path)
     expect(t, p, 0)
@@ -189,6 +189,11 @@ def scores(t):
     for law in got["laws"]:
         t.equal(law["short_s"] > 0, law["shortages"] > 0, f"{law['law']}: shortages")
         t.between(law["share_of_bound"], 0, 1.01, law["law"])
+        beyond = (got["bound_avg"] - law["reclaimed_avg"]) * got["duration_s"] / 3600 / (1 << 30)
+        t.check(abs(law["beyond_bound_gib_h"] - beyond) < 1e-3, f"{law['law']}: {law['beyond_bound_gib_h']} GiB x h, {beyond}")
+        t.between(law["lost_s"], max(law["short_s"], law["tasks_full_s"]) - 1e-3,
+                  law["short_s"] + law["tasks_full_s"] + 1e-3, f"{law['law']}: time lost")
+        t.check(law["tasks_full_s"] <= law["mem_full_s"] + 1e-3, f"{law['law']}: tasks are a part of all")
     again = ctl("simulate", "--json", "--compare", path)
     t.equal(again.stdout, p.stdout, "the same again")
 

@@ -194,6 +194,7 @@ static void test_lock_without_reclaim_stops(void **state)
 	assert_int_equal(g.stop, UBALLOON_STOP_DONE);
 	assert_true(g.psi_us[PSI_MEM_SOME_US] > 0);
 	assert_true(g.balloon_some_us == g.psi_us[PSI_MEM_SOME_US]);
+	assert_true(g.psi_us[PSI_MEM_FULL_US] > 0 && !g.tasks_full_us);
 	assert_int_equal(g.refault_hot_bytes, 0);
 }
 
@@ -364,6 +365,7 @@ static void test_kswapd_works_beside(void **state)
 	assert_in_range(g.kswapd_some_us, g.kswapd_bytes * SEC / c.speed.reclaim_rate - SEC / 100,
 			g.kswapd_bytes * SEC / c.speed.reclaim_rate + SEC / 100);
 	assert_in_range(g.psi_us[PSI_MEM_FULL_US], 0, g.kswapd_some_us / 10);
+	assert_int_equal(g.tasks_full_us, 0);
 	assert_true(g.free >= g.watermark_low);
 
 	/* At a quarter of the task's rate: it runs dry, and the task reclaims as fast again. */
@@ -404,6 +406,7 @@ static void test_kswapd_ends_at_high(void **state)
 	assert_int_equal(g.psi_us[PSI_MEM_SOME_US], g.kswapd_some_us);
 	assert_in_range(g.kswapd_some_us, g.kswapd_bytes / 105, g.kswapd_bytes / 103);
 	assert_in_range(g.psi_us[PSI_MEM_FULL_US], g.kswapd_some_us * 9 / 10, g.kswapd_some_us);
+	assert_int_equal(g.tasks_full_us, 0);
 }
 
 /* What is read comes in, also where there is no room: kswapd recycles cold cache for it. */

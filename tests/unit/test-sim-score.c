@@ -143,6 +143,43 @@ static void test_score(void **state)
 	assert_int_equal(s.duration_us, 10 * SEC);
 }
 
+/* Memory beyond the bound in GiB x h, and time lost: short, or all stalled, but not twice. */
+static void test_cost(void **state)
+{
+	struct score_stretch st = { .dt_us = 3600 * SEC, .demand0 = GIB, .demand1 = GIB, .wanted0 = GIB,
+		.wanted1 = GIB, .balloon0 = 2 * GIB, .balloon1 = 2 * GIB, .gain0 = 2 * GIB, .gain1 = 2 * GIB };
+	struct score s;
+	struct score_run r;
+
+	(void)state;
+	score_init(&s, &r, 4 * GIB, 0);
+	s.bound_bs = 3 * 3600.0 * GIB;
+	score_add(&r, &st);
+	assert_near(score_beyond_gib_h(&s), 1, 1e-9);
+	assert_int_equal(s.lost_us, 0);
+	/* All stalled, nobody short. */
+	st = (struct score_stretch){ .dt_us = 10 * SEC, .full_us = 9 * SEC, .tasks_full_us = 4 * SEC };
+	score_add(&r, &st);
+	assert_int_equal(s.lost_us, 4 * SEC);
+	/* Short, and nobody stalled: from the middle on. */
+	st = (struct score_stretch){ .dt_us = 10 * SEC, .demand0 = GIB, .demand1 = 3 * GIB, .wanted0 = GIB,
+		.wanted1 = 3 * GIB, .balloon0 = 2 * GIB, .balloon1 = 2 * GIB };
+	score_add(&r, &st);
+	assert_int_equal(s.lost_us, 9 * SEC);
+	/* Both: what is longer. */
+	st.tasks_full_us = 2 * SEC;
+	score_add(&r, &st);
+	assert_int_equal(s.lost_us, 14 * SEC);
+	st.tasks_full_us = 8 * SEC;
+	score_add(&r, &st);
+	assert_int_equal(s.lost_us, 22 * SEC);
+	assert_int_equal(s.tasks_full_us, 14 * SEC);
+	assert_int_equal(s.short_us, 15 * SEC);
+	/* Who takes what is needed is below the bound, and short. */
+	s.reclaimed_bs = s.bound_bs + 1800.0 * GIB;
+	assert_near(score_beyond_gib_h(&s), -0.5, 1e-9);
+}
+
 /* Demand at the limit is no shortage; nor is an end at which both meet. */
 static void test_score_touching(void **state)
 {
@@ -397,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_bound_is_feasible),
 		cmocka_unit_test(test_score),
 		cmocka_unit_test(test_score_touching),
+		cmocka_unit_test(test_cost),
 		cmocka_unit_test(test_rivals),
 		cmocka_unit_test(test_senpai),
 		cmocka_unit_test(test_static_never_hurts),
