@@ -93,6 +93,14 @@ static void keep_below(struct law_goal *g, const struct law_goal *bound, uint64_
 	g->goal = bound->goal;
 }
 
+/* The law wants less of a balloon, but not just now. */
+static bool would_wait(const struct round *r, const struct law_goal *g)
+{
+	bool under_way = move_is_down(&r->st->move) && g->goal < r->v->size;
+
+	return !g->order && !under_way && gate_estimate(r, g) != _REASON_MAX;
+}
+
 void goal_make(struct round *r, struct law_goal *ret)
 {
 	struct law_goal g, bound;
@@ -104,7 +112,7 @@ void goal_make(struct round *r, struct law_goal *ret)
 	demanded = bound.goal < r->v->size;
 	if (g.goal > bound.goal)
 		keep_below(&g, &bound, r->v->size);
-	else if (demanded && !g.order && gate_estimate(r, &g) != _REASON_MAX)
+	else if (demanded && would_wait(r, &g))
 		/* The law would wait with what the bound demands. */
 		g = bound;
 	g.goal = max_u64(g.goal, r->b.lo);

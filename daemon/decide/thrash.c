@@ -140,8 +140,9 @@ void thrash_answer(const struct policy_config *c, struct thrash *t, const struct
 	amount = max_u64(amount, ANSWER_PROBES * probe_size(c, v));
 	amount = add_sat(amount, MOVE_PAGE - 1) / MOVE_PAGE * MOVE_PAGE;
 	amount = min_u64(amount, sub_sat(v->size, lo));
+	/* On its way down further than that it goes on. */
+	t->cap = t->capped && !t->reached ? min_u64(t->cap, v->size - amount) : v->size - amount;
 	t->capped = true;
-	t->cap = v->size - amount;
 	t->reached = false;
 	t->mends = true;
 	t->answer = amount;
