@@ -13,6 +13,14 @@
 #include "decide/gate.h"
 #include "decide/goal.h"
 
+/* Where nothing is to be moved; but who waits for memory is not told that all is well. */
+static enum policy_reason steady(const struct round *r)
+{
+	if (r->v->has_psi && r->v->mem_some >= r->c->pressure_permille)
+		return REASON_STALLS;
+	return REASON_STEADY;
+}
+
 /* Follow what somebody asked for. */
 static enum policy_reason follow_order(const struct round *r, const struct law_goal *g)
 {
@@ -22,7 +30,7 @@ static enum policy_reason follow_order(const struct round *r, const struct law_g
 
 	if (g->goal == r->v->size) {
 		move_drop(&st->move);
-		return telling ? g->reason : REASON_STEADY;
+		return telling ? g->reason : steady(r);
 	}
 	if (bar != _REASON_MAX) {
 		move_drop(&st->move);
@@ -75,9 +83,7 @@ static enum policy_reason rest(const struct round *r, const struct law_goal *g)
 	if (g->reason == REASON_NO_DATA || g->reason == REASON_NO_SWAP ||
 	    g->reason == r->b.hi_reason)
 		return g->reason;
-	if (r->v->has_psi && r->v->mem_some >= r->c->pressure_permille)
-		return REASON_STALLS;
-	return r->v->settling ? REASON_SETTLING : REASON_STEADY;
+	return r->v->settling ? REASON_SETTLING : steady(r);
 }
 
 static enum policy_reason begin_down(const struct round *r, const struct law_goal *g)

@@ -683,7 +683,7 @@ static void incident_7_the_balloons_own_stalls(void **state)
 	f.s.vm[VM_RESTORE_FILE] += 1000;
 	f.s.trigger = TRIGGER_EMERGENCY;
 	tick(&f, SEC / 2);
-	assert_int_equal(f.d.reason, REASON_STEADY);
+	assert_int_equal(f.d.reason, REASON_STALLS);
 	assert_int_equal(f.d.step, 0);
 	/* A while later nobody can blame the balloon. */
 	f.s.trigger = TRIGGER_NONE;
