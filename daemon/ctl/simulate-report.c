@@ -108,8 +108,8 @@ void simulate_print(const struct simulate_report *r)
 
 	print_head(r);
 	printf("  %-12s %9s %8s %9s %7s %9s %7s %7s %7s %7s %7s %7s %8s %3s %6s %7s %6s\n",
-	       "law", "reclaimed", "of bound", "GiB x h", "lost", "short", "longest", "some", "full", "own", "kswapd",
-	       "I/O", "re-read", "OOM", "rescue", "reliefs", "rev/h");
+	       "law", "reclaimed", "of bound", "GiB x h", "lost", "short", "longest", "some",
+	       "full", "own", "kswapd", "I/O", "re-read", "OOM", "rescue", "reliefs", "rev/h");
 	for (size_t i = 0; i < r->n_results; i++)
 		print_result(&r->results[i]);
 	printf("  %-12s %9s %6.1f %%\n", "clairvoyant", SIZE(average(s->bound_bs, s)), 100.0);

@@ -100,8 +100,8 @@ static enum policy_reason accept_relief(const struct round *r)
 }
 
 /*
- * Everything has to come back. Not if it is the working set that is waited for, in swap or in files,
- * while there is enough to evict: then some of it mends that, and all of it does no more.
+ * Everything has to come back. Not if it is the working set that is waited for, in swap or in
+ * files, while there is enough to evict: then some of it mends that, and all of it does no more.
  */
 static bool is_emergency(const struct round *r)
 {

@@ -4,22 +4,24 @@
  *
  * MemAvailable counts cache that is used as if it could be had, and kswapd
  * evicts it without one task reclaiming for itself, so neither says that a
- * guest reads its working set again and again. The kernel does: it tells
- * what comes back while it would still be there had there been a little more memory
- * (workingset_restore, Linux mm/workingset.c), and stall time says what that
- * costs. How many bytes come back says nothing: a disk of 200 requests a second
- * lets less than a megabyte through, and everybody waits.
+ * guest reads its working set again and again. The kernel does: it tells what
+ * was in use before it was evicted and comes back soon (workingset_restore,
+ * Linux mm/workingset.c), and stall time says what that costs. How many bytes
+ * come back says nothing: a disk of 200 requests a second lets less than a
+ * megabyte through, and everybody waits.
  *
  * So what counts is time: of memory stalls the part that can be waiting for
  * the disk (kswapd's work is a stall, too, but nobody waits for a disk then), and
- * not more than a page that is read takes. Some of it is ordinary; what is beyond adds up.
+ * not more than the pages that came back take. Some of it is ordinary; what is beyond
+ * adds up.
  *
  * The answer is as large as some probes, and twice the last one as long as
- * nothing larger has been tried since. Then the balloon has a cap. When the memory left alone has
- * cost as much as the time that was lost (the rule for renting skis), it is raised to a little below
- * where it hurt; beyond that not before as much has been paid again, and twice as much each time
- * that it hurt there. It is raised by probes, so that little is lost if it was too early. The
- * price of a second is the operator's (stall_price).
+ * nothing larger has been tried since. Then the balloon has a cap. When the memory
+ * left alone has cost as much as the time that was lost (the rule for renting skis),
+ * it is raised to a little below where it hurt; beyond that not before twice as much
+ * has been paid, and twice as much again each time that it hurt there. It is raised by
+ * probes, so that little is lost if it was too early. The price of a second is the
+ * operator's (stall_price).
  *
  * Invariant: once it has been reached the cap never makes the balloon smaller, and
  * free memory is not subject to it: that evicts nothing.
@@ -42,13 +44,12 @@
 #define DT_MAX_US (60 * SEC)
 /* The first answer, in probes. */
 #define ANSWER_PROBES 4
-
 /* Doublings of the price. */
 #define TIMES_MAX 10
 
 /*
- * Of a second, the thousandths in which somebody (of stalled: some), or everybody (full), waited
- * for pages of the working set.
+ * Of a second, the thousandths in which pages of the working set were waited for, by somebody
+ * or by everybody, whichever the stalls are of.
  */
 static uint64_t lost_permille(const struct view *v, uint32_t stalled)
 {
@@ -61,6 +62,7 @@ static uint64_t lost_permille(const struct view *v, uint32_t stalled)
 	return min_u64(stalled, most);
 }
 
+/* A task that stalls alone is some, and all. */
 static uint32_t stalled(const struct view *v)
 {
 	return v->mem_some > v->mem_full ? v->mem_some : v->mem_full;

@@ -31,7 +31,10 @@ bool thrash_note(struct thrash *t, const struct view *v);
 bool thrash_is_part(const struct view *v);
 bool thrash_is_most(const struct view *v);
 
-/* Give some back, at least so much: the balloon comes down, not below lo, and has a cap from now on. */
+/*
+ * Give some back, at least so much: the balloon comes down, not below lo, and has a cap from now
+ * on. Bytes.
+ */
 void thrash_answer(const struct policy_config *c, struct thrash *t, const struct view *v,
 		   uint64_t least, uint64_t lo);
 
@@ -48,5 +51,8 @@ uint64_t thrash_cap(const struct thrash *t, const struct view *v, uint64_t headr
 void thrash_forgo(const struct policy_config *c, struct thrash *t, const struct view *v,
 		  uint64_t wanted);
 
-/* For how long the balloon is not going to be larger than the cap; 0 = it may, or does not want to. */
+/*
+ * For how long the balloon is not going to be larger than the cap, microseconds; 0 = it may, or
+ * does not want to.
+ */
 uint64_t thrash_wait(const struct policy_config *c, const struct thrash *t, const struct view *v);

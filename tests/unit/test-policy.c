@@ -185,6 +185,13 @@ static void restores_alone(struct sample *s)
 	s->vm[VM_RESTORE_FILE] += 5000;
 }
 
+/* A kernel's bug that others saw: the total jumps by 2^32 ns. */
+static void stall_total_jumps(struct sample *s)
+{
+	s->psi[PSI_MEM_SOME_US] += 4294967;
+	s->psi[PSI_MEM_FULL_US] += 4294967;
+}
+
 static void size_4g_cached(struct sample *s)
 {
 	set_balloon(s, 4 * GIB);
@@ -448,6 +455,7 @@ static const struct row rows[] = {
 	{ "... unless the kernel has free memory", MODE_MANUAL, target_5g, size_4g_free, restores, REASON_MANUAL, M(1024), 1, false, SEC },
 	{ "... or nobody waits for it", MODE_AUTO, NULL, size_4g_cached, restores_quickly, REASON_STEADY, 0, 0, false, 0 },
 	{ "... or for so few pages only", MODE_AUTO, NULL, size_4g_cached, restores_few, REASON_STALLS, 0, 0, false, 0 },
+	{ "PSI jumps", MODE_AUTO, NULL, size_4g_cached, stall_total_jumps, REASON_STALLS, 0, 0, false, 0 },
 	{ "restores without a stall", MODE_AUTO, NULL, size_4g_cached, restores_alone, REASON_STEADY, 0, 0, false, 0 },
 	{ "no probe while swapping", MODE_AUTO, NULL, cache_everywhere, swap_out, REASON_STEADY, 0, 0, false, 0 },
 	/* A fell by 924 MiB at once: the headroom learned is the largest, 1 GiB, and as much may follow. */
