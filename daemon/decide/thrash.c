@@ -130,7 +130,7 @@ static uint64_t step_size(const struct policy_config *c, const struct view *v)
 void thrash_answer(const struct policy_config *c, struct thrash *t, const struct view *v,
 		   uint64_t least, uint64_t lo)
 {
-	uint64_t amount = max_u64(least, add_sat(t->answer, t->answer));
+	uint64_t amount = max_u64(ANSWER_PROBES * probe_size(c, v), add_sat(t->answer, t->answer));
 
 	/* The first answer to it, not one of a row. */
 	if (!t->answer) {
@@ -139,7 +139,8 @@ void thrash_answer(const struct policy_config *c, struct thrash *t, const struct
 		t->times = again ? min_u64(t->times + 1, TIMES_MAX) : 0;
 		t->hurt = v->size;
 	}
-	amount = max_u64(amount, ANSWER_PROBES * probe_size(c, v));
+	t->answer = amount;
+	amount = max_u64(amount, least);
 	amount = add_sat(amount, MOVE_PAGE - 1) / MOVE_PAGE * MOVE_PAGE;
 	amount = min_u64(amount, sub_sat(v->size, lo));
 	/* On its way down further than that it goes on. */
@@ -147,9 +148,9 @@ void thrash_answer(const struct policy_config *c, struct thrash *t, const struct
 	t->capped = true;
 	t->reached = false;
 	t->mends = true;
-	t->answer = amount;
 	t->foregone = 0;
 	t->lost_us = 0;
+	t->next_step_us = add_sat(v->now_us, c->probe_interval_us);
 }
 
 uint64_t thrash_cap(const struct thrash *t, const struct view *v, uint64_t headroom)
@@ -181,9 +182,9 @@ void thrash_forgo(const struct policy_config *c, struct thrash *t, const struct 
 	if (!t->capped)
 		return;
 	t->foregone = add_sat(t->foregone, scale(sub_sat(wanted, t->cap), dt_ms, 1));
-	if (t->lost_us || t->foregone < price(c, t, v) || v->now_us < t->next_step_us)
+	if (!t->reached || t->mends || t->lost_us || v->now_us < t->next_step_us)
 		return;
-	if (wanted <= t->cap)
+	if (wanted <= t->cap || t->foregone < price(c, t, v))
 		return;
 	/* What is lost from here on is another matter. */
 	if (t->cap >= t->hurt)
