@@ -8,9 +8,10 @@
  * a driver that creates a doorbell gets one in the host's context, and this
  * module rings it, through the same code that ends in the driver's callback.
  *
- * Loading it rings once, the doorbell that the driver announced to the
- * hypervisor. Leaves out the VMCI device's interrupt, which only hardware has.
+ * Loading it rings the doorbell that the driver announced to the hypervisor, as
+ * often as is said, with a pause after each. Leaves out the VMCI device's interrupt, which only hardware has.
  */
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/vmw_vmci_defs.h>
 #include <linux/vmw_vmci_api.h>
@@ -23,14 +24,26 @@ static uint resource;
 module_param(resource, uint, 0);
 MODULE_PARM_DESC(resource, "resource number of the doorbell");
 
+static uint times = 1;
+module_param(times, uint, 0);
+MODULE_PARM_DESC(times, "how often to ring");
+
+#define PAUSE_MS 50
+
 static int __init vmci_ring_init(void)
 {
-	int r = vmci_doorbell_notify(vmci_make_handle(context, resource),
-				     VMCI_PRIVILEGE_FLAG_TRUSTED);
+	uint i;
+	int r;
 
-	if (r < VMCI_SUCCESS) {
-		pr_err("vmci_ring: doorbell %u:%u does not ring (%d)\n", context, resource, r);
-		return -ENODEV;
+	for (i = 0; i < times; i++) {
+		r = vmci_doorbell_notify(vmci_make_handle(context, resource),
+					 VMCI_PRIVILEGE_FLAG_TRUSTED);
+		if (r < VMCI_SUCCESS) {
+			pr_err("vmci_ring: doorbell %u:%u does not ring (%d)\n", context,
+			       resource, r);
+			return -ENODEV;
+		}
+		msleep(PAUSE_MS);
 	}
 	return 0;
 }
