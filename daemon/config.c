@@ -238,7 +238,6 @@ static void check_pairs(struct reader *rd)
 		{"interval", "idle_interval"},
 		{"adaptive.headroom_min", "adaptive.headroom_max"},
 		{"adaptive.probe_pressure", "adaptive.pressure"},
-		{"tail.emergency_hold_off", "tail.emergency_hold_off_max"},
 	};
 	size_t n_keys;
 	const struct config_key *keys = config_keys(&n_keys);

@@ -55,7 +55,6 @@ static unsigned int evidence_of(enum policy_reason reason)
 	case REASON_MANUAL:
 	case REASON_STUCK:
 	case REASON_LIMIT:
-	case REASON_DWELL:
 	case _REASON_MAX:
 		return 0;
 	case REASON_STEADY:

@@ -5,6 +5,7 @@
  * Sizes that depend on RAM are 0 here and derived in view.c, so that one
  * configuration serves guests from 512 MiB to 1 TiB.
  */
+#include "basic/arith.h"
 #include "decide/policy-config.h"
 
 #define MIB (1ULL << 20)
@@ -32,22 +33,19 @@ void policy_config_default(struct policy_config *c)
 		.shrink_inertia = 3,
 		.shrink_hysteresis = 20,
 
-		.dwell_us = 3 * SEC,
 		.settle_us = 60 * SEC,
-		/*
-		 * On the busiest of three month-long traces, closed loop: a quarter of it reverses
-		 * 8 % more often for half a percent more gain, and a load that comes and goes every
-		 * three minutes is chased.
-		 */
-		.hold_off_us = 30 * SEC,
+		.hold_off_us = 10 * SEC,
 		.stall_price = 1024 * MIB,
-		.emergency_hold_off_us = 600 * SEC,
-		.emergency_hold_off_max_us = 3600 * SEC,
 		.stuck_us = 5 * SEC,
 		.interval_us = SEC,
 		/* Headroom and triggers cover what happens in between. */
 		.idle_interval_us = 5 * SEC,
 	};
+}
+
+uint64_t policy_price_of_stall(const struct policy_config *c, uint64_t lost_us)
+{
+	return scale(c->stall_price, scale(lost_us, 3600, 1000), 1);
 }
 
 uint64_t policy_floor_curve(uint64_t ram)

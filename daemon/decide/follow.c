@@ -25,19 +25,20 @@ static enum policy_reason steady(const struct round *r)
 static enum policy_reason follow_order(const struct round *r, const struct law_goal *g)
 {
 	struct policy_state *st = r->st;
-	enum policy_reason bar = g->goal > r->v->size ? gate_bar(r) : _REASON_MAX;
+	enum policy_reason bar = g->goal > r->v->size ? gate_bar(r, g->goal) : _REASON_MAX;
 	bool telling = g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA;
 
 	if (g->goal == r->v->size) {
 		move_drop(&st->move);
 		return telling ? g->reason : steady(r);
 	}
+	turn_forgo(&st->turn, r->v, sub_sat(g->goal, r->v->size));
 	if (bar != _REASON_MAX) {
 		move_drop(&st->move);
 		return bar;
 	}
 	if (g->goal > r->v->size)
-		backoff_inflated(&st->alarm, r->v->now_us);
+		turn_upward(&st->turn);
 	move_to(&st->move, r->v, g->goal, g->reason, g);
 	return g->reason;
 }
@@ -51,7 +52,7 @@ static uint64_t half_of_slack(const struct round *r)
 static bool goes_on_up(const struct round *r, const struct law_goal *g)
 {
 	return move_is_up(&r->st->move) && g->goal > r->v->size && !r->st->turn.came_down &&
-	       gate_bar(r) == _REASON_MAX;
+	       gate_bar(r, g->goal) == _REASON_MAX;
 }
 
 static enum policy_reason go_on_up(const struct round *r, const struct law_goal *g)
@@ -69,13 +70,8 @@ static bool goes_on_down(const struct round *r, const struct law_goal *g)
 
 static enum policy_reason go_on_down(const struct round *r, const struct law_goal *g)
 {
-	struct policy_state *st = r->st;
-
-	move_lower(&st->move, g->goal);
-	/* The hold-off counts from the end of it. */
-	if (!move_is_cheap(&st->move, r->v))
-		backoff_extend(&st->hold, r->v->now_us, st->hold.length_us);
-	return st->move.reason;
+	move_lower(&r->st->move, g->goal);
+	return r->st->move.reason;
 }
 
 static enum policy_reason rest(const struct round *r, const struct law_goal *g)
@@ -88,13 +84,7 @@ static enum policy_reason rest(const struct round *r, const struct law_goal *g)
 
 static enum policy_reason begin_down(const struct round *r, const struct law_goal *g)
 {
-	struct policy_state *st = r->st;
-
-	if (r->v->relief && g->reason == REASON_HEADROOM)
-		gate_hold_off_cheaply(r, &st->hold);
-	else
-		gate_hold_off(r, &st->hold, r->c->hold_off_us);
-	move_to(&st->move, r->v, g->goal, g->reason, g);
+	move_to(&r->st->move, r->v, g->goal, g->reason, g);
 	return g->reason;
 }
 
@@ -102,7 +92,7 @@ static enum policy_reason begin_up(const struct round *r, const struct law_goal 
 {
 	struct policy_state *st = r->st;
 	const struct view *v = r->v;
-	enum policy_reason bar = gate_bar(r);
+	enum policy_reason bar = gate_bar(r, g->goal);
 	uint64_t amount;
 
 	if (bar != _REASON_MAX)
@@ -111,8 +101,6 @@ static enum policy_reason begin_up(const struct round *r, const struct law_goal 
 	amount -= amount % (amount >= MOVE_GRAIN ? MOVE_GRAIN : MOVE_PAGE);
 	if (!amount)
 		return REASON_DEAD_BAND;
-	backoff_inflated(&st->hold, v->now_us);
-	backoff_inflated(&st->alarm, v->now_us);
 	turn_upward(&st->turn);
 	if (g->reason == REASON_CACHE)
 		law_adaptive_next_probe(&st->adaptive, add_sat(v->now_us, r->c->probe_interval_us));
@@ -126,7 +114,7 @@ static enum policy_reason follow_estimate(const struct round *r, const struct la
 	struct policy_state *st = r->st;
 	enum policy_reason why;
 
-	turn_forgo(&st->turn, r->v, sub_sat(g->goal, r->v->size));
+	turn_forgo(&st->turn, r->v, sub_sat(r->v->available, r->headroom));
 	/* A move under way goes on as long as the law still wants to go that way. */
 	if (goes_on_up(r, g))
 		return go_on_up(r, g);

@@ -10,11 +10,10 @@
  *             headroom, and, where no relief line would help a program meanwhile,
  *             as much again as the need has just risen
  *
- * The need is the largest of the last hold-off time, so that a load that comes
- * and goes is not chased; of a quarter of it where the relief line served that load, which then
- * costs little to chase. The headroom is learned: twice the largest growth of
- * the need within the time that noticing and deflating take, slowly forgotten.
- * A burst as large as the largest so far thus ends where deflating begins.
+ * The headroom is learned: twice the largest growth of the need within the time
+ * that noticing and deflating take, slowly forgotten, less what the relief line
+ * gives without either. A burst as large as the largest so far thus ends where
+ * deflating begins.
  *
  * Invariant: without MemFree there is no free zone; without stall figures or
  * events there is no cache zone. Leaves out: stalls (pressure.c), a working set
@@ -27,9 +26,6 @@
 
 #define SEC	   1000000ULL
 #define PAGE_BYTES 4096ULL
-
-/* The part of the remembered peaks that counts after a relief. */
-#define PEAK_SLOTS_RELIEVED (ADAPTIVE_PEAK_SLOTS / 4)
 
 /* Growth is measured over this: the longest time between two samples, or a deflate by 1 GiB/s. */
 #define GROWTH_WINDOW_US  (5 * SEC)
@@ -48,37 +44,9 @@
 /* ... within the last day ... */
 #define LEAN_FORGET_US (24 * 3600 * SEC)
 /* ... is taken there again, not by probes, but by steps that leave it to be judged meanwhile ... */
-#define LEAN_STEP_DIVISOR 8
+#define LEAN_STEP_DIVISOR 2
 /* ... and no faster than all of its memory in this many seconds. */
-#define LEAN_SECONDS 64
-
-static void learn_peak(const struct policy_config *c, struct adaptive *a, const struct view *v)
-{
-	uint64_t slot_us = max_u64(c->hold_off_us / ADAPTIVE_PEAK_SLOTS, SEC / ADAPTIVE_PEAK_SLOTS);
-	uint64_t slot = v->now_us / slot_us;
-
-	if (slot < a->peak_slot || slot - a->peak_slot >= ADAPTIVE_PEAK_SLOTS) {
-		/* Long ago, or the length of a slot has changed. */
-		memset(a->peak, 0, sizeof(a->peak));
-		a->peak_slot = slot;
-	}
-	while (a->peak_slot < slot)
-		a->peak[++a->peak_slot % ADAPTIVE_PEAK_SLOTS] = 0;
-	a->peak[slot % ADAPTIVE_PEAK_SLOTS] = max_u64(a->peak[slot % ADAPTIVE_PEAK_SLOTS], v->need);
-}
-
-static uint64_t peak_need(const struct adaptive *a, const struct view *v)
-{
-	uint64_t n = v->served ? PEAK_SLOTS_RELIEVED : ADAPTIVE_PEAK_SLOTS;
-	uint64_t need = v->need;
-
-	for (uint64_t i = 0; i < n; i++) {
-		uint64_t slot = (a->peak_slot + ADAPTIVE_PEAK_SLOTS - i) % ADAPTIVE_PEAK_SLOTS;
-
-		need = max_u64(need, a->peak[slot]);
-	}
-	return min_u64(need, v->usable);
-}
+#define LEAN_SECONDS 16
 
 static uint64_t probe_size(const struct policy_config *c, const struct view *v)
 {
@@ -93,32 +61,39 @@ static uint64_t probe_rate(const struct policy_config *c, const struct view *v, 
 	return scale(probe_size(c, v) / PAGE_BYTES / divisor, 1000, interval_ms);
 }
 
-/* Nobody but the balloon itself stalls, and nothing that was evicted is wanted back. */
-static bool content(const struct policy_config *c, const struct view *v)
+/* Nothing that was evicted is wanted back. */
+static bool unmissed(const struct policy_config *c, const struct view *v)
 {
-	return v->has_psi && v->has_vm && !v->swapping &&
-	       (v->own_reclaim || (v->mem_some < c->probe_pressure_permille && !v->paying)) &&
-	       v->refaults <= probe_rate(c, v, PROBE_RETURN_DIVISOR);
+	return v->has_vm && !v->swapping && v->refaults <= probe_rate(c, v, PROBE_RETURN_DIVISOR);
 }
 
-/* The least A with which the guest has been content for a minute. */
+/* ... and nobody but the balloon itself stalls. */
+static bool content(const struct policy_config *c, const struct view *v)
+{
+	return v->has_psi && unmissed(c, v) &&
+	       (v->own_reclaim || (v->mem_some < c->probe_pressure_permille && !v->paying));
+}
+
+/*
+ * The least A after which nothing was wanted back for a minute: what had been evicted by then was
+ * cold. That programs stalled while they grew says nothing of the cache.
+ */
 static void learn_lean(const struct policy_config *c, struct adaptive *a, const struct view *v)
 {
 	if (a->lean && v->now_us - a->lean_us > LEAN_FORGET_US)
 		a->lean = 0;
-	if (!content(c, v)) {
+	if (!unmissed(c, v)) {
 		a->lean_since_us = 0;
 		return;
 	}
-	if (!a->lean_since_us) {
+	if (!a->lean_since_us || v->available < a->lean_least) {
 		a->lean_since_us = v->now_us;
-		a->lean_most = 0;
+		a->lean_least = v->available;
 	}
-	a->lean_most = max_u64(a->lean_most, v->available);
 	if (v->now_us - a->lean_since_us < LEAN_PROOF_US)
 		return;
-	if (!a->lean || a->lean_most <= a->lean) {
-		a->lean = max_u64(a->lean_most, 1);
+	if (!a->lean || a->lean_least <= a->lean) {
+		a->lean = max_u64(a->lean_least, 1);
 		a->lean_us = v->now_us;
 	}
 	a->lean_since_us = 0;
@@ -187,7 +162,6 @@ void law_adaptive_learn(const struct policy_config *c, struct adaptive *a, const
 		return;
 	}
 	learn_growth(a, v);
-	learn_peak(c, a, v);
 	learn_lean(c, a, v);
 }
 
@@ -208,7 +182,10 @@ void law_adaptive_next_probe(struct adaptive *a, uint64_t time_us)
 
 uint64_t law_adaptive_headroom(const struct adaptive *a, const struct view *v)
 {
-	return clamp_u64(add_sat(a->burst, a->burst), v->headroom_min, v->headroom_max);
+	uint64_t bursts = add_sat(a->burst, a->burst);
+
+	/* What the module gives by itself is there for them, too. */
+	return clamp_u64(sub_sat(bursts, v->relievable), v->headroom_min, v->headroom_max);
 }
 
 uint64_t law_adaptive_growth(const struct adaptive *a, const struct view *v)
@@ -283,7 +260,7 @@ void law_adaptive(const struct policy_config *c, struct adaptive *a, const struc
 		  struct law_goal *ret)
 {
 	uint64_t headroom = law_adaptive_headroom(a, v);
-	uint64_t slack = sub_sat(v->usable - peak_need(a, v), headroom);
+	uint64_t slack = sub_sat(v->available, headroom);
 	uint64_t unused = v->has_free ? min_u64(slack, sub_sat(v->free, headroom)) : 0;
 
 	*ret = (struct law_goal){

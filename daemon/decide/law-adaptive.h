@@ -8,8 +8,6 @@
 
 #include "decide/law.h"
 
-/* Slots of the window that remembers the largest need of the last hold-off time. */
-#define ADAPTIVE_PEAK_SLOTS 8
 /* Slots of the window over which the growth of the need is measured. */
 #define ADAPTIVE_GROWTH_SLOTS 8
 
@@ -23,15 +21,12 @@ struct adaptive {
 	uint64_t growth_need[ADAPTIVE_GROWTH_SLOTS];
 	uint32_t growth_n; /* filled so far */
 
-	uint64_t peak[ADAPTIVE_PEAK_SLOTS]; /* largest need by slot of time, a ring */
-	uint64_t peak_slot; /* number of the newest slot since boot */
-
 	uint64_t next_probe_us; /* no probe of the cache before */
 
-	uint64_t lean; /* least A with which the guest has been content; 0 = not known */
-	uint64_t lean_us; /* when that was last seen */
-	uint64_t lean_since_us; /* begin of the stretch that is being watched; 0 = none */
-	uint64_t lean_most; /* ... and the largest A within it */
+	uint64_t lean; /* least A that has proved to be enough; 0 = not known */
+	uint64_t lean_us; /* when that was */
+	uint64_t lean_least; /* least A of late ... */
+	uint64_t lean_since_us; /* ... and when; nothing has been missed since; 0 = something was */
 
 	uint64_t shortfall; /* last deflate of the law, bytes ... */
 	uint64_t shortfall_us; /* ... and when; 0 = never */

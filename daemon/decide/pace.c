@@ -57,8 +57,8 @@ void pace_look_closer(struct pace *p, uint64_t now_us)
 /* There is more to come within seconds. */
 static bool goes_on_soon(enum policy_reason reason)
 {
-	return reason == REASON_STARTING || reason == REASON_NO_DATA || reason == REASON_DWELL ||
-	       reason == REASON_CACHE || reason == REASON_FREE;
+	return reason == REASON_STARTING || reason == REASON_NO_DATA || reason == REASON_CACHE ||
+	       reason == REASON_SETTLING || reason == REASON_FREE;
 }
 
 static bool is_calm(const struct round *r, enum policy_reason reason)
@@ -86,7 +86,5 @@ uint64_t pace_next_us(const struct round *r, enum policy_reason reason)
 		return min_u64(FAST_INTERVAL_US, r->c->interval_us);
 	if (!is_calm(r, reason))
 		return r->c->interval_us;
-	if (now_us < st->hold.until_us)
-		return min_u64(idle_us, max_u64(st->hold.until_us - now_us, r->c->interval_us));
 	return idle_us;
 }

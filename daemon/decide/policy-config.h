@@ -43,8 +43,7 @@ enum policy_reason {
 	REASON_LIMIT, /* the configured or the host's limit */
 	REASON_DEAD_BAND, /* goal too close to be worth a move */
 	REASON_SETTLING, /* waiting for the effects of the last inflate */
-	REASON_DWELL, /* not moving again so soon */
-	REASON_HOLD_OFF, /* no inflation after a deflate or an emergency */
+	REASON_HOLD_OFF, /* the module allows no inflation after its last resort */
 	REASON_RELIEF, /* the module gave memory to programs that asked */
 	REASON_RESCUE, /* ... as its last resort: out of memory, or the lease ran out */
 	REASON_STUCK, /* the transport makes no progress */
@@ -52,7 +51,7 @@ enum policy_reason {
 	REASON_NO_DEVICE, /* nothing to move */
 	REASON_HELD, /* the operator said to stand still */
 	REASON_NO_SWAP, /* law committed does not run without swap */
-	REASON_PRICE, /* a larger balloon made tasks wait, and is not worth that yet */
+	REASON_PRICE, /* a larger balloon was dear, and is not worth that yet */
 	REASON_STALLS, /* tasks stall, but not for what the balloon has */
 	_REASON_MAX,
 };
@@ -93,12 +92,9 @@ struct policy_config {
 	/* the tail */
 	uint64_t worthwhile; /* smallest gain worth a move, bytes; 0 = from RAM */
 	uint64_t dead_band; /* bytes; 0 = from RAM */
-	uint64_t dwell_us; /* least time between two changes of target */
 	uint64_t settle_us; /* longest wait for three healthy samples after an inflate */
-	uint64_t hold_off_us; /* no inflation after a deflate, for a gain of all of RAM */
+	uint64_t hold_off_us; /* what was given back is left alone so long at least, for as much */
 	uint64_t stall_price; /* bytes that, left alone for an hour, are as dear as a second lost */
-	uint64_t emergency_hold_off_us; /* no inflation after an emergency; doubles each time ... */
-	uint64_t emergency_hold_off_max_us; /* ... up to this */
 	uint64_t inflate_rate; /* bytes a second, 0 = unlimited */
 	uint64_t deflate_rate; /* bytes a second, 0 = unlimited; not used under pressure */
 	uint64_t stuck_us; /* no progress for so long: stop asking */
@@ -114,6 +110,12 @@ void policy_config_default(struct policy_config *c);
  * (Linux drivers/hv/hv_balloon.c compute_balloon_floor(), extended to 32 GiB).
  */
 uint64_t policy_floor_curve(uint64_t ram);
+
+/*
+ * What time that tasks lost is worth, in memory left alone x time: bytes x milliseconds, by
+ * c->stall_price. The one rate of exchange, wherever one is weighed against the other.
+ */
+uint64_t policy_price_of_stall(const struct policy_config *c, uint64_t lost_us);
 
 /* Names as used in the configuration, on the bus and in JSON; NULL if out of range. */
 const char *policy_mode_name(enum policy_mode m);

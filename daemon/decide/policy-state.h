@@ -7,7 +7,6 @@
  */
 #pragma once
 
-#include "decide/backoff.h"
 #include "decide/law-adaptive.h"
 #include "decide/law-committed.h"
 #include "decide/move.h"
@@ -23,8 +22,7 @@
 #include "decide/view.h"
 
 /*
- * Each part is explained where it is declared, and written there only. hold and alarm are two of a
- * kind: the file named is the one that trips it.
+ * Each part is explained where it is declared, and written there only.
  */
 struct policy_state {
 	/* Of the last decision; policy.c. */
@@ -43,10 +41,7 @@ struct policy_state {
 	struct relief_seen relief; /* what the module has given back by itself */
 	struct pace pace; /* whether to look closer */
 
-	/* Not inflating again too soon. */
-	struct backoff hold; /* after a deflate of the law: holds estimates; follow.c */
-	struct backoff alarm; /* after pressure, emergency, relief: holds orders, too; shortage.c */
-	struct turn turn; /* what turning round costs */
+	struct turn turn; /* what turning round costs: not inflating again too soon */
 
 	struct adaptive adaptive;
 	struct committed committed;

@@ -5,7 +5,7 @@
  * One decision a sample. In order of precedence:
  *   1. a critical shortage gives everything back; a confirmed one half, and
  *      everything if it repeats or little is available (shortage.c)
- *   2. memory that the module gave back by itself stays given back for a while
+ *   2. memory that the module gave back by itself stays given back until that is paid for
  *   3. bounds: floor, limits, what the host allows (bounds.c, goal.c), and where a
  *      larger balloon has made tasks wait for their cache (thrash.c)
  *   4. the operator's hold: nothing else moves (follow.c)
@@ -19,6 +19,9 @@
  * Leaves out: how a step is carried out, and everything that needs a clock.
  */
 #include <string.h>
+#ifdef DBG
+#include <stdio.h>
+#endif
 
 #include "decide/follow.h"
 #include "decide/goal.h"
@@ -36,15 +39,12 @@ static void numbers(const struct round *r, struct policy_decision *d)
 	const struct policy_state *st = r->st;
 	const struct policy_config *c = r->c;
 	const struct view *v = r->v;
-	uint64_t until_us = st->alarm.until_us, wait_us;
+	uint64_t wait_us = 0;
 
-	if (c->mode == MODE_AUTO || c->mode == MODE_OBSERVE) {
-		wait_us = turn_wait(c, &st->turn, v, sub_sat(d->goal, v->size));
-		until_us = max_u64(until_us, st->hold.until_us);
-		until_us = max_u64(until_us, add_sat(v->now_us, wait_us));
-	}
+	if (st->turn.alarm || c->mode == MODE_AUTO || c->mode == MODE_OBSERVE)
+		wait_us = turn_wait(c, &st->turn, sub_sat(d->goal, v->size));
 	if (d->reason == REASON_PRICE)
-		until_us = max_u64(until_us, add_sat(v->now_us, thrash_wait(c, &st->thrash, v)));
+		wait_us = max_u64(wait_us, thrash_wait(c, &st->thrash, v));
 	d->n = (struct policy_numbers){
 		.ram = v->ram,
 		.usable = v->usable,
@@ -52,7 +52,7 @@ static void numbers(const struct round *r, struct policy_decision *d)
 		.need = v->need,
 		.headroom = law_adaptive_headroom(&st->adaptive, v),
 		.floor = v->floor,
-		.hold_off_left_us = sub_sat(until_us, v->now_us),
+		.hold_off_left_us = wait_us,
 		.mem_some_permille = v->mem_some,
 		.mem_full_permille = v->mem_full,
 		.io_some_permille = v->io_some,
@@ -77,7 +77,6 @@ static void note_size(const struct round *r)
 	struct turn_cause cause = {
 		.deflating = move_is_down(&st->move),
 		.ordered = st->move.valid && st->move.order,
-		.cheap = r->relief.cheap || move_is_cheap(&st->move, r->v),
 	};
 
 	turn_note(&st->turn, r->v, &cause);
@@ -98,8 +97,6 @@ static void keep_house(const struct round *r)
 		settle_start(c, &st->settle, v, st->move.masks);
 	if (move_arrive(&st->move, v))
 		settle_start(c, &st->settle, v, st->move.masks);
-	backoff_prove(&st->hold, v->now_us);
-	backoff_prove(&st->alarm, v->now_us);
 }
 
 /* How the guest is, what is learned from that, and whether to look closer. */
@@ -111,7 +108,6 @@ static void judge(struct round *r, struct view *v)
 	r->headroom = law_adaptive_headroom(&st->adaptive, v);
 	settle_note(c, &st->settle, v, r->headroom);
 	v->settling = settle_masks(&st->settle) || move_masks(&st->move);
-	v->own_reclaim = pressure_is_own(&st->pressure, v->now_us);
 	v->growing = law_adaptive_growth(&st->adaptive, v) > v->available / 4;
 	r->level = pressure_judge(c, &st->pressure, v, r->s->trigger, r->headroom);
 
@@ -137,7 +133,6 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	if (!v->dt_us)
 		return REASON_STARTING;
 	move_bound(&st->move, v, r->b.lo, r->b.hi);
-	v->served = st->turn.came_down_cheaply;
 	v->pending = st->move.valid ? sub_sat(v->size, st->move.target) : 0;
 	v->pending_reason = st->move.reason;
 	goal_make(r, g);
@@ -192,6 +187,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	struct round r = {.c = c, .st = st, .s = s, .v = &v};
 	struct law_goal g = {.goal = v.size};
 
+	v.own_reclaim = pressure_is_own(&st->pressure, v.now_us);
 	d.goal = d.target = v.size;
 	if (view_is_stale(&st->past, s)) {
 		numbers(&r, &d);
@@ -219,4 +215,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		d.swap_in = g.swap_in;
 	view_remember(&st->past, s);
 	*ret = d;
+#ifdef DBG
+	fprintf(stderr, "%.1f %s A %lu head %lu free %lu lean %lu B %lu step %ld goal %lu some %u ref %lu paying %lu lost %lu given %lu forg %lu relv %lu\n", v.now_us/1e6, policy_reason_name(d.reason), v.available>>20, r.headroom>>20, v.free>>20, st->adaptive.lean>>20, v.size>>20, d.step>>20, d.goal>>20, v.mem_some, v.refaults, v.paying, st->turn.lost_us, st->turn.given>>20, st->turn.foregone>>20, v.relievable>>20);
+#endif
 }

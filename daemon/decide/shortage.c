@@ -20,23 +20,11 @@
 /* A second shortage within this means that the first answer was too small. */
 #define EPISODE_US (30 * SEC)
 
-static void hold_off(const struct round *r, enum policy_reason reason)
-{
-	struct backoff *alarm = &r->st->alarm;
-
-	if (reason == REASON_EMERGENCY || r->relief.rescued)
-		backoff_trip(alarm, r->v->now_us, r->c->emergency_hold_off_us,
-			     r->c->emergency_hold_off_max_us);
-	else if (reason == REASON_RELIEF)
-		gate_hold_off_cheaply(r, alarm);
-	else
-		gate_hold_off(r, alarm, r->c->hold_off_us);
-}
-
 static enum policy_reason give_back(const struct round *r, uint64_t target,
 				    enum policy_reason reason)
 {
-	hold_off(r, reason);
+	if (reason != REASON_RELIEF)
+		turn_alarm(&r->st->turn);
 	if (target < r->v->size) {
 		move_to(&r->st->move, r->v, target, reason, NULL);
 		pace_look_closer(&r->st->pace, r->v->now_us);
@@ -47,15 +35,6 @@ static enum policy_reason give_back(const struct round *r, uint64_t target,
 static bool available_is_low(const struct round *r)
 {
 	return r->v->available < pressure_low_level(r->v);
-}
-
-/* The hold-off counts from the end of it, however slow the transport is. */
-static enum policy_reason go_on_giving_back(const struct round *r)
-{
-	struct policy_state *st = r->st;
-
-	backoff_extend(&st->alarm, r->v->now_us, st->alarm.length_us);
-	return st->move.reason;
 }
 
 /* Confirmed stalls: half, then everything. */
@@ -70,7 +49,7 @@ static enum policy_reason answer_stalls(const struct round *r, uint64_t goal)
 	bool low = available_is_low(r);
 
 	if (!low && move_is_urgent(&r->st->move) && (answered || !again))
-		return go_on_giving_back(r);
+		return r->st->move.reason;
 	if (!low && answered)
 		return _REASON_MAX;
 	h->answered_us = v->now_us;
@@ -123,7 +102,7 @@ enum policy_reason shortage_decide(const struct round *r, uint64_t goal)
 	if (r->level >= PRESSURE_SHORT && v->size > r->b.lo)
 		return answer_stalls(r, goal);
 	if (move_is_urgent(&st->move))
-		return go_on_giving_back(r);
+		return r->st->move.reason;
 	if (r->level >= PRESSURE_SHORT && v->size) {
 		/* Not below the host's target, whatever happens: that is the protocol. */
 		move_drop(&st->move);

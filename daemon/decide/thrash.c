@@ -167,7 +167,7 @@ uint64_t thrash_cap(const struct thrash *t, const struct view *v, uint64_t headr
 /* Bytes x milliseconds that pay for the time lost; more of them to go where it was. */
 static uint64_t price(const struct policy_config *c, const struct thrash *t, const struct view *v)
 {
-	uint64_t once = scale(c->stall_price, scale(t->cost_us, 3600, 1000), 1);
+	uint64_t once = policy_price_of_stall(c, t->cost_us);
 	uint64_t margin = (ANSWER_PROBES / 2) * step_size(c, v);
 
 	return add_sat(t->cap, margin) < t->hurt ? once : scale(once, 2ULL << t->times, 1);

@@ -12,10 +12,9 @@
 struct turn {
 	uint64_t size_seen; /* of the balloon, bytes, when it last changed by something */
 	bool came_down; /* it became smaller last, and not by order */
-	bool came_down_cheaply; /* ... by relief that met the demand ... */
-	uint64_t cheap_bytes; /* ... and by so much */
-	uint32_t times_milli; /* times that it turned round lately, in thousandths */
-	uint64_t times_us; /* when that was last decayed */
+	bool alarm; /* ... for a shortage: orders wait for that, too */
+	uint64_t given; /* what it has given back since it was last made larger, bytes */
+	uint64_t lost_us; /* what all tasks have lost of their time since */
 	uint64_t foregone; /* what has not been taken since x time, bytes x milliseconds */
 };
 
@@ -23,21 +22,19 @@ struct turn {
 struct turn_cause {
 	bool deflating; /* a deflate is under way: all of it counts, however little */
 	bool ordered; /* the move under way follows an order */
-	bool cheap; /* relief that met the demand, which counts as no turn */
 };
 
 /* Once a decision, before the move under way is forgotten: see which way the balloon went. */
 void turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause);
 
-/* The balloon goes up again: there is nothing to wait for any more. */
+/* The balloon goes up again: what there was to wait for is paid. */
 void turn_upward(struct turn *t);
+
+/* Memory is short, or was: orders to take some wait as well. */
+void turn_alarm(struct turn *t);
 
 /* So many bytes could be taken now, and are not yet. */
 void turn_forgo(struct turn *t, const struct view *v, uint64_t bytes);
 
-/*
- * For how long so many bytes are still to be left alone; 0 = they may be taken. Never 0 within the
- * hold-off after a deflate.
- */
-uint64_t turn_wait(const struct policy_config *c, const struct turn *t, const struct view *v,
-		   uint64_t bytes);
+/* For how long so many bytes are still to be left alone, microseconds; 0 = they may be taken. */
+uint64_t turn_wait(const struct policy_config *c, const struct turn *t, uint64_t bytes);

@@ -87,6 +87,18 @@ static bool psi_permille(const struct sample *s, const struct view_ref *ref,
 	return true;
 }
 
+/*
+ * What all tasks wait for together is lost, if it is they who do: kswapd's work alone is a stall, too
+ * (Linux mm/vmscan.c, balance_pgdat()). While the kernel has memory to hand out, what stalls is a
+ * group at its own limit.
+ */
+static uint32_t lost(const struct view *v)
+{
+	if (v->has_free && v->free > v->worthwhile)
+		return 0;
+	return v->paying || v->swapping || v->restores ? v->mem_full : 0;
+}
+
 static void rates(const struct view_past *past, const struct sample *s, struct view *v)
 {
 	const struct view_ref *ref = &past->newer;
@@ -124,6 +136,7 @@ static void rates(const struct view_past *past, const struct sample *s, struct v
 	v->swapping = per_s[1];
 	v->refaults = per_s[2];
 	v->restores = per_s[3];
+	v->lost = lost(v);
 }
 
 bool view_make(const struct policy_config *c, const struct view_past *past, const struct sample *s,
@@ -167,8 +180,9 @@ bool view_make(const struct policy_config *c, const struct view_past *past, cons
 	v.worthwhile = auto_size(c->worthwhile, v.ram, 128, 8 * MIB, 1024 * MIB);
 	v.dead_band = auto_size(c->dead_band, v.ram, 512, 4 * MIB, 256 * MIB);
 
-	v.relief = s->balloon.valid && s->balloon.relief_line &&
-		   sub_sat(v.size, s->balloon.firm) >= s->balloon.relief_line;
+	if (s->balloon.valid && s->balloon.relief_line)
+		v.relievable = sub_sat(v.size, s->balloon.firm);
+	v.relief = v.relievable && v.relievable >= s->balloon.relief_line;
 	rates(past, s, &v);
 	*ret = v;
 	return usable;

@@ -39,7 +39,6 @@ struct view {
 	bool settling; /* A and refaults are distorted by a large inflate */
 	bool growing; /* the need has just risen by a quarter of what is left */
 	bool own_reclaim; /* the balloon itself has just been reclaiming */
-	bool served; /* the relief line met the demand that last made the balloon smaller */
 	uint64_t pending; /* what a deflate under way is about to add, bytes ... */
 	enum policy_reason pending_reason; /* ... and why */
 
@@ -58,6 +57,7 @@ struct view {
 	uint64_t dead_band;
 	/* Below a line the module gives programs memory by itself, and the balloon has as much. */
 	bool relief;
+	uint64_t relievable; /* what it could give them so, bytes */
 
 	/* Rates over the window; 0 if the flag says that there are none. */
 	bool has_psi;
@@ -70,6 +70,7 @@ struct view {
 	uint64_t swapping; /* swapped in and out */
 	uint64_t refaults; /* activations + restores */
 	uint64_t restores;
+	uint32_t lost; /* what all tasks lost of their time for want of memory, permille */
 };
 
 /*
