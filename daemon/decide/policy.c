@@ -111,7 +111,7 @@ static void judge(struct round *r, struct view *v)
 	v->growing = law_adaptive_growth(&st->adaptive, v) > v->available / 4;
 	r->level = pressure_judge(c, &st->pressure, v, r->s->trigger, r->headroom);
 
-	if (thrash_note(&st->thrash, v) && v->size > r->b.lo) {
+	if (thrash_note(c, &st->thrash, v) && v->size > r->b.lo) {
 		thrash_answer(c, &st->thrash, v, 0, r->b.lo);
 		law_adaptive_disprove(&st->adaptive);
 	}

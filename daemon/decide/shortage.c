@@ -57,8 +57,6 @@ static enum policy_reason answer_stalls(const struct round *r, uint64_t goal)
 		return give_back(r, r->b.lo, REASON_PRESSURE);
 	/* Never less than what would be given back without the stalls. */
 	goal = min_u64(r->b.lo + (v->size - r->b.lo) / 2, goal);
-	if (thrash_is_part(v))
-		thrash_answer(r->c, &r->st->thrash, v, sub_sat(v->size, goal), r->b.lo);
 	return give_back(r, goal, REASON_PRESSURE);
 }
 
@@ -79,31 +77,36 @@ static enum policy_reason accept_relief(const struct round *r)
 }
 
 /*
- * Everything has to come back. Not if it is the working set that is waited for, in swap or in
- * files, while there is enough to evict: then some of it mends that, and all of it does no more.
+ * It is the working set that is waited for, in swap or in files, while there is enough to evict:
+ * then what comes back mends that, and more does no more (thrash.c).
  */
+static bool is_thrash(const struct round *r)
+{
+	return !available_is_low(r) && thrash_is_most(r->c, &r->st->thrash, r->v);
+}
+
+/* Everything has to come back. */
 static bool is_emergency(const struct round *r)
 {
-	bool low = available_is_low(r);
-
 	/* The module's last resort is a witness: with little left it is an emergency. */
-	if (r->relief.rescued && low)
+	if (r->relief.rescued && available_is_low(r))
 		return true;
-	return r->level == PRESSURE_CRITICAL && (low || !thrash_is_most(r->v));
+	return r->level == PRESSURE_CRITICAL;
 }
 
 enum policy_reason shortage_decide(const struct round *r, uint64_t goal)
 {
 	struct policy_state *st = r->st;
 	const struct view *v = r->v;
+	bool ours = v->size > r->b.lo && !is_thrash(r);
 
-	if (v->size > r->b.lo && is_emergency(r))
+	if (ours && is_emergency(r))
 		return give_back(r, r->b.lo, REASON_EMERGENCY);
-	if (r->level >= PRESSURE_SHORT && v->size > r->b.lo)
+	if (ours && r->level >= PRESSURE_SHORT)
 		return answer_stalls(r, goal);
 	if (move_is_urgent(&st->move))
 		return r->st->move.reason;
-	if (r->level >= PRESSURE_SHORT && v->size) {
+	if (r->level >= PRESSURE_SHORT && v->size && v->size <= r->b.lo) {
 		/* Not below the host's target, whatever happens: that is the protocol. */
 		move_drop(&st->move);
 		return REASON_HOST;

@@ -30,12 +30,13 @@
 #include "decide/move.h"
 #include "decide/thrash.h"
 
-#define SEC 1000000ULL
+#define SEC	   1000000ULL
+#define PAGE_BYTES 4096ULL
 
 /* The longest that a page which is read keeps its reader: a seek of a disk and its queue. */
 #define PAGE_READ_MAX_US 20000ULL
-/* Of the time, what any guest may wait for its cache: 1 %. */
-#define ORDINARY_PERMILLE 10
+/* Of the time, what any guest may wait for its cache, however large its balloon: 1 %. */
+#define ORDINARY_MAX_PERMILLE 10
 /* Lost beyond that, it is thrash. */
 #define LOST_ENOUGH_US (SEC / 5)
 /* What has ended is forgotten within minutes, not hours. */
@@ -74,13 +75,35 @@ static bool is_excused(const struct view *v)
 	return v->has_free && v->free > v->worthwhile;
 }
 
-/* What it costs, which goes on for as long as what was evicted is being read again. */
-static void note_cost(struct thrash *t, const struct view *v, bool excused, uint64_t dt_us)
+/*
+ * Of so much time, what may be lost for a balloon as large as it is, or would be: to have none
+ * would be dearer.
+ */
+static uint64_t ordinary_us(const struct policy_config *c, const struct thrash *t,
+			    const struct view *v, uint64_t dt_us)
 {
-	if (lost_permille(v, stalled(v)) <= ORDINARY_PERMILLE)
+	uint64_t most = scale(ORDINARY_MAX_PERMILLE, dt_us, 1000);
+	uint64_t bytes = max_u64(max_u64(v->size, t->wanted), v->worthwhile);
+	/* A second of each hour, in bytes. */
+	uint64_t price = max_u64(policy_price_of_stall(c, SEC) / 1000, 1);
+
+	return min_u64(most, scale(dt_us, bytes, price));
+}
+
+static bool beyond_ordinary(const struct policy_config *c, const struct thrash *t,
+			    const struct view *v)
+{
+	return scale(lost_permille(v, stalled(v)), SEC, 1000) > ordinary_us(c, t, v, SEC);
+}
+
+/* What it costs, which goes on for as long as what was evicted is being read again. */
+static void note_cost(const struct policy_config *c, struct thrash *t, const struct view *v,
+		      bool excused, uint64_t dt_us)
+{
+	if (!beyond_ordinary(c, t, v))
 		t->mends = false;
 	if (t->mends || !excused)
-		t->cost_us = add_sat(t->cost_us, scale(lost_permille(v, v->mem_full), dt_us, 1000));
+		t->cost_us = add_sat(t->cost_us, scale(lost_permille(v, stalled(v)), dt_us, 1000));
 }
 
 /* Beyond the cap it can only be by free memory, or the host's will: and it did not hurt. */
@@ -91,20 +114,22 @@ static void note_size(struct thrash *t, const struct view *v)
 	t->reached |= v->size <= t->cap;
 }
 
-bool thrash_note(struct thrash *t, const struct view *v)
+bool thrash_note(const struct policy_config *c, struct thrash *t, const struct view *v)
 {
 	uint64_t dt_us = min_u64(v->dt_us, DT_MAX_US);
 	bool excused = is_excused(v);
 	uint64_t lost_us = excused ? 0 : scale(lost_permille(v, stalled(v)), dt_us, 1000);
 
-	t->lost_us = sub_sat(add_sat(t->lost_us, lost_us), scale(ORDINARY_PERMILLE, dt_us, 1000));
+	t->lost_us = sub_sat(add_sat(t->lost_us, lost_us), ordinary_us(c, t, v, dt_us));
 	t->lost_us = min_u64(t->lost_us, LOST_MAX_US);
 	/* What led to it belongs to it. */
 	if (!t->lost_us && !t->capped)
 		t->cost_us = 0;
-	note_cost(t, v, excused, dt_us);
+	t->came_back = add_sat(t->came_back, scale(v->restores * PAGE_BYTES, dt_us, SEC));
+	note_cost(c, t, v, excused, dt_us);
 	note_size(t, v);
-	return t->lost_us >= LOST_ENOUGH_US;
+	/* More than the disk has filled would be of no use yet. */
+	return t->lost_us >= LOST_ENOUGH_US && t->came_back >= t->answer;
 }
 
 static uint64_t probe_size(const struct policy_config *c, const struct view *v)
@@ -112,14 +137,14 @@ static uint64_t probe_size(const struct policy_config *c, const struct view *v)
 	return scale(v->usable, c->probe_permille, 1000);
 }
 
-bool thrash_is_part(const struct view *v)
+bool thrash_is_part(const struct policy_config *c, const struct thrash *t, const struct view *v)
 {
-	return lost_permille(v, stalled(v)) > ORDINARY_PERMILLE;
+	return beyond_ordinary(c, t, v);
 }
 
-bool thrash_is_most(const struct view *v)
+bool thrash_is_most(const struct policy_config *c, const struct thrash *t, const struct view *v)
 {
-	return thrash_is_part(v) && lost_permille(v, stalled(v)) > stalled(v) / 2;
+	return thrash_is_part(c, t, v) && lost_permille(v, stalled(v)) > stalled(v) / 2;
 }
 
 static uint64_t step_size(const struct policy_config *c, const struct view *v)
@@ -140,6 +165,7 @@ void thrash_answer(const struct policy_config *c, struct thrash *t, const struct
 		t->hurt = v->size;
 	}
 	t->answer = amount;
+	t->came_back = 0;
 	amount = max_u64(amount, least);
 	amount = add_sat(amount, MOVE_PAGE - 1) / MOVE_PAGE * MOVE_PAGE;
 	amount = min_u64(amount, sub_sat(v->size, lo));

@@ -16,6 +16,7 @@ struct thrash {
 	bool reached; /* it has come down to that */
 	uint64_t wanted; /* what it would be without, bytes */
 	bool mends; /* what was lost is still being read again */
+	uint64_t came_back; /* what was read again since the last answer, bytes */
 	uint64_t answer; /* what was given back last, bytes; 0 = a larger balloon was tried since */
 	uint64_t hurt; /* the size at which it did, bytes ... */
 	uint32_t times; /* ... and how often about there, in a row */
@@ -25,11 +26,11 @@ struct thrash {
 };
 
 /* Once a decision: whether tasks wait for what was evicted. */
-bool thrash_note(struct thrash *t, const struct view *v);
+bool thrash_note(const struct policy_config *c, struct thrash *t, const struct view *v);
 
 /* Tasks wait just now, for the working set among other things, or for the most part. */
-bool thrash_is_part(const struct view *v);
-bool thrash_is_most(const struct view *v);
+bool thrash_is_part(const struct policy_config *c, const struct thrash *t, const struct view *v);
+bool thrash_is_most(const struct policy_config *c, const struct thrash *t, const struct view *v);
 
 /*
  * Give some back, at least so much: the balloon comes down, not below lo, and has a cap from now
