@@ -56,7 +56,12 @@ static enum policy_reason answer_stalls(const struct round *r, uint64_t goal)
 	if (low || again)
 		return give_back(r, r->b.lo, REASON_PRESSURE);
 	/* Never less than what would be given back without the stalls. */
-	goal = min_u64(r->b.lo + (v->size - r->b.lo) / 2, goal);
+	if (thrash_is_part(r->c, &r->st->thrash, v)) {
+		thrash_answer(r->c, &r->st->thrash, v, sub_sat(v->size, goal), r->b.lo);
+		goal = min_u64(goal, r->st->thrash.cap);
+	} else {
+		goal = min_u64(r->b.lo + (v->size - r->b.lo) / 2, goal);
+	}
 	return give_back(r, goal, REASON_PRESSURE);
 }
 
