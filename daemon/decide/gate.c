@@ -29,7 +29,7 @@ static enum policy_reason gate_up(const struct round *r, const struct law_goal *
 	const struct view *v = r->v;
 	uint64_t distance = g->goal - v->size;
 
-	if (distance < max_u64(v->worthwhile, v->dead_band))
+	if (distance < v->dead_band)
 		return REASON_DEAD_BAND;
 	if (turn_wait(r->c, &st->turn, distance))
 		return REASON_PRICE;
