@@ -18,7 +18,7 @@ enum policy_reason gate_bar(const struct round *r, uint64_t goal)
 		return REASON_PRESSURE;
 	if (r->s->balloon.holdoff_us)
 		return REASON_HOLD_OFF;
-	if (t->alarm && turn_wait(r->c, t, sub_sat(goal, r->v->size)))
+	if (t->alarm && turn_wait(r->c, t, r->v, sub_sat(goal, r->v->size)))
 		return REASON_PRICE;
 	return _REASON_MAX;
 }
@@ -31,7 +31,7 @@ static enum policy_reason gate_up(const struct round *r, const struct law_goal *
 
 	if (distance < v->dead_band)
 		return REASON_DEAD_BAND;
-	if (turn_wait(r->c, &st->turn, distance))
+	if (turn_wait(r->c, &st->turn, v, distance))
 		return REASON_PRICE;
 	if (st->settle.active || !g->at_once)
 		return REASON_SETTLING;

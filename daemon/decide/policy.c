@@ -42,7 +42,7 @@ static void numbers(const struct round *r, struct policy_decision *d)
 	uint64_t wait_us = 0;
 
 	if (st->turn.alarm || c->mode == MODE_AUTO || c->mode == MODE_OBSERVE)
-		wait_us = turn_wait(c, &st->turn, sub_sat(d->goal, v->size));
+		wait_us = turn_wait(c, &st->turn, v, sub_sat(d->goal, v->size));
 	if (d->reason == REASON_PRICE)
 		wait_us = max_u64(wait_us, thrash_wait(c, &st->thrash, v));
 	d->n = (struct policy_numbers){

@@ -23,8 +23,7 @@
 static enum policy_reason give_back(const struct round *r, uint64_t target,
 				    enum policy_reason reason)
 {
-	if (reason != REASON_RELIEF)
-		turn_alarm(&r->st->turn);
+	turn_alarm(&r->st->turn);
 	if (target < r->v->size) {
 		move_to(&r->st->move, r->v, target, reason, NULL);
 		pace_look_closer(&r->st->pace, r->v->now_us);

@@ -9,11 +9,11 @@
  * for renting skis: never more than twice the cost of knowing the future).
  *
  * The price is what all tasks lost of their time since the balloon was last made
- * larger, at the operator's price of a second (stall_price); but at least what was
- * given back, for the hold-off time: a turn that cost nobody a stall, as where the
- * relief line gave, still was work for guest and host. What has been lost and what
- * has been paid add up until the balloon goes up again. So a load that comes back
- * meanwhile is paid for, too, and one that hurts all day is followed that much less.
+ * larger, at the operator's price of a second (stall_price). At least it is what was
+ * given back, for the hold-off time, for that was work for guest and host even if
+ * nobody stalled; or all of RAM, where no relief line would serve programs that come
+ * back before the daemon has seen them. When the load does come back meanwhile, the
+ * wait was right and begins anew.
  *
  * Leaves out: where the balloon may go then (thrash.c), and what the module
  * itself holds off for (gate.c).
@@ -31,10 +31,12 @@ static uint64_t dt_us(const struct view *v)
 }
 
 /* Bytes x milliseconds. */
-static uint64_t price(const struct policy_config *c, const struct turn *t)
+static uint64_t price(const struct policy_config *c, const struct turn *t, const struct view *v)
 {
+	uint64_t least = v->relief ? t->given : v->ram;
+
 	return max_u64(policy_price_of_stall(c, t->lost_us),
-		       scale(t->given, min_u64(c->hold_off_us / 1000, UINT32_MAX), 1));
+		       scale(least, min_u64(c->hold_off_us / 1000, UINT32_MAX), 1));
 }
 
 static void turn_downward(struct turn *t, uint64_t bytes)
@@ -75,12 +77,16 @@ void turn_alarm(struct turn *t)
 
 void turn_forgo(struct turn *t, const struct view *v, uint64_t bytes)
 {
-	t->foregone = add_sat(t->foregone, scale(bytes, dt_us(v) / 1000, 1));
+	if (bytes < v->worthwhile)
+		t->foregone = 0;
+	else
+		t->foregone = add_sat(t->foregone, scale(bytes, dt_us(v) / 1000, 1));
 }
 
-uint64_t turn_wait(const struct policy_config *c, const struct turn *t, uint64_t bytes)
+uint64_t turn_wait(const struct policy_config *c, const struct turn *t, const struct view *v,
+		   uint64_t bytes)
 {
-	uint64_t cost = price(c, t);
+	uint64_t cost = price(c, t, v);
 
 	if (!t->came_down || t->foregone >= cost || !bytes)
 		return 0;

@@ -167,7 +167,6 @@ int fake_world_setup(void **state)
 	config_default(&w.config);
 	w.config.policy.interval_us = 100000;
 	w.config.policy.idle_interval_us = 100000;
-	w.config.policy.dwell_us = 0;
 	w.config.policy.settle_us = 0;
 	w.options = (struct loop_options){
 		.config_path = "/nonexistent",

@@ -188,7 +188,7 @@ static void a_restless_policy_keeps_a_day(void **state)
 	open_it(dir);
 	/* Another reason each second, for 40 h. */
 	for (int i = 0; i < 40 * 3600; i++)
-		decide(SEC, i % 2 ? REASON_DWELL : REASON_CACHE);
+		decide(SEC, i % 2 ? REASON_SETTLING : REASON_CACHE);
 	assert_int_equal(look().bad, 0);
 	assert_int_equal(n_found, HISTORY_CAPACITY);
 	for (size_t i = 0; i < n_found; i++)

@@ -109,7 +109,6 @@ static void test_stress_ng_like_fill_then_end(void **state)
 	(void)state;
 	toy_init(&t, 2 * GIB);
 	t.move_rate = 500 * MIB;
-	t.config.emergency_hold_off_us = 15 * SEC;
 	t.config.hold_off_us = 10 * SEC;
 	run(&t, 60 * SEC);
 	before = t.balloon;

@@ -30,6 +30,7 @@ static int at_rest(void **unused)
 	policy_init(&state);
 	sample = healthy(SEC);
 	sample.balloon.floor = 744 * MIB;
+	sample.balloon.relief_line = 512 * MIB;
 	for (int i = 0; i < 200; i++)
 		tick(SEC);
 	assert_true(sample.balloon.size > 5 * GIB);
@@ -105,8 +106,7 @@ static void relief_makes_no_deflate_cheap(void **unused)
 	sample.mem[MEM_TOTAL] += 1024 * MIB;
 	sample.mem[MEM_ANON] += 1024 * MIB;
 	tick(SEC / 10);
-	assert_false(state.turn.came_down_cheaply);
-	assert_true(state.turn.came_down && sample.balloon.size < size);
+	assert_true(state.turn.came_down && state.turn.given == size - sample.balloon.size);
 }
 
 /* Nibbles add up. */
@@ -121,7 +121,7 @@ static void nibbles_are_an_event_in_the_end(void **unused)
 		relieved = decision.reason == REASON_RELIEF;
 		assert_true(relieved || i < 20);
 	}
-	assert_true(relieved && state.turn.came_down_cheaply);
+	assert_true(relieved && state.turn.came_down && state.turn.alarm);
 }
 
 static void last_resort_is_not(void **unused)
@@ -131,8 +131,7 @@ static void last_resort_is_not(void **unused)
 	program_takes(TAKEN);
 	tick(SEC / 10);
 	program_ends(TAKEN);
-	assert_in_range(seconds_until_it_grows(), config.emergency_hold_off_us / SEC - 2,
-			config.emergency_hold_off_us / SEC + 60);
+	assert_in_range(seconds_until_it_grows(), 10, 60);
 }
 
 static void order_waits_as_long(void **unused)
