@@ -46,7 +46,7 @@
 /* ... is taken there again, not by probes, but by steps that leave it to be judged meanwhile ... */
 #define LEAN_STEP_DIVISOR 2
 /* ... and no faster than all of its memory in this many seconds. */
-#define LEAN_SECONDS 16
+#define LEAN_SECONDS 8
 
 static uint64_t probe_size(const struct policy_config *c, const struct view *v)
 {

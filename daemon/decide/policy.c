@@ -213,7 +213,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		withhold_step(&r, &d);
 	if (may_swap_in(&r))
 		d.swap_in = g.swap_in;
-	view_remember(&st->past, s);
+	view_remember(&st->past, s, &v);
 	*ret = d;
 #ifdef DBG
 	fprintf(stderr, "%.1f %s A %lu head %lu free %lu lean %lu B %lu step %ld goal %lu some %u ref %lu paying %lu lost %lu given %lu forg %lu relv %lu\n", v.now_us/1e6, policy_reason_name(d.reason), v.available>>20, r.headroom>>20, v.free>>20, st->adaptive.lean>>20, v.size>>20, d.step>>20, d.goal>>20, v.mem_some, v.refaults, v.paying, st->turn.lost_us, st->turn.given>>20, st->turn.foregone>>20, v.relievable>>20);

@@ -128,8 +128,8 @@ bool thrash_note(const struct policy_config *c, struct thrash *t, const struct v
 	t->came_back = add_sat(t->came_back, scale(v->restores * PAGE_BYTES, dt_us, SEC));
 	note_cost(c, t, v, excused, dt_us);
 	note_size(t, v);
-	/* More than the disk has filled would be of no use yet. */
-	return t->lost_us >= LOST_ENOUGH_US && t->came_back >= t->answer;
+	/* More than the disk has filled is of no use yet, unless that was lost to something else. */
+	return t->lost_us >= (t->came_back >= t->answer ? LOST_ENOUGH_US : LOST_MAX_US);
 }
 
 static uint64_t probe_size(const struct policy_config *c, const struct view *v)
@@ -196,6 +196,9 @@ static uint64_t price(const struct policy_config *c, const struct thrash *t, con
 	uint64_t once = policy_price_of_stall(c, t->cost_us);
 	uint64_t margin = (ANSWER_PROBES / 2) * step_size(c, v);
 
+	/* What was given back beyond the first answer was to be quick, not because it was needed. */
+	if (add_sat(t->cap, ANSWER_PROBES * step_size(c, v)) < t->hurt)
+		return 0;
 	return add_sat(t->cap, margin) < t->hurt ? once : scale(once, 2ULL << t->times, 1);
 }
 

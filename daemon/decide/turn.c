@@ -41,6 +41,8 @@ static uint64_t price(const struct policy_config *c, const struct turn *t, const
 
 static void turn_downward(struct turn *t, uint64_t bytes)
 {
+	if (!t->came_down)
+		t->foregone = 0;
 	t->came_down = true;
 	t->given = add_sat(t->given, bytes);
 }
@@ -50,22 +52,27 @@ void turn_upward(struct turn *t)
 	*t = (struct turn){.size_seen = t->size_seen};
 }
 
-void turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause)
+static void note_loss(struct turn *t, const struct view *v)
 {
-	uint64_t fell = sub_sat(t->size_seen, v->size);
-
 	/* What the balloon's own reclaim makes of an idle guest's stalls says nothing. */
 	if (!v->own_reclaim)
 		t->lost_us = add_sat(t->lost_us, scale(v->lost, dt_us(v), 1000));
 	if (!t->came_down)
 		t->lost_us -= scale(t->lost_us, dt_us(v), LOST_TAU_US);
+}
+
+void turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause)
+{
+	uint64_t fell = sub_sat(t->size_seen, v->size);
+
+	if (v->size > t->size_seen)
+		turn_upward(t);
+	note_loss(t, v);
 	/* Reclaim nibbles at the balloon: that counts when it has become something. */
 	if (fell && !cause->deflating && fell <= v->dead_band)
 		return;
 	if (fell && !cause->ordered)
 		turn_downward(t, fell);
-	if (v->size > t->size_seen)
-		turn_upward(t);
 	t->size_seen = v->size;
 }
 

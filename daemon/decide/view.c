@@ -89,12 +89,12 @@ static bool psi_permille(const struct sample *s, const struct view_ref *ref,
 
 /*
  * What all tasks wait for together is lost, if it is they who do: kswapd's work alone is a stall, too
- * (Linux mm/vmscan.c, balance_pgdat()). While the kernel has memory to hand out, what stalls is a
- * group at its own limit.
+ * (Linux mm/vmscan.c, balance_pgdat()). While the kernel has had memory to hand out all the time,
+ * what stalls is a group at its own limit.
  */
-static uint32_t lost(const struct view *v)
+static uint32_t lost(const struct view *v, const struct view_past *past)
 {
-	if (v->has_free && v->free > v->worthwhile)
+	if (v->has_free && min_u64(v->free, past->free) > v->worthwhile)
 		return 0;
 	return v->paying || v->swapping || v->restores ? v->mem_full : 0;
 }
@@ -136,7 +136,7 @@ static void rates(const struct view_past *past, const struct sample *s, struct v
 	v->swapping = per_s[1];
 	v->refaults = per_s[2];
 	v->restores = per_s[3];
-	v->lost = lost(v);
+	v->lost = lost(v, past);
 }
 
 bool view_make(const struct policy_config *c, const struct view_past *past, const struct sample *s,
@@ -193,8 +193,9 @@ bool view_is_stale(const struct view_past *past, const struct sample *s)
 	return past->last_us && s->time_us <= past->last_us;
 }
 
-void view_remember(struct view_past *past, const struct sample *s)
+void view_remember(struct view_past *past, const struct sample *s, const struct view *v)
 {
+	past->free = v->free;
 	past->last_us = s->time_us;
 	if (past->newer.time_us && s->time_us - past->newer.time_us < WINDOW_US)
 		return;

@@ -27,6 +27,7 @@ struct view_ref {
 /* The samples before, as far as differences to them are of interest. view_remember() writes it. */
 struct view_past {
 	uint64_t last_us; /* time of the last sample; 0 = none */
+	uint64_t free; /* MemFree above the high watermarks then */
 	struct view_ref newer; /* about one second back ... */
 	struct view_ref older; /* ... and two */
 };
@@ -84,5 +85,8 @@ bool view_make(const struct policy_config *c, const struct view_past *past, cons
 /* *s is not newer than the sample before it. */
 bool view_is_stale(const struct view_past *past, const struct sample *s);
 
-/* Make *s the last sample, and a reference of later rates. Call at the end of a decision. */
-void view_remember(struct view_past *past, const struct sample *s);
+/*
+ * Make *s, which *v was made of, the last sample, and a reference of later rates. Call at the end
+ * of a decision.
+ */
+void view_remember(struct view_past *past, const struct sample *s, const struct view *v);

@@ -109,7 +109,8 @@ static void test_stress_ng_like_fill_then_end(void **state)
 	(void)state;
 	toy_init(&t, 2 * GIB);
 	t.move_rate = 500 * MIB;
-	t.config.hold_off_us = 10 * SEC;
+	/* That it comes back is the matter here, not when: see incident 4. */
+	t.config.stall_price = 16 * MIB;
 	run(&t, 60 * SEC);
 	before = t.balloon;
 	/* 500 MiB/s up to 1 GiB. */
@@ -137,7 +138,8 @@ static void test_ramp_is_followed_without_a_stall(void **state)
 	assert_true(t.reversals <= 1);
 }
 
-static void test_saw_tooth_is_not_chased(void **state)
+/* It is followed down and up, for that costs nobody anything. */
+static void test_saw_tooth_is_followed_without_a_stall(void **state)
 {
 	struct toy t;
 
@@ -150,7 +152,7 @@ static void test_saw_tooth_is_not_chased(void **state)
 		t.need = 200 * MIB;
 		run(&t, 60 * SEC);
 	}
-	assert_true(t.reversals < 6);
+	assert_in_range(t.reversals, 60, 2 * 60);
 	assert_int_equal(t.short_us, 0);
 }
 
@@ -267,7 +269,7 @@ int main(void)
 		cmocka_unit_test(test_step_of_half_the_ram_is_relieved_within_2_s),
 		cmocka_unit_test(test_stress_ng_like_fill_then_end),
 		cmocka_unit_test(test_ramp_is_followed_without_a_stall),
-		cmocka_unit_test(test_saw_tooth_is_not_chased),
+		cmocka_unit_test(test_saw_tooth_is_followed_without_a_stall),
 		cmocka_unit_test(test_burst_after_hours_of_idleness),
 		cmocka_unit_test(test_slow_leak_to_the_very_end),
 		cmocka_unit_test(test_hot_cache_is_left_alone),

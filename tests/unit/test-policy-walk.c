@@ -47,7 +47,6 @@ struct walk {
 	struct sample s;
 	uint64_t need;
 	uint64_t now_us;
-	uint64_t down_us; /* last deflate that an estimate asked for */
 	uint64_t urgent_us;
 };
 
@@ -207,10 +206,9 @@ static void check(struct walk *w, const struct policy_decision *d)
 		assert_true(d->n.hold_off_left_us == 0 || !estimate);
 		assert_true(b->holdoff_us == 0);
 		assert_true(!d->urgent);
+		/* What was given back in need is paid for, whoever wants it again. */
 		if (w->urgent_us)
-			assert_true(w->now_us - w->urgent_us >= w->c.hold_off_us);
-		if (w->down_us && estimate)
-			assert_true(w->now_us - w->down_us >= w->c.hold_off_us);
+			assert_true(d->n.hold_off_left_us == 0);
 		if (estimate && w->c.law == LAW_ADAPTIVE)
 			assert_true((uint64_t)d->step <= w->s.mem[MEM_AVAILABLE] / 2);
 		if (w->c.inflate_rate)
@@ -220,8 +218,6 @@ static void check(struct walk *w, const struct policy_decision *d)
 	if (d->swap_in)
 		assert_true(w->c.self_shrink && !d->urgent &&
 			    w->s.mem[MEM_AVAILABLE] >= d->n.headroom + d->swap_in);
-	if (d->step < 0 && d->reason == REASON_HEADROOM)
-		w->down_us = w->now_us;
 	if (d->step < 0 && d->urgent)
 		w->urgent_us = w->now_us;
 	assert_int_equal(w->mem.canary, 0x5ca1ab1e);
