@@ -10,6 +10,9 @@
  *             headroom, and, where no relief line would help a program meanwhile,
  *             as much again as the need has just risen
  *
+ * Minutes before an hour that is known for its peak (peaks.c) the balloon makes room for it, and
+ * does not grow into it while the hour lasts.
+ *
  * The need is the largest of the last hold-off time, so that a load that comes
  * and goes is not chased; of a quarter of it where the relief line served that load, which then
  * costs little to chase. The headroom is learned: twice the largest growth of
@@ -70,7 +73,7 @@ static void learn_peak(const struct policy_config *c, struct adaptive *a, const 
 static uint64_t peak_need(const struct adaptive *a, const struct view *v)
 {
 	uint64_t n = v->served ? PEAK_SLOTS_RELIEVED : ADAPTIVE_PEAK_SLOTS;
-	uint64_t need = v->need;
+	uint64_t need = max_u64(v->need, v->expected);
 
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t slot = (a->peak_slot + ADAPTIVE_PEAK_SLOTS - i) % ADAPTIVE_PEAK_SLOTS;
@@ -294,6 +297,12 @@ void law_adaptive(const struct policy_config *c, struct adaptive *a, const struc
 	/* What a deflate under way is about to add counts as there. */
 	if (!v->settling && add_sat(v->available, v->pending) < headroom / 2) {
 		restore_headroom(a, v, headroom, ret);
+		return;
+	}
+	/* What a peak is about to need is given back before it begins. */
+	if (v->peak_ahead && add_sat(v->expected, headroom) > add_sat(v->usable, v->pending)) {
+		ret->goal = sub_sat(v->ram, add_sat(v->expected, headroom));
+		ret->reason = REASON_HEADROOM;
 		return;
 	}
 	if (v->pending)
