@@ -30,6 +30,7 @@ static int setup(void **state)
 	fake_world_setup(state);
 	w = *state;
 	w->options.state_dir = dir;
+	w->config.policy.interval_us = w->config.policy.idle_interval_us = 20000;
 	w->has_week = true;
 	w->week_s = 3 * HOUR_S + 1000;
 	return 0;
