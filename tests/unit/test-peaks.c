@@ -506,6 +506,42 @@ static void only_the_law_makes_room(void **unused)
 	assert_true(sample.balloon.size > 5 * GIB);
 }
 
+/* An hour that has begun is left as it is: only minutes before it the balloon makes room. */
+static void not_in_the_midst_of_it(void **unused)
+{
+	struct peaks_memory m = {.hours = 1};
+
+	(void)unused;
+	m.slot[3] = (struct peaks_slot){
+		.need = 4 * GIB, .lost_us = 60 * SEC, .stamp = 1, .weeks = 1};
+	policy_config_default(&config);
+	policy_init(&state);
+	sample = healthy(SEC);
+	idle(0, 2 * HOUR_S, 3 * HOUR_S);
+	assert_true(sample.balloon.size > 5 * GIB);
+	policy_peaks_import(&state, &m);
+	for (uint32_t s = 3 * HOUR_S + 600; s < 4 * HOUR_S; s += 5) {
+		need(1 * GIB);
+		tick(5 * SEC, 0, s);
+		assert_true(decision.n.forecast.worth && decision.step == 0);
+	}
+}
+
+/* A second that no week has is no time. */
+static void nonsense_is_unknown(void **unused)
+{
+	(void)unused;
+	policy_config_default(&config);
+	policy_init(&state);
+	sample = healthy(SEC);
+	tick(SEC, 7, 0);
+	tick(SEC, UINT32_MAX / DAY_S, 0);
+	assert_false(state.peaks.filling);
+	assert_int_equal(decision.n.forecast.left_us, 0);
+	tick(SEC, 6, DAY_S - 1);
+	assert_true(state.peaks.filling);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +564,8 @@ int main(void)
 		T(a_nightly_job_finds_its_memory),
 		T(it_does_not_where_stalls_are_cheap),
 		T(only_the_law_makes_room),
+		T(not_in_the_midst_of_it),
+		T(nonsense_is_unknown),
 #undef T
 	};
 
