@@ -89,8 +89,8 @@ static void load_peaks(struct loop *l)
 		return;
 	r = peaks_file_load(dir, keep_clock(), &m, &why);
 	if (r < 0)
-		log_notice("%s/peaks is not used: %s. When memory is needed is learned afresh; the file "
-			   "is replaced once there is something to keep", dir, why);
+		log_notice("%s/peaks is not used: %s. When memory is needed is learned afresh; the "
+			   "file is replaced once there is something to keep", dir, why);
 	if (r <= 0)
 		return;
 	policy_peaks_import(&l->state, &m);
@@ -120,8 +120,8 @@ static void note_peaks(struct loop *l)
 
 	if (r < 0)
 		problem_set(&l->problems, PROBLEM_PEAKS, LOG_WARNING,
-			    "when memory was needed cannot be kept in %s (%s); after a restart it is "
-			    "what was kept before", l->options.state_dir, strerror(-r));
+			    "when memory was needed cannot be kept in %s (%s); after a restart it "
+			    "is what was kept before", l->options.state_dir, strerror(-r));
 	else
 		(void)problem_clear(&l->problems, PROBLEM_PEAKS,
 				    "when memory was needed is kept again");

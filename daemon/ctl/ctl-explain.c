@@ -246,8 +246,8 @@ static void print_expected(const struct ctl_props *p)
 	/* Seconds late, since the decision is as old. */
 	end_us += p->expected_left;
 	printf(INDENT "Expected from %s to %s: up to %s needed, %s lost to stalls",
-	       clock_time(end_us - 3600ULL * 1000000, from), clock_time(end_us, to), SIZE(p->expected),
-	       TIME(p->expected_lost / 1000 * 1000));
+	       clock_time(end_us - 3600ULL * 1000000, from), clock_time(end_us, to),
+	       SIZE(p->expected), TIME(p->expected_lost / 1000 * 1000));
 	if (p->expected_weeks > 0)
 		printf(" (known from %s%" PRIu64 " week%s).\n",
 		       p->expected_weeks < PEAKS_WEEKS_MAX ? "" : "at least ", p->expected_weeks,

@@ -36,7 +36,7 @@ struct policy_numbers {
 	uint32_t mem_full_permille;
 	uint32_t io_some_permille;
 	uint64_t refault_rate; /* activations + restores, pages a second */
-	struct peaks_forecast forecast; /* what this hour, or the one about to begin, is known for */
+	struct peaks_forecast forecast; /* what this hour is known for, or the next */
 };
 
 struct policy_decision {

@@ -177,9 +177,8 @@ static int set_name(sd_bus_message *m, struct bus *b, sd_bus_error *error,
 {
 	struct bus_answer answer = {};
 	const char *name;
-	int r;
+	int r = sd_bus_message_read(m, "s", &name);
 
-	r = sd_bus_message_read(m, "s", &name);
 	if (r < 0)
 		return r;
 	set(b->ctx, name, &answer);
@@ -345,7 +344,8 @@ static const sd_bus_vtable vtable[] = {
 	U64("Ticks", ticks, 0),
 	SD_BUS_METHOD_WITH_ARGS("SetTarget", SD_BUS_ARGS("t", balloon_bytes), SD_BUS_NO_RESULT,
 				on_set_target, 0),
-	SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", mode), SD_BUS_NO_RESULT, on_set_mode, 0),
+	SD_BUS_METHOD_WITH_ARGS("SetMode", SD_BUS_ARGS("s", mode), SD_BUS_NO_RESULT, on_set_mode,
+				0),
 	SD_BUS_METHOD_WITH_ARGS("SetLaw", SD_BUS_ARGS("s", law), SD_BUS_NO_RESULT, on_set_law, 0),
 	SD_BUS_METHOD_WITH_ARGS("Hold", SD_BUS_ARGS("s", reason, "t", for_usec),
 				SD_BUS_RESULT("b", survives_restart), on_hold, 0),

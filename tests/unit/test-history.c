@@ -418,7 +418,8 @@ static void a_file_is_replaced_as_a_whole(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0644);
 	assert_int_equal(st.st_size, 6);
-	assert_int_equal(writer_replace(f.writer, WRITER_METRICS, "/nonexistent/file.prom", "x", 1), 0);
+	assert_int_equal(
+		writer_replace(f.writer, WRITER_METRICS, "/nonexistent/file.prom", "x", 1), 0);
 	writer_flush(f.writer);
 	assert_int_equal(writer_replace_result(f.writer, WRITER_METRICS), -ENOENT);
 	writer_free(f.writer);

@@ -358,7 +358,7 @@ static void what_is_exported_comes_back(void **unused)
 
 	(void)unused;
 	live(3, 4 * GIB, 20);
-	/* The hour under way is in it, as far as it can raise something, however often it is asked. */
+	/* The hour under way is in it, as far as it raises something, however often it is asked. */
 	pass(600, 5 * GIB, 50);
 	peaks_export(&peaks, &out);
 	peaks_export(&peaks, &again);
