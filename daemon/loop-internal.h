@@ -4,7 +4,7 @@
  *
  * loop.c: timers, ticks, signals. loop-device.c: the transport's life, moves,
  * giving everything back. loop-serve.c: what others see. loop-orders.c: what they
- * ask for. loop-keep.c: what is kept in files (history, metrics, the operator's hold).
+ * ask for. loop-keep.c: what is kept in files (history, metrics, hold, peaks).
  */
 #pragma once
 
@@ -79,6 +79,7 @@ struct loop {
 	uint64_t ticks;
 	struct writer *writer;
 	struct history *history;
+	uint32_t peaks_stamp;		/* of what is in the file */
 	uint64_t metrics_us;		/* last time that the file was handed over */
 	char noted_problem[256];
 

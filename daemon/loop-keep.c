@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * loop-keep.c - what is kept in files: history, metrics, the operator's hold
+ * loop-keep.c - what is kept in files: history, metrics, the operator's hold, peaks
  *
- * History and metrics are handed to a thread and never waited for. The hold is
+ * History, metrics and peaks are handed to a thread and never waited for. The hold is
  * written at once, since the operator waits for the answer whether it is kept.
  *
  * Nothing here is needed for the policy: without a directory, or with a full disk, the
@@ -18,6 +18,7 @@
 
 #include "basic/log.h"
 #include "serve/metrics.h"
+#include "serve/peaks-file.h"
 
 /* Prometheus looks every 15 s or less often. */
 #define METRICS_PERIOD_US (10 * 1000 * 1000)
@@ -78,6 +79,54 @@ static void load_hold(struct loop *l)
 	log_notice("still held: %s", l->hold.reason);
 }
 
+static void load_peaks(struct loop *l)
+{
+	const char *dir = l->options.state_dir, *why;
+	struct peaks_memory m;
+	int r;
+
+	if (!dir)
+		return;
+	r = peaks_file_load(dir, keep_clock(), &m, &why);
+	if (r < 0)
+		log_notice("%s/peaks is not used: %s. When memory is needed is learned afresh; the "
+			   "file is replaced once there is something to keep", dir, why);
+	if (r <= 0)
+		return;
+	policy_peaks_import(&l->state, &m);
+	l->peaks_stamp = policy_peaks_stamp(&l->state);
+}
+
+/* Whenever an hour has ended with something to be kept, or now. */
+static void save_peaks(struct loop *l, bool now)
+{
+	const char *dir = l->options.state_dir;
+	struct peaks_memory m;
+	int r;
+
+	if (!dir || (!now && policy_peaks_stamp(&l->state) == l->peaks_stamp))
+		return;
+	policy_peaks_export(&l->state, &m);
+	if (m.hours == l->peaks_stamp)
+		return;
+	r = peaks_file_save(l->writer, dir, keep_clock(), &m);
+	if (r == 0)
+		l->peaks_stamp = policy_peaks_stamp(&l->state);
+}
+
+static void note_peaks(struct loop *l)
+{
+	int r = writer_replace_result(l->writer, WRITER_PEAKS);
+
+	if (r < 0)
+		problem_set(&l->problems, PROBLEM_PEAKS, LOG_WARNING,
+			    "when memory was needed cannot be kept in %s (%s); after a restart it "
+			    "is what was kept before", l->options.state_dir, strerror(-r));
+	else
+		(void)problem_clear(&l->problems, PROBLEM_PEAKS,
+				    "when memory was needed is kept again");
+}
+
 int keep_init(struct loop *l)
 {
 	struct history_opened opened;
@@ -96,13 +145,16 @@ int keep_init(struct loop *l)
 			 opened.torn, opened.torn + opened.records);
 	keep_note(l, "started, version " VERSION);
 	load_hold(l);
+	load_peaks(l);
 	return 0;
 }
 
 void keep_done(struct loop *l)
 {
-	if (l->history)
+	if (l->history) {
+		save_peaks(l, true);
 		keep_note(l, "stopped");
+	}
 	/* Before the files are closed. */
 	writer_free(l->writer);
 	history_free(l->history);
@@ -136,7 +188,7 @@ static void write_metrics(struct loop *l)
 	}
 	if (l->metrics_us != 0 && now - l->metrics_us < METRICS_PERIOD_US)
 		return;
-	r = writer_replace_result(l->writer);
+	r = writer_replace_result(l->writer, WRITER_METRICS);
 	if (r == 0)
 		r = metrics_format(&l->status, METRICS_PROMETHEUS, text, sizeof(text));
 	else
@@ -147,7 +199,7 @@ static void write_metrics(struct loop *l)
 			    "/run/balloond only, see balloond.conf(5)", path, strerror(-r));
 	else
 		(void)problem_clear(&l->problems, PROBLEM_METRICS, "the metrics are written again");
-	if (writer_replace(l->writer, path, text) == 0)
+	if (writer_replace(l->writer, WRITER_METRICS, path, text, strlen(text)) == 0)
 		l->metrics_us = now;
 }
 
@@ -166,6 +218,8 @@ void keep_tick(struct loop *l)
 			    "the history cannot be written: %s", strerror(-r));
 	else
 		(void)problem_clear(&l->problems, PROBLEM_HISTORY, "the history is written again");
+	save_peaks(l, false);
+	note_peaks(l);
 	note_problems(l);
 	write_metrics(l);
 }

@@ -71,6 +71,11 @@ static void fill_status(struct loop *l)
 			s->lease_left_us = l->config.lease_us - lease_age;
 	}
 	s->hold_off_left_us = d->n.hold_off_left_us;
+	s->expected = d->n.forecast.need ?: UINT64_MAX;
+	s->expected_lost_us = d->n.forecast.lost_us;
+	s->expected_left_us = d->n.forecast.left_us;
+	s->expected_weeks = d->n.forecast.weeks;
+	s->expected_kept = d->n.forecast.worth ? d->n.forecast.need : 0;
 	snprintf(s->held, sizeof(s->held), "%s", l->hold.held ? l->hold.reason : "");
 	s->held_left_us = UINT64_MAX;
 	if (l->hold.held && l->hold_until_us != UINT64_MAX)

@@ -343,11 +343,11 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	l->law = config->policy.law;
 	l->swapper.advise = swap_advise;
 	l->decision.reason = REASON_STARTING;
+	policy_init(&l->state);
 	r = keep_init(l);
 	if (r < 0)
 		return r;
 	loop_resolve(l);
-	policy_init(&l->state);
 
 	r = sd_event_new(&l->event);
 	if (r < 0)

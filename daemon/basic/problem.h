@@ -16,6 +16,7 @@ enum problem {
 	PROBLEM_CONFIG,		/* the file is wrong; the old configuration is in force */
 	PROBLEM_MEMLOCK,	/* the daemon itself may be paged out */
 	PROBLEM_HOLD,		/* the operator's hold does not survive a restart */
+	PROBLEM_PEAKS,		/* when memory was needed is not kept over a restart */
 	PROBLEM_HISTORY,	/* the history is not written */
 	PROBLEM_SWAP,		/* what was swapped out is not brought back */
 	PROBLEM_METRICS,	/* the metrics file is not written */

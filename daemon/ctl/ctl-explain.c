@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "basic/units.h"
 #include "ctl/ctl.h"
@@ -221,6 +222,45 @@ static uint32_t permille(uint64_t v)
 	return known(v) ? (uint32_t)v : 0;
 }
 
+/* "03:00" */
+static const char *clock_time(uint64_t time_us, char buf[static 8])
+{
+	time_t s = (time_t)(time_us / 1000000);
+	struct tm tm;
+
+	if (!localtime_r(&s, &tm) || !strftime(buf, 8, "%H:%M", &tm))
+		return "?";
+	return buf;
+}
+
+/* What the hour is known for, and what follows from that. */
+static void print_expected(const struct ctl_props *p)
+{
+	uint64_t end_us = history_data_now();
+	char from[8], to[8];
+
+	if (!known(p->expected) || !known(p->expected_lost) || !known(p->expected_left) ||
+	    !known(p->expected_weeks) || !known(p->expected_kept))
+		return;
+	/* Seconds late, since the decision is as old. */
+	end_us += p->expected_left;
+	printf(INDENT "Expected from %s to %s: up to %s needed, %s lost to stalls",
+	       clock_time(end_us - 3600ULL * 1000000, from), clock_time(end_us, to),
+	       SIZE(p->expected), TIME(p->expected_lost / 1000 * 1000));
+	if (p->expected_weeks > 0)
+		printf(" (known from %s%" PRIu64 " week%s).\n",
+		       p->expected_weeks < PEAKS_WEEKS_MAX ? "" : "at least ", p->expected_weeks,
+		       p->expected_weeks == 1 ? "" : "s");
+	else
+		printf(" (known from another day, or in part).\n");
+	if (p->expected_kept > 0)
+		printf(INDENT "That much is kept until then.\n");
+	else
+		printf(INDENT "Nothing is kept for that: %s.\n",
+		       p->expected_lost > 0 ? "it would cost more than the stalls did"
+					    : "nobody had to wait for it");
+}
+
 /* The decision in force as a record, so that it is explained as the others are. */
 static void print_present(const struct ctl_props *p)
 {
@@ -248,6 +288,7 @@ static void print_present(const struct ctl_props *p)
 	copy(r.n.law, sizeof(r.n.law), p->law);
 	copy(r.n.reason, sizeof(r.n.reason), p->reason);
 	print_decision(&r, 0, "Now");
+	print_expected(p);
 	if (p->held && *p->held)
 		printf(INDENT "Held: %s\n", p->held);
 	if (p->problem && *p->problem)

@@ -47,6 +47,11 @@ struct ctl_props {
 	uint64_t relief_line;
 	uint64_t relieved;
 	uint64_t relieved_direct;
+	uint64_t expected;	/* need that this hour is known for */
+	uint64_t expected_lost;	/* time that tasks lost in it */
+	uint64_t expected_left;	/* until it ends; over an hour: it has not begun */
+	uint64_t expected_weeks;
+	uint64_t expected_kept;
 	char *held;		/* the operator's reason, "" = not held */
 	uint64_t held_left;
 	uint64_t inflated_total;

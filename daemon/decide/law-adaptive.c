@@ -15,6 +15,9 @@
  * gives without either. A burst as large as the largest so far thus ends where
  * deflating begins.
  *
+ * Minutes before an hour that is known for its peak (peaks.c) the balloon makes room for it, and
+ * does not grow into it while the hour lasts.
+ *
  * Invariant: without MemFree there is no free zone; without stall figures or
  * events there is no cache zone. Leaves out: stalls (pressure.c), a working set
  * that is read again (thrash.c), and when and how fast a goal is followed
@@ -260,7 +263,8 @@ void law_adaptive(const struct policy_config *c, struct adaptive *a, const struc
 		  struct law_goal *ret)
 {
 	uint64_t headroom = law_adaptive_headroom(a, v);
-	uint64_t slack = sub_sat(v->available, headroom);
+	uint64_t kept = add_sat(max_u64(v->need, v->expected), headroom);
+	uint64_t slack = sub_sat(v->usable, kept);
 	uint64_t unused = v->has_free ? min_u64(slack, sub_sat(v->free, headroom)) : 0;
 
 	*ret = (struct law_goal){
@@ -271,6 +275,12 @@ void law_adaptive(const struct policy_config *c, struct adaptive *a, const struc
 	/* What a deflate under way is about to add counts as there. */
 	if (!v->settling && add_sat(v->available, v->pending) < headroom / 2) {
 		restore_headroom(a, v, headroom, ret);
+		return;
+	}
+	/* What a peak is about to need is given back before it begins. */
+	if (v->peak_ahead && add_sat(v->expected, headroom) > add_sat(v->usable, v->pending)) {
+		ret->goal = sub_sat(v->ram, add_sat(v->expected, headroom));
+		ret->reason = REASON_HEADROOM;
 		return;
 	}
 	if (v->pending)

@@ -40,7 +40,7 @@ static const struct {
 	[REASON_COMMITTED] = { "committed", "Moving after the memory that programs have committed." },
 	[REASON_HOST] = { "host", "The host's target decides." },
 	[REASON_MANUAL] = { "manual", "The operator's target decides." },
-	[REASON_HEADROOM] = { "headroom", "Deflating: available memory fell below the headroom." },
+	[REASON_HEADROOM] = { "headroom", "Deflating: available memory fell below the headroom, or a known peak is near." },
 	[REASON_WORKING_SET] = { "working-set", "Deflating: the cache that was pushed out is being read again." },
 	[REASON_PRICE] = { "price", "Not inflating until the memory left alone has been as dear as what it cost to take it the last time." },
 	[REASON_STALLS] = { "stalls", "Tasks stall for memory, but nothing says that the balloon's would help." },

@@ -11,6 +11,7 @@
 #include "decide/law-committed.h"
 #include "decide/move.h"
 #include "decide/pace.h"
+#include "decide/peaks.h"
 #include "decide/pressure.h"
 #include "decide/progress.h"
 #include "decide/ratelimit.h"
@@ -39,6 +40,7 @@ struct policy_state {
 	struct thrash thrash; /* what they wait for, and what that has cost */
 	struct shortage shortage; /* how that was answered */
 	struct relief_seen relief; /* what the module has given back by itself */
+	struct peaks peaks; /* when memory was needed */
 	struct pace pace; /* whether to look closer */
 
 	struct turn turn; /* what turning round costs: not inflating again too soon */

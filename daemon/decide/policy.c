@@ -34,6 +34,21 @@ void policy_init(struct policy_state *st)
 	ratelimit_init(&st->rate);
 }
 
+void policy_peaks_export(const struct policy_state *st, struct peaks_memory *ret)
+{
+	peaks_export(&st->peaks, ret);
+}
+
+void policy_peaks_import(struct policy_state *st, const struct peaks_memory *m)
+{
+	peaks_import(&st->peaks, m);
+}
+
+uint32_t policy_peaks_stamp(const struct policy_state *st)
+{
+	return st->peaks.memory.hours;
+}
+
 static void numbers(const struct round *r, struct policy_decision *d)
 {
 	const struct policy_state *st = r->st;
@@ -58,6 +73,7 @@ static void numbers(const struct round *r, struct policy_decision *d)
 		.io_some_permille = v->io_some,
 		.refault_rate = v->refaults,
 	};
+	peaks_forecast(c, &st->peaks, v, &d->n.forecast);
 }
 
 /* A move that was begun in another mode, or for another law, is nobody's. */
@@ -99,6 +115,17 @@ static void keep_house(const struct round *r)
 		settle_start(c, &st->settle, v, st->move.masks);
 }
 
+/* What this hour has been like before. */
+static void expect(const struct round *r, struct view *v)
+{
+	struct peaks_forecast f;
+
+	peaks_note(r->c, &r->st->peaks, v);
+	peaks_forecast(r->c, &r->st->peaks, v, &f);
+	v->expected = peaks_keep(r->c, &r->st->peaks, v);
+	v->peak_ahead = f.worth && f.ahead;
+}
+
 /* How the guest is, what is learned from that, and whether to look closer. */
 static void judge(struct round *r, struct view *v)
 {
@@ -118,6 +145,7 @@ static void judge(struct round *r, struct view *v)
 	law_adaptive_learn(c, &st->adaptive, v, !v->settling || r->level >= PRESSURE_SHORT);
 	r->headroom = law_adaptive_headroom(&st->adaptive, v);
 	pace_note(&st->pace, v);
+	expect(r, v);
 	if (r->level == PRESSURE_WATCH && r->s->trigger && v->size > r->b.lo)
 		pace_look_closer(&st->pace, v->now_us);
 }

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "decide/peaks.h"
 #include "decide/policy-config.h"
 #include "sense/sample.h"
 
@@ -35,6 +36,7 @@ struct policy_numbers {
 	uint32_t mem_full_permille;
 	uint32_t io_some_permille;
 	uint64_t refault_rate; /* activations + restores, pages a second */
+	struct peaks_forecast forecast; /* what this hour is known for, or the next */
 };
 
 struct policy_decision {
@@ -56,6 +58,12 @@ struct policy_decision {
 
 /* Start afresh. Keeps nothing. */
 void policy_init(struct policy_state *st);
+
+/* When memory was needed: what outlives the daemon, for its owner to store and to bring back. */
+void policy_peaks_export(const struct policy_state *st, struct peaks_memory *ret);
+void policy_peaks_import(struct policy_state *st, const struct peaks_memory *m);
+/* Changes whenever an hour has been written. */
+uint32_t policy_peaks_stamp(const struct policy_state *st);
 
 /*
  * Decide. *s must be newer than the sample before it; a sample that is not is

@@ -18,6 +18,7 @@
 
 #define MIB (1ULL << 20)
 #define SEC 1000000ULL
+#define WEEK_S (7 * 86400)
 
 /* The shortest window of a rate; shorter ones would be dominated by single events. */
 #define WINDOW_US 900000
@@ -147,6 +148,8 @@ bool view_make(const struct policy_config *c, const struct view_past *past, cons
 	bool usable = true;
 
 	v.dt_us = past->last_us ? sub_sat(s->time_us, past->last_us) : 0;
+	v.has_week = s->has_week && s->week_s < WEEK_S;
+	v.week_s = v.has_week ? s->week_s : 0;
 	v.size = s->balloon.valid ? s->balloon.size : 0;
 	v.ram = s->ram;
 	if (!v.ram && sample_has_mem(s, MEM_TOTAL))

@@ -35,6 +35,8 @@ struct view_past {
 struct view {
 	uint64_t now_us;
 	uint64_t dt_us; /* since the last sample; 0 if it was the first */
+	bool has_week; /* the time of the local week is known ... */
+	uint32_t week_s; /* ... and is this, in seconds since Monday 00:00 */
 
 	/* What the parts of the policy remember that bears on the rest; set by policy.c. */
 	bool settling; /* A and refaults are distorted by a large inflate */
@@ -42,6 +44,8 @@ struct view {
 	bool own_reclaim; /* the balloon itself has just been reclaiming */
 	uint64_t pending; /* what a deflate under way is about to add, bytes ... */
 	enum policy_reason pending_reason; /* ... and why */
+	uint64_t expected; /* the need that it is worth to be prepared for now, bytes; 0 = none */
+	bool peak_ahead; /* ... which begins in some minutes */
 
 	uint64_t ram;
 	uint64_t size; /* B; 0 without a device */

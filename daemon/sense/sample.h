@@ -120,6 +120,8 @@ struct sample_balloon {
 struct sample {
 	uint64_t time_us; /* when the sources were read */
 	uint64_t ram; /* the guest's RAM, balloon included; 0 if unknown */
+	bool has_week; /* the clock on the wall tells the time; the following is it */
+	uint32_t week_s; /* seconds since Monday 00:00, local time; may jump, unlike time_us */
 
 	uint32_t mem_have; /* 1U << enum sample_mem_field */
 	uint32_t vm_have;

@@ -20,6 +20,7 @@
 #include "sense/psi.h"
 #include "sense/sense.h"
 #include "sense/vmstat.h"
+#include "sense/week.h"
 #include "sense/zoneinfo.h"
 
 #define SEC		     1000000ULL
@@ -111,6 +112,8 @@ int sense_open(const char *root, const char *module_root, struct sense **ret)
 		root = "/proc";
 	s->page_bytes = sysconf(_SC_PAGESIZE);
 	module_init(&s->module, module_root);
+	/* Now, rather than when there is no memory for it. */
+	tzset();
 	for (int i = 0; i < _FILE_MAX; i++)
 		s->fds[i] = procfile_open(root, file_names[i]);
 
@@ -198,6 +201,7 @@ int sense_read(struct sense *s, struct sample *ret)
 	memset(ret, 0, sizeof(*ret));
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	ret->time_us = (uint64_t)ts.tv_sec * SEC + ts.tv_nsec / 1000;
+	ret->has_week = week_second(time(NULL), &ret->week_s);
 
 	meminfo_read(&s->meminfo, ret);
 	news(s, NEWS_NO_MODULE, module_leave_out(&s->module, s->page_bytes, ret) < 0);

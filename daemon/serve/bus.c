@@ -172,32 +172,27 @@ static int on_set_target(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return reply_to(m, &answer, error);
 }
 
-static int on_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int set_name(sd_bus_message *m, struct bus *b, sd_bus_error *error,
+		    void (*set)(void *ctx, const char *name, struct bus_answer *ret))
 {
 	struct bus_answer answer = {};
-	struct bus *b = bus_of(userdata);
-	const char *mode;
-	int r;
+	const char *name;
+	int r = sd_bus_message_read(m, "s", &name);
 
-	r = sd_bus_message_read(m, "s", &mode);
 	if (r < 0)
 		return r;
-	b->methods->set_mode(b->ctx, mode, &answer);
+	set(b->ctx, name, &answer);
 	return reply_to(m, &answer, error);
+}
+
+static int on_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	return set_name(m, bus_of(userdata), error, bus_of(userdata)->methods->set_mode);
 }
 
 static int on_set_law(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus_answer answer = {};
-	struct bus *b = bus_of(userdata);
-	const char *law;
-	int r;
-
-	r = sd_bus_message_read(m, "s", &law);
-	if (r < 0)
-		return r;
-	b->methods->set_law(b->ctx, law, &answer);
-	return reply_to(m, &answer, error);
+	return set_name(m, bus_of(userdata), error, bus_of(userdata)->methods->set_law);
 }
 
 static int on_hold(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -331,6 +326,11 @@ static const sd_bus_vtable vtable[] = {
 	U64("ReliefLine", relief_line, 0),
 	U64("Relieved", relieved, 0),
 	U64("RelievedDirect", relieved_direct, 0),
+	U64("Expected", expected, 0),
+	U64("ExpectedLost", expected_lost_us, 0),
+	U64("ExpectedLeft", expected_left_us, 0),
+	U64("ExpectedWeeks", expected_weeks, 0),
+	U64("ExpectedKept", expected_kept, 0),
 	TEXT("Held", held, CHANGES),
 	U64("HeldLeft", held_left_us, 0),
 	U64("InflatedTotal", inflated_total, 0),

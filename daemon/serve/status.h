@@ -47,6 +47,11 @@ struct status {
 	uint64_t relief_line;		/* below so much available the module gives back by itself */
 	uint64_t relieved;		/* given to programs that asked, since the device appeared */
 	uint64_t relieved_direct;	/* ... while these waited */
+	uint64_t expected;		/* need that this hour is known for; UINT64_MAX = none */
+	uint64_t expected_lost_us;	/* time that tasks lost in it */
+	uint64_t expected_left_us;	/* until it ends; over an hour: it has not begun */
+	uint64_t expected_weeks;	/* it came true so often; 0 = in part, or another day's */
+	uint64_t expected_kept;		/* so much is kept for it */
 	char held[128];			/* the operator's reason; "" = not held */
 	uint64_t held_left_us;		/* UINT64_MAX = until released */
 	char config_file[256];

@@ -40,6 +40,15 @@ struct record {
 	unsigned char data[WRITER_RECORD_MAX];
 };
 
+struct file {
+	bool wanted;		/* path and data are new */
+	char path[PATH_MAX];
+	size_t n;
+	char data[WRITER_FILE_MAX];
+	mode_t mode;
+	int result;
+};
+
 struct writer {
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -52,16 +61,12 @@ struct writer {
 	unsigned head;		/* next to be written */
 	unsigned queued;
 	struct record queue[QUEUE_MAX];
-	bool replace;		/* path and text are new */
-	char path[PATH_MAX];
-	char text[WRITER_TEXT_MAX];
+	struct file files[_WRITER_FILE_MAX];
 	int record_result;
-	int replace_result;
 
 	/* The thread's own. */
 	struct record current;
-	char current_path[PATH_MAX];
-	char current_text[WRITER_TEXT_MAX];
+	struct file current_file;
 };
 
 static int write_record(const struct record *r)
@@ -80,48 +85,58 @@ static int write_record(const struct record *r)
 	return 0;
 }
 
-static int write_all(int fd, const char *text)
+static int write_all(int fd, const char *data, size_t left)
 {
-	for (size_t left = strlen(text); left > 0;) {
-		ssize_t n = write(fd, text, left);
+	while (left > 0) {
+		ssize_t n = write(fd, data, left);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
-		text += n;
+		data += n;
 		left -= (size_t)n;
 	}
 	return 0;
 }
 
 /* The new file has a name that node_exporter does not read: it wants *.prom. */
-static int write_file(const char *path, const char *text)
+static int write_file(const struct file *f)
 {
 	char temporary[PATH_MAX + 8];
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	snprintf(temporary, sizeof(temporary), "%s.new", f->path);
 	/* Left over from a daemon that was killed, or laid there by somebody else: not ours to follow. */
 	(void)unlink(temporary);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, f->mode);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, text);
-	/* Whatever the umask is: a collector of another user reads it. */
-	if (r == 0 && fchmod(fd, 0644) < 0)
+	r = write_all(fd, f->data, f->n);
+	/* Whatever the umask is. */
+	if (r == 0 && fchmod(fd, f->mode) < 0)
 		r = -errno;
-	if (r == 0 && rename(temporary, path) < 0)
+	if (r == 0 && rename(temporary, f->path) < 0)
 		r = -errno;
 	if (r < 0)
 		(void)unlink(temporary);
 	return r;
 }
 
+/* The file to be written next; NULL: none. */
+static struct file *next_file(struct writer *w)
+{
+	for (int i = 0; i < _WRITER_FILE_MAX; i++)
+		if (w->files[i].wanted)
+			return &w->files[i];
+	return NULL;
+}
+
 /* Take the next job out of the queue; called with the lock held, and drops it while writing. */
 static bool work(struct writer *w)
 {
+	struct file *f = next_file(w);
 	int r;
 
 	if (w->queued > 0) {
@@ -133,15 +148,14 @@ static bool work(struct writer *w)
 		r = write_record(&w->current);
 		pthread_mutex_lock(&w->lock);
 		w->record_result = r;
-	} else if (w->replace) {
-		memcpy(w->current_path, w->path, sizeof(w->path));
-		memcpy(w->current_text, w->text, sizeof(w->text));
-		w->replace = false;
+	} else if (f) {
+		w->current_file = *f;
+		f->wanted = false;
 		w->busy = true;
 		pthread_mutex_unlock(&w->lock);
-		r = write_file(w->current_path, w->current_text);
+		r = write_file(&w->current_file);
 		pthread_mutex_lock(&w->lock);
-		w->replace_result = r;
+		f->result = r;
 	} else {
 		return false;
 	}
@@ -194,6 +208,8 @@ int writer_new(struct writer **ret)
 		return -ENOMEM;
 	/* The queue fills when the disk hangs; by then there may be no page to be had for it. */
 	explicit_bzero(w, sizeof(*w));
+	w->files[WRITER_METRICS].mode = 0644;
+	w->files[WRITER_PEAKS].mode = 0600;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	pthread_cond_init(&w->idle, NULL);
@@ -228,7 +244,8 @@ void writer_free(struct writer *w)
 	 */
 	pthread_mutex_lock(&w->lock);
 	w->queued = 0;
-	w->replace = false;
+	for (int i = 0; i < _WRITER_FILE_MAX; i++)
+		w->files[i].wanted = false;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -255,16 +272,20 @@ int writer_record(struct writer *w, int fd, const void *data, size_t n, off_t of
 	return result;
 }
 
-int writer_replace(struct writer *w, const char *path, const char *text)
+int writer_replace(struct writer *w, enum writer_file which, const char *path, const void *data,
+		   size_t n)
 {
-	if (strlen(path) >= sizeof(w->path))
+	struct file *f = &w->files[which];
+
+	if (strlen(path) >= sizeof(f->path))
 		return -ENAMETOOLONG;
-	if (strlen(text) >= sizeof(w->text))
+	if (n > sizeof(f->data))
 		return -E2BIG;
 	pthread_mutex_lock(&w->lock);
-	strcpy(w->path, path);
-	strcpy(w->text, text);
-	w->replace = true;
+	strcpy(f->path, path);
+	memcpy(f->data, data, n);
+	f->n = n;
+	f->wanted = true;
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	return 0;
@@ -280,12 +301,12 @@ int writer_record_result(struct writer *w)
 	return r;
 }
 
-int writer_replace_result(struct writer *w)
+int writer_replace_result(struct writer *w, enum writer_file which)
 {
 	int r;
 
 	pthread_mutex_lock(&w->lock);
-	r = w->replace_result;
+	r = w->files[which].result;
 	pthread_mutex_unlock(&w->lock);
 	return r;
 }
@@ -293,7 +314,7 @@ int writer_replace_result(struct writer *w)
 void writer_flush(struct writer *w)
 {
 	pthread_mutex_lock(&w->lock);
-	while (w->queued > 0 || w->replace || w->busy)
+	while (w->queued > 0 || next_file(w) || w->busy)
 		pthread_cond_wait(&w->idle, &w->lock);
 	pthread_mutex_unlock(&w->lock);
 }

@@ -16,7 +16,14 @@
 
 /* Largest record, and largest file, that can be handed over. */
 #define WRITER_RECORD_MAX 192
-#define WRITER_TEXT_MAX	  8192
+#define WRITER_FILE_MAX	  8192
+
+/* Files that are replaced as a whole. */
+enum writer_file {
+	WRITER_METRICS, /* mode 0644: a collector of another user reads it */
+	WRITER_PEAKS, /* mode 0600 */
+	_WRITER_FILE_MAX,
+};
 
 struct writer;
 
@@ -33,14 +40,15 @@ DEFINE_CLEANUP(struct writer *, writer_free)
 int writer_record(struct writer *w, int fd, const void *data, size_t n, off_t offset);
 
 /*
- * Replace path by text, so that readers see the old or the new file and never
- * half of one; mode 0644. Only the latest that is handed over counts. -E2BIG,
+ * Replace path by n bytes of data, so that readers see the old or the new file and never
+ * half of one. Only the latest of each that is handed over counts. -E2BIG,
  * -ENAMETOOLONG.
  */
-int writer_replace(struct writer *w, const char *path, const char *text);
+int writer_replace(struct writer *w, enum writer_file which, const char *path, const void *data,
+		   size_t n);
 
 /* The last outcome of each: 0, or negative errno. */
 int writer_record_result(struct writer *w);
-int writer_replace_result(struct writer *w);
+int writer_replace_result(struct writer *w, enum writer_file which);
 /* Everything queued is written. For tests. */
 void writer_flush(struct writer *w);

@@ -18,6 +18,9 @@
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
 #define PAGE 4096ULL
+#define SEC 1000000ULL
+/* A trace begins on a Monday at 00:00. */
+#define WEEK_S (7 * 86400)
 
 /* One direct reclaim is asked for 32 pages (SWAP_CLUSTER_MAX). */
 #define DIRECT_RECLAIM_BYTES (32 * PAGE)
@@ -87,6 +90,8 @@ void guest_sample(const struct guest *g, struct sample *ret)
 	struct sample s = {
 		.time_us = g->now_us,
 		.ram = g->c.ram,
+		.has_week = true,
+		.week_s = g->now_us / SEC % WEEK_S,
 		.mem_have = (1U << _MEM_FIELD_MAX) - 1,
 		.vm_have = ((1U << _VM_FIELD_MAX) - 1) & ~(1U << VM_ZSWPIN | 1U << VM_ZSWPOUT),
 		.psi_have = (1U << _PSI_FIELD_MAX) - 1,

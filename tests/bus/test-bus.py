@@ -31,7 +31,8 @@ TYPES = {
     "PressureSome": "u", "PressureFull": "u", "PressureIO": "u", "RefaultRate": "t",
     "LeaseLeft": "t", "HoldOffLeft": "t", "Account": "s", "AccountText": "s",
     "AccountAvailable": "t", "AccountGone": "t", "AccountHost": "t", "ReliefLine": "t", "Relieved": "t",
-    "RelievedDirect": "t", "Held": "s", "HeldLeft": "t",
+    "RelievedDirect": "t", "Expected": "t", "ExpectedLost": "t", "ExpectedLeft": "t", "ExpectedWeeks": "t",
+    "ExpectedKept": "t", "Held": "s", "HeldLeft": "t",
     "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "RescueEvents": "t", "Emergencies": "t",
     "ConfigFile": "s", "ConfigError": "s", "Problem": "s", "Ticks": "t",
 }

@@ -12,10 +12,12 @@ import re
 import signal
 import socket
 import shutil
+import struct
 import subprocess
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+import zlib
 
 import lab
 import tap
@@ -32,6 +34,7 @@ class State:
         t.defer(shutil.rmtree, self.folder, ignore_errors=True)
         self.history = os.path.join(self.folder, "history")
         self.hold = os.path.join(self.folder, "hold")
+        self.peaks = os.path.join(self.folder, "peaks")
         self.env = {"STATE_DIRECTORY": self.folder}
 
 
@@ -163,6 +166,62 @@ def explain(t):
     t.check("started" not in p.stdout, "--last 0 shows the past")
     for bad in ["-1", "x", "", "1e3", "99999999999999999999"]:
         expect(t, ctl(bus, "explain", f"--last={bad}"), 2, "is not a number")
+
+
+def peaks_file(state, need, lost_us, weeks=3):
+    """What a daemon of long ago has kept, the same for each hour of the week."""
+    slots = struct.pack("=QQIBBH", need, lost_us, 9, weeks, 0, 0) * 168
+    body = struct.pack("=QIIQII", 0x736b65506e6c6c61, 1, 4072, 10**15, 9, 0) + slots + bytes(4)
+    with open(state.peaks, "wb") as f:
+        f.write(body + struct.pack("=I", zlib.crc32(body)))
+
+
+@tap.case("explain: what is expected of the hour")
+def explain_expected(t):
+    bus, state = Bus(t), State(t)
+    gib = 1 << 30
+
+    def said(*want):
+        t.wait(lambda: bus.get("Reason") not in ("starting", "no-data"), 20, "a decision")
+        expect(t, ctl(bus, "explain", "--last", "0"), 0, *want)
+        return json.loads(ctl(bus, "status", "--json").stdout)
+
+    daemon = Daemon(t, bus, QUICK, env=state.env)
+    got = said("Now  ")
+    t.equal(got["expected"], None, "nothing is known")
+    t.equal(got["expected_kept"], 0, "nothing is kept")
+    t.check("Expected" not in ctl(bus, "explain").stdout, "nothing is said")
+    daemon.stop()
+    t.check(not os.path.exists(state.peaks), "nothing was learned within seconds, but kept")
+
+    peaks_file(state, gib // 2, 3000 * 1000 * 1000)
+    daemon = Daemon(t, bus, QUICK, env=state.env)
+    got = said("Expected from ", ":00: up to 512 MiB needed, 50min lost to stalls (known from 3 weeks).",
+               "That much is kept until then.")
+    t.equal(got["expected"], gib // 2, "expected")
+    t.equal(got["expected_kept"], gib // 2, "expected_kept")
+    t.equal(got["expected_lost"], 3000 * 1000 * 1000, "expected_lost")
+    t.equal(got["expected_weeks"], 3, "expected_weeks")
+    t.between(got["expected_left"], 1, 3900 * 1000 * 1000, "expected_left")
+    daemon.stop()
+
+    peaks_file(state, gib // 2, 0, weeks=0)
+    daemon = Daemon(t, bus, QUICK, env=state.env)
+    got = said("another day, or in part", "Nothing is kept for that: nobody had to wait")
+    t.equal(got["expected_kept"], 0, "expected_kept")
+    daemon.stop()
+
+    # Forgotten as the manual says; a file that is damaged is forgotten, too, and says so.
+    os.unlink(state.peaks)
+    daemon = Daemon(t, bus, QUICK, env=state.env)
+    t.equal(said("Now  ")["expected"], None, "forgotten")
+    daemon.stop()
+    peaks_file(state, gib // 2, 10**9)
+    with open(state.peaks, "r+b") as f:
+        f.write(b"x")
+    daemon = Daemon(t, bus, QUICK, env=state.env)
+    t.equal(said("Now  ")["expected"], None, "damaged")
+    t.contains(daemon.log(), "peaks is not used: it is damaged. ", "log")
 
 
 # --- hold and release --------------------------------------------------------

@@ -81,6 +81,8 @@ static void change(struct input *in, struct sample *s)
 	case 15:
 		s->balloon.relief_events = number(in);
 		s->balloon.holdoff_us = field & 1;
+		s->has_week = field & 2;
+		s->week_s = field * 4096;
 		break;
 	}
 }

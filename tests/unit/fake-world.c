@@ -47,6 +47,8 @@ static int world_read(void *ctx, struct sample *ret)
 	w->script(w);
 
 	*ret = healthy(loop_now());
+	ret->has_week = w->has_week;
+	ret->week_s = w->week_s;
 	ret->balloon = (struct sample_balloon){};
 	set_balloon(ret, w->device.size);
 	ret->balloon = (struct sample_balloon){};

@@ -22,6 +22,8 @@ struct fake_world {
 	uint64_t used; /* what the guest needs */
 	bool unreadable; /* /proc says nothing */
 	bool stalls; /* tasks stall for half of the time and reclaim */
+	bool has_week; /* the clock on the wall says week_s */
+	uint32_t week_s;
 	bool pressed; /* hardly anything is available */
 	bool armed; /* there are triggers, for fake_world_pull(); before only */
 	unsigned tick; /* counted by the world */

@@ -405,12 +405,12 @@ static void a_file_is_replaced_as_a_whole(void **state)
 
 	(void)state;
 	assert_int_equal(writer_new(&f.writer), 0);
-	assert_int_equal(writer_replace(f.writer, path, "first"), 0);
+	assert_int_equal(writer_replace(f.writer, WRITER_METRICS, path, "first", 5), 0);
 	writer_flush(f.writer);
 	fd = open(path, O_RDONLY);
-	assert_int_equal(writer_replace(f.writer, path, "second"), 0);
+	assert_int_equal(writer_replace(f.writer, WRITER_METRICS, path, "second", 6), 0);
 	writer_flush(f.writer);
-	assert_int_equal(writer_replace_result(f.writer), 0);
+	assert_int_equal(writer_replace_result(f.writer, WRITER_METRICS), 0);
 	/* Who had it open still reads the old one. */
 	assert_int_equal(read(fd, text, sizeof(text)), 5);
 	assert_string_equal(text, "first");
@@ -418,9 +418,10 @@ static void a_file_is_replaced_as_a_whole(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0644);
 	assert_int_equal(st.st_size, 6);
-	assert_int_equal(writer_replace(f.writer, "/nonexistent/file.prom", "x"), 0);
+	assert_int_equal(
+		writer_replace(f.writer, WRITER_METRICS, "/nonexistent/file.prom", "x", 1), 0);
 	writer_flush(f.writer);
-	assert_int_equal(writer_replace_result(f.writer), -ENOENT);
+	assert_int_equal(writer_replace_result(f.writer, WRITER_METRICS), -ENOENT);
 	writer_free(f.writer);
 }
 

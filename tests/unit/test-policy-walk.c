@@ -94,6 +94,9 @@ static void walk_world(struct walk *w)
 
 	w->now_us += dt_us;
 	s->time_us = w->now_us;
+	/* Two hours of a minute each, over and over, on days of two; of eight in the week. */
+	s->has_week = w->now_us / SEC % 20;
+	s->week_s = w->now_us / (128 * SEC) % 8 * 86400 + w->now_us / SEC * 60 % 7200;
 	if (chance(10))
 		w->need = rnd(s->ram);
 	else

@@ -732,6 +732,24 @@ static void test_oom(void **state)
 	assert_int_equal(g.oom_kills, 1);
 }
 
+/* A trace begins on a Monday at midnight, and its weeks follow each other. */
+static void test_week(void **state)
+{
+	struct guest_demand d = { .need = 64 * MIB };
+	struct guest_config c;
+	struct sample s;
+	struct guest g;
+
+	(void)state;
+	guest_config_default(&c, GIB, 0);
+	guest_init(&g, &c, &d);
+	guest_sample(&g, &s);
+	assert_true(s.has_week && s.week_s == 0);
+	g.now_us = 8 * 86400 * SEC + SEC / 2;
+	guest_sample(&g, &s);
+	assert_int_equal(s.week_s, 86400);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -759,6 +777,7 @@ int main(void)
 		cmocka_unit_test(test_cold_stream_refaults_alone),
 		cmocka_unit_test(test_swap_takes_idle_first),
 		cmocka_unit_test(test_begins_with_a_balloon),
+		cmocka_unit_test(test_week),
 		cmocka_unit_test(test_relief_line),
 		cmocka_unit_test(test_oom),
 	};
