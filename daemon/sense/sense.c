@@ -73,8 +73,8 @@ static const char *const news_texts[_NEWS_MAX] = {
 	[NEWS_NO_MODULE] = "uballoon's figures in " MODULE_ROOT " cannot be read: how much memory "
 			   "is available without the balloon is not known. Check that /sys is mounted "
 			   "and that module and daemon are of the same release.",
-	[NEWS_NO_SWAPS] = "/proc/swaps cannot be read: if swap is compressed memory (zram), more of "
-			  "it is taken for room than is.",
+	[NEWS_NO_SWAPS] = "/proc/swaps cannot be read: if swap is compressed memory (zram), "
+			  "more of it is taken for room than is.",
 };
 
 struct sense {

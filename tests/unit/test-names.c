@@ -42,7 +42,8 @@ static void the_other_modes_say_what_is(void **state)
 	(void)state;
 	for (size_t k = 0; k < sizeof(modes) / sizeof(modes[0]); k++)
 		for (int i = 0; i < _REASON_MAX; i++)
-			assert_string_equal(policy_reason_text_in(modes[k], i), policy_reason_text(i));
+			assert_string_equal(policy_reason_text_in(modes[k], i),
+					    policy_reason_text(i));
 	assert_null(policy_reason_text_in(MODE_AUTO, _REASON_MAX));
 }
 

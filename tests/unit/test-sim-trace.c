@@ -436,7 +436,7 @@ static void test_recording(void **state)
 	s.psi[PSI_MEM_SOME_US] = 1000;
 	n = recording_header(text, sizeof(text));
 	assert_true(n > 0);
-	assert_non_null(strstr(text, "swap_free_kib,watermark_high_kib,swap_room_kib,zram_kib,pswpin_pages"));
+	assert_non_null(strstr(text, ",watermark_high_kib,swap_room_kib,zram_kib,pswpin_pages"));
 	n += recording_line(text + n, sizeof(text) - n, 77 * SEC, &s, &none);
 	assert_non_null(strstr(text, ",10240,4096,0,2048,3072,0"));
 	s.time_us += SEC;

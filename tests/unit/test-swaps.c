@@ -120,13 +120,16 @@ static void what_each_device_frees_and_holds(void **state)
 		{ZRAM0, "1073741824 1073741824 1073741824 0 0 0 0 0 0\n", 0, GIB},
 		{ZRAM0, "1073741824 1073741824 2147483648 0 0 0 0 0 0\n", 0, 2 * GIB},
 		/* 44 MiB are left to the pool, for 176 MiB; none. */
-		{ZRAM0, "1073741824 250000000 268435456 314572800 0 0 0 0 0\n", 132 * MIB, 256 * MIB},
+		{ZRAM0, "1073741824 250000000 268435456 314572800 0 0 0 0 0\n", 132 * MIB,
+		 256 * MIB},
 		{ZRAM0, "1073741824 250000000 268435456 268435456 0 0 0 0 0\n", 0, 256 * MIB},
 		{ZRAM0, "1073741824 250000000 268435456 1 0 0 0 0 0\n", 0, 256 * MIB},
 		{ZRAM0, "0 0 0 104857600 0 0 0 0 0\n", 100 * MIB, 0},
 		/* A zram by name, and none. */
-		{"/dev/zram0\\040(deleted) partition 2097152 1048576 1\n", QUARTER, 768 * MIB, 256 * MIB},
-		{"/dev/zram0p1 partition 1048576 524288 1\n/dev/zram0p2 partition 1048576 524288 1\n",
+		{"/dev/zram0\\040(deleted) partition 2097152 1048576 1\n", QUARTER, 768 * MIB,
+		 256 * MIB},
+		{"/dev/zram0p1 partition 1048576 524288 1\n"
+		 "/dev/zram0p2 partition 1048576 524288 1\n",
 		 QUARTER, 768 * MIB, 256 * MIB},
 		{"/var/zram0 file 2097152 1048576 1\n", QUARTER, GIB, 0},
 		{"/dev/zram partition 2097152 1048576 1\n", QUARTER, GIB, 0},
@@ -140,7 +143,8 @@ static void what_each_device_frees_and_holds(void **state)
 		put(f, "swaps", text);
 		put(f, "zram0/mm_stat", rows[i].mm_stat);
 		assert_int_equal(look_anew(f), 0);
-		assert_true(sample_has_mem(&f->s, MEM_SWAP_ROOM) && sample_has_mem(&f->s, MEM_ZRAM));
+		assert_true(sample_has_mem(&f->s, MEM_SWAP_ROOM));
+		assert_true(sample_has_mem(&f->s, MEM_ZRAM));
 		assert_about(f->s.mem[MEM_SWAP_ROOM], rows[i].room);
 		assert_int_equal(f->s.mem[MEM_ZRAM], rows[i].held);
 	}
@@ -270,7 +274,8 @@ static void a_zram_that_is_wrong_is_taken_for_half(void **state)
 		assert_false(sample_has_mem(&f->s, MEM_ZRAM));
 	}
 	/* Nothing wraps. */
-	put(f, "zram0/mm_stat", "18446744073709551615 0 18446744073709551615 18446744073709551615\n");
+	put(f, "zram0/mm_stat",
+	    "18446744073709551615 0 18446744073709551615 18446744073709551615\n");
 	assert_int_equal(look_anew(f), 0);
 	assert_int_equal(f->s.mem[MEM_SWAP_ROOM], 0);
 	put(f, "zram0/mm_stat", "18446744073709551615 0 0 18446744073709551615\n");
