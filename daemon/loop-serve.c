@@ -59,7 +59,8 @@ static void fill_status(struct loop *l)
 	s->free = sample_has_mem(&l->sample, MEM_FREE) ? l->sample.mem[MEM_FREE] : UINT64_MAX;
 	s->cached = sample_has_mem(&l->sample, MEM_CACHED) ? l->sample.mem[MEM_CACHED] : UINT64_MAX;
 	snprintf(s->reason, sizeof(s->reason), "%s", policy_reason_name(d->reason));
-	snprintf(s->reason_text, sizeof(s->reason_text), "%s", policy_reason_text(d->reason));
+	snprintf(s->reason_text, sizeof(s->reason_text), "%s",
+		 policy_reason_text_in(l->mode, d->reason));
 	s->mem_some_permille = d->n.mem_some_permille;
 	s->mem_full_permille = d->n.mem_full_permille;
 	s->io_some_permille = d->n.io_some_permille;
@@ -109,7 +110,8 @@ static void print_line(struct loop *l)
 	       d->n.mem_some_permille / 10, d->n.mem_some_permille % 10,
 	       d->n.mem_full_permille / 10, d->n.mem_full_permille % 10,
 	       units_format_size(balloon, sizeof(balloon), l->sample.balloon.size),
-	       units_format_size(goal, sizeof(goal), d->goal), policy_reason_text(d->reason));
+	       units_format_size(goal, sizeof(goal), d->goal),
+	       policy_reason_text_in(l->mode, d->reason));
 	/* `balloond --foreground | head` ends when its reader does. */
 	if (fflush(stdout) != 0 && errno == EPIPE && !l->stopping)
 		device_stop(l);

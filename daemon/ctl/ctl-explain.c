@@ -116,7 +116,8 @@ static void print_balloon(const struct history_record *r)
 	}
 	printf(INDENT "The balloon holds %s of %s", SIZE(n->size), SIZE(n->ram));
 	if (n->target != n->size)
-		printf(" and is led to %s", SIZE(n->target));
+		printf(" and %s led to %s", strcmp(n->mode, "observe") == 0 ? "would be" : "is",
+		       SIZE(n->target));
 	if (n->goal != n->target)
 		printf("; the law wants %s", SIZE(n->goal));
 	printf(".\n");
@@ -157,7 +158,7 @@ static void print_decision(const struct history_record *r, uint64_t lasted_us, c
 	if (lasted_us > 0)
 		printf(", for %s", TIME(lasted_us / 1000000 * 1000000 ?: lasted_us));
 	printf(")%s\n", term_style(TERM_PLAIN));
-	printf(INDENT "%s\n", history_data_reason(r->n.reason));
+	printf(INDENT "%s\n", history_data_reason(&r->n));
 	if (r->flags & (HISTORY_EARLY | HISTORY_EMERGENCY))
 		printf(INDENT "The kernel's %s pressure trigger had fired.\n",
 		       r->flags & HISTORY_EMERGENCY ? "emergency" : "early");

@@ -44,6 +44,7 @@ struct bucket {
 	uint64_t available_min;
 	uint32_t some_max, full_max;
 	uint64_t ram;
+	bool observed; /* its mode moves nothing; a line has one mode, a note ends it */
 	struct {
 		const char *name;
 		unsigned int n;
@@ -66,6 +67,7 @@ static void bucket_add(struct bucket *b, const struct history_record *r)
 	if (n->mem_full_permille > b->full_max)
 		b->full_max = n->mem_full_permille;
 	b->ram = n->ram;
+	b->observed = strcmp(n->mode, "observe") == 0;
 	b->n++;
 	for (int i = 0; i < REASONS_MAX; i++) {
 		if (b->reasons[i].name && strcmp(b->reasons[i].name, n->reason) != 0)
@@ -92,12 +94,12 @@ static void print_bucket(const struct bucket *b)
 		snprintf(range, sizeof(range), "%s", low);
 	else
 		snprintf(range, sizeof(range), "%s - %s", low, high);
-	printf("%s  %-21s  %10s  %4u.%u%%  %4u.%u%%  %s\n",
+	printf("%s  %-21s  %10s  %4u.%u%%  %4u.%u%%  %s%s\n",
 	       history_data_time(time, sizeof(time), b->from_us), range,
 	       b->available_min == UINT64_MAX ? "unknown" :
 		       units_format_size(least, sizeof(least), b->available_min),
 	       b->some_max / 10, b->some_max % 10, b->full_max / 10, b->full_max % 10,
-	       b->reasons[most].name);
+	       b->observed ? "would be: " : "", b->reasons[most].name);
 }
 
 /* The shortest usual time that makes at most LINES_MAX lines of @span. */

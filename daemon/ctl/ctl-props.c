@@ -75,6 +75,13 @@ const struct ctl_prop *ctl_prop_find(const char *property)
 	return NULL;
 }
 
+const char *ctl_props_move(const struct ctl_props *p)
+{
+	if (p->mode && strcmp(p->mode, "observe") == 0)
+		return p->target > p->size ? "would inflate" : "would deflate";
+	return p->target > p->size ? "inflating" : "deflating";
+}
+
 void ctl_props_init(struct ctl_props *p)
 {
 	*p = (struct ctl_props){ 0 };

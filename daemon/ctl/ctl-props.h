@@ -79,6 +79,9 @@ extern const size_t ctl_prop_count;
 /* NULL if balloonctl does not know it. */
 const struct ctl_prop *ctl_prop_find(const char *property);
 
+/* What happens to the balloon on its way to the target: "inflating", "would deflate". */
+const char *ctl_props_move(const struct ctl_props *p);
+
 void ctl_props_init(struct ctl_props *p);
 void ctl_props_done(struct ctl_props *p);
 

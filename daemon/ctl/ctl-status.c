@@ -101,7 +101,7 @@ static void print_memory(const struct ctl_props *p)
 	printf("%s", SIZE(p->size));
 	print_percent(p->size, p->ram);
 	if (moving)
-		printf(", %s to %s%s%s", p->target > p->size ? "inflating" : "deflating",
+		printf(", %s to %s%s%s", ctl_props_move(p),
 		       term_style(TERM_BOLD), SIZE(p->target), term_style(TERM_PLAIN));
 	putchar('\n');
 

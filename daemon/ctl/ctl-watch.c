@@ -93,7 +93,7 @@ static void add_event(struct watch *w, const struct history_record *r)
 	else
 		snprintf(e->text, sizeof(e->text), "%s  %-11s  balloon %s  %s", time, r->n.reason,
 			 units_format_size(size, sizeof(size), r->flags & HISTORY_NO_BALLOON ? 0 : r->n.size),
-			 history_data_reason(r->n.reason));
+			 history_data_reason(&r->n));
 }
 
 static void close_history(struct watch *w)

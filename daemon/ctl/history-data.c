@@ -133,10 +133,13 @@ const char *history_data_time(char *buf, size_t n, uint64_t time_us)
 	return buf;
 }
 
-const char *history_data_reason(const char *name)
+const char *history_data_reason(const struct history_numbers *n)
 {
+	enum policy_mode mode = _MODE_MAX;
+
+	(void)policy_mode_parse(n->mode, &mode);
 	for (int i = 0; i < _REASON_MAX; i++)
-		if (strcmp(policy_reason_name((enum policy_reason)i), name) == 0)
-			return policy_reason_text((enum policy_reason)i);
-	return name;
+		if (strcmp(policy_reason_name((enum policy_reason)i), n->reason) == 0)
+			return policy_reason_text_in(mode, (enum policy_reason)i);
+	return n->reason;
 }

@@ -29,5 +29,5 @@ void history_data_trim(struct history_data *h, uint64_t now_us, uint64_t since_u
 uint64_t history_data_now(void);
 /* "Nov 21 05:12:03" in local time. Returns buf. */
 const char *history_data_time(char *buf, size_t n, uint64_t time_us);
-/* A reason of a record in words; the word itself if this version does not know it. */
-const char *history_data_reason(const char *name);
+/* The reason of a decision in words; the word itself if this version does not know it. */
+const char *history_data_reason(const struct history_numbers *n);

@@ -217,7 +217,7 @@ static void draw_numbers(struct screen *s)
 	line(s, TERM_PLAIN, "%s", "");
 	if (known(p->size) && known(p->target) && p->size != p->target)
 		line(s, TERM_PLAIN, "Balloon    %s, %s to %s; goal %s", SIZE(p->size),
-		     p->target > p->size ? "inflating" : "deflating", SIZE(p->target), SIZE(p->goal));
+		     ctl_props_move(p), SIZE(p->target), SIZE(p->goal));
 	else
 		line(s, TERM_PLAIN, "Balloon    %s; goal %s", SIZE(p->size), SIZE(p->goal));
 	line(s, TERM_PLAIN, "Reason     %s: %s", p->reason ?: "?", p->reason_text ?: "");
@@ -289,5 +289,6 @@ void watch_print_line(FILE *f, const struct watch_view *v)
 			p->pressure_full_permille / 10, p->pressure_full_permille % 10);
 	if (known(p->refault_rate))
 		fprintf(f, "  refaults %" PRIu64 "/s", p->refault_rate);
-	fprintf(f, "  %s\n", p->reason ?: "");
+	fprintf(f, "  %s%s\n", p->mode && strcmp(p->mode, "observe") == 0 ? "would be: " : "",
+		p->reason ?: "");
 }

@@ -4,7 +4,8 @@
  *
  * The names are interface: configuration, bus, JSON and recordings use them.
  * Each table is indexed by its enum and complete (asserted), so that a new
- * value without a name does not build.
+ * value without a name does not build. Mode observe moves nothing: its sentences say
+ * what would be.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -62,6 +63,26 @@ static const struct {
 /* clang-format on */
 _Static_assert(ELEMENTS(reasons) == _REASON_MAX, "a reason without a name");
 
+/* What is not said of a move is the same in mode observe. */
+/* clang-format off */
+static const char *const observed[_REASON_MAX] = {
+	[REASON_FREE] = "Would inflate: the guest has free memory beyond its headroom.",
+	[REASON_CACHE] = "Would inflate in small probes, to push out page cache that seems cold.",
+	[REASON_COMMITTED] = "Would move after the memory that programs have committed.",
+	[REASON_HOST] = "Would follow the host's target.",
+	[REASON_HEADROOM] = "Would deflate: available memory fell below the headroom.",
+	[REASON_WORKING_SET] = "Would deflate: cache that was pushed out is being read again.",
+	[REASON_PRESSURE] = "Would deflate: tasks stall while memory is being reclaimed.",
+	[REASON_EMERGENCY] = "Would give everything back: the guest is critically short of memory.",
+	[REASON_FLOOR] = "The floor of what the guest keeps would forbid a larger balloon.",
+	[REASON_LIMIT] = "The configured limit, or the host's or the module's, would forbid a larger balloon.",
+	[REASON_SETTLING] = "Would wait for the effects of the last inflation before judging it.",
+	[REASON_DWELL] = "Would not change the target again so soon.",
+	[REASON_HOLD_OFF] = "Would not inflate for a while after memory was needed back.",
+	[REASON_HELD] = "The operator holds the balloon; only a shortage of memory would move it.",
+};
+/* clang-format on */
+
 const char *policy_mode_name(enum policy_mode m)
 {
 	return (size_t)m < ELEMENTS(mode_names) ? mode_names[m] : NULL;
@@ -80,6 +101,13 @@ const char *policy_reason_name(enum policy_reason r)
 const char *policy_reason_text(enum policy_reason r)
 {
 	return (size_t)r < ELEMENTS(reasons) ? reasons[r].text : NULL;
+}
+
+const char *policy_reason_text_in(enum policy_mode m, enum policy_reason r)
+{
+	if (m == MODE_OBSERVE && (size_t)r < ELEMENTS(observed) && observed[r])
+		return observed[r];
+	return policy_reason_text(r);
 }
 
 static int parse(const char *const *names, size_t n, const char *name)

@@ -123,6 +123,8 @@ const char *policy_law_name(enum policy_law l);
 const char *policy_reason_name(enum policy_reason r);
 /* One sentence for people. */
 const char *policy_reason_text(enum policy_reason r);
+/* The same for who is in that mode: in observe it says what would be done. */
+const char *policy_reason_text_in(enum policy_mode m, enum policy_reason r);
 /* -EINVAL if there is no such name. */
 int policy_mode_parse(const char *name, enum policy_mode *ret);
 int policy_law_parse(const char *name, enum policy_law *ret);

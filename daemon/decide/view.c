@@ -38,7 +38,7 @@ static uint64_t auto_size(uint64_t configured, uint64_t ram, uint64_t divisor, u
 /* Memory that neither reclaim nor the swap that is left can make room from. */
 static uint64_t unreclaimable(const struct sample *s)
 {
-	uint64_t anon = 0, pinned = 0, kernel = 0;
+	uint64_t anon = 0, pinned = 0, kernel = 0, room = s->mem[MEM_SWAP_FREE];
 
 	if (sample_has_mem(s, MEM_UNEVICTABLE))
 		pinned = s->mem[MEM_UNEVICTABLE];
@@ -48,13 +48,18 @@ static uint64_t unreclaimable(const struct sample *s)
 		kernel = s->mem[MEM_SLAB_UNRECLAIMABLE];
 	if (sample_has_mem(s, MEM_KERNEL))
 		kernel = add_sat(kernel, s->mem[MEM_KERNEL]);
+	/* What was swapped out to memory is still there. */
+	if (sample_has_mem(s, MEM_ZRAM))
+		kernel = add_sat(kernel, s->mem[MEM_ZRAM]);
+	if (sample_has_mem(s, MEM_SWAP_ROOM))
+		room = min_u64(room, s->mem[MEM_SWAP_ROOM]);
 	/* Without SwapFree nothing says that it could be swapped, nor that it could not. */
 	if (sample_has_mem(s, MEM_SWAP_FREE)) {
 		if (sample_has_mem(s, MEM_ANON))
 			anon = s->mem[MEM_ANON];
 		if (sample_has_mem(s, MEM_SHMEM))
 			anon = add_sat(anon, s->mem[MEM_SHMEM]);
-		anon = sub_sat(anon, s->mem[MEM_SWAP_FREE]);
+		anon = sub_sat(anon, room);
 	}
 	/* Locked memory is anonymous, too, for the most part: the larger of the two, not the sum.
 	 */

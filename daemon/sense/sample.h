@@ -37,6 +37,8 @@ enum sample_mem_field {
 	MEM_SWAP_TOTAL,
 	MEM_SWAP_FREE,
 	MEM_WATERMARK_HIGH, /* sum of the zones' high watermarks, /proc/zoneinfo */
+	MEM_SWAP_ROOM, /* SwapFree as far as using it frees memory, /proc/swaps and zram */
+	MEM_ZRAM, /* memory that zram devices hold what is in swap in */
 	_MEM_FIELD_MAX,
 };
 

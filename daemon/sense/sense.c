@@ -19,6 +19,7 @@
 #include "sense/procfile.h"
 #include "sense/psi.h"
 #include "sense/sense.h"
+#include "sense/swaps.h"
 #include "sense/vmstat.h"
 #include "sense/week.h"
 #include "sense/zoneinfo.h"
@@ -51,6 +52,7 @@ enum news {
 	NEWS_PSI_OFF,
 	NEWS_NO_PSI_IO,
 	NEWS_NO_MODULE,
+	NEWS_NO_SWAPS,
 	_NEWS_MAX,
 };
 
@@ -72,11 +74,14 @@ static const char *const news_texts[_NEWS_MAX] = {
 	[NEWS_NO_MODULE] = "uballoon's figures in " MODULE_ROOT " cannot be read: how much memory "
 			   "is available without the balloon is not known. Check that /sys is mounted "
 			   "and that module and daemon are of the same release.",
+	[NEWS_NO_SWAPS] = "/proc/swaps cannot be read: if swap is compressed memory (zram), "
+			  "more of it is taken for room than is.",
 };
 
 struct sense {
 	struct meminfo meminfo;
 	struct module module;
+	struct swaps swaps;
 	int fds[_FILE_MAX];
 	struct procfile_buffer buffer;
 	uint64_t page_bytes;
@@ -96,6 +101,7 @@ void sense_free(struct sense *s)
 			close(s->fds[i]);
 	meminfo_done(&s->meminfo);
 	module_done(&s->module);
+	swaps_done(&s->swaps);
 	free(s->buffer.data);
 	free(s);
 }
@@ -108,6 +114,7 @@ int sense_open(const char *root, const char *module_root, struct sense **ret)
 
 	if (!s)
 		return -ENOMEM;
+	swaps_init(&s->swaps, root ? root : "/proc", root);
 	if (!root)
 		root = "/proc";
 	s->page_bytes = sysconf(_SC_PAGESIZE);
@@ -209,6 +216,7 @@ int sense_read(struct sense *s, struct sample *ret)
 	news(s, NEWS_NO_FREE, !sample_has_mem(ret, MEM_FREE));
 	read_vmstat(s, ret);
 	read_zoneinfo(s, ret);
+	news(s, NEWS_NO_SWAPS, swaps_read(&s->swaps, &s->buffer, ret) < 0);
 	r = read_psi(s, FILE_PSI_MEMORY, PSI_MEM_SOME_US, PSI_MEM_FULL_US, ret);
 	/* Which of the two depends on the kernel's age: no files, or files that refuse to be read.
 	 */

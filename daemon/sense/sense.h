@@ -15,7 +15,8 @@ struct sense;
 /*
  * root: where /proc is; NULL means "/proc". Another root serves tests: all but
  * the values of meminfo, which libproc2 reads from the real /proc, come from
- * there. module_root: see module.h, for tests as well. Fails only for lack of memory (-ENOMEM).
+ * there, zram's files (zramN/mm_stat) as well. module_root: see module.h, for tests as well. Both
+ * must live as long. Fails only for lack of memory (-ENOMEM).
  */
 int sense_open(const char *root, const char *module_root, struct sense **ret);
 /* NULL is fine. */

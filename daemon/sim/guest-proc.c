@@ -107,6 +107,7 @@ void guest_sample(const struct guest *g, struct sample *ret)
 				g->demand.need / 1000 * g->c.committed_permille,
 			[MEM_SWAP_TOTAL] = g->c.swap,
 			[MEM_SWAP_FREE] = g->c.swap - g->swapped_anon - g->swapped_idle,
+			[MEM_SWAP_ROOM] = g->c.swap - g->swapped_anon - g->swapped_idle,
 			[MEM_WATERMARK_HIGH] = g->watermark_high,
 		},
 		.vm = {

@@ -42,6 +42,8 @@ static const struct column columns[] = {
 	{ "swap_total_kib", GROUP_MEM, MEM_SWAP_TOTAL },
 	{ "swap_free_kib", GROUP_MEM, MEM_SWAP_FREE },
 	{ "watermark_high_kib", GROUP_MEM, MEM_WATERMARK_HIGH },
+	{ "swap_room_kib", GROUP_MEM, MEM_SWAP_ROOM },
+	{ "zram_kib", GROUP_MEM, MEM_ZRAM },
 	{ "pswpin_pages", GROUP_VM, VM_PSWPIN },
 	{ "pswpout_pages", GROUP_VM, VM_PSWPOUT },
 	{ "refault_anon_pages", GROUP_VM, VM_REFAULT_ANON },

@@ -224,6 +224,37 @@ def explain_expected(t):
     t.contains(daemon.log(), "peaks is not used: it is damaged. ", "log")
 
 
+@tap.case("mode observe: what is shown would be, in every verb")
+def would_be(t):
+    bus = Bus(t)
+    Daemon(t, bus, QUICK)
+    claim = re.compile(r"\b([Ii]nflating|[Dd]eflating|is led to|Giving|Moving)\b")
+
+    def shown():
+        """All verbs, and whether the balloon would move at one time."""
+        p = bus.properties()
+        return "\n".join(ctl(bus, *verb).stdout for verb in ([], ["explain"], ["history"])), \
+            p["Target"][1] != p["Size"][1] and bus.get("Target") == p["Target"][1]
+
+    t.wait(lambda: bus.get("Reason") not in ("starting", "no-data"), 20, "a decision")
+    text, moves = shown()
+    t.check(not claim.search(text), f"said to be done: {text}")
+    t.contains(text, "would be: ", "history")
+    if moves:
+        t.check(re.search(r"would (in|de)flate to", text), f"status: {text}")
+    # Whatever the machine's memory is like.
+    expect(t, ctl(bus, "hold", "test"), 0)
+    t.wait(lambda: bus.get("Reason") == "held", 20, "held")
+    sentence = "only a shortage of memory would move it"
+    t.contains(bus.get("ReasonText"), sentence, "ReasonText")
+    expect(t, ctl(bus), 0, sentence)
+    t.wait(lambda: ctl(bus, "explain").stdout.count(sentence) == 2, 20, "the past and the present")
+    # The past is told in the mode that it had.
+    expect(t, ctl(bus, "mode", "auto"), 0)
+    t.wait(lambda: bus.get("Reason") != "held", 20, "mode auto")
+    t.equal(expect(t, ctl(bus, "explain"), 0, "mode auto, law").stdout.count(sentence), 1, "the past")
+
+
 # --- hold and release --------------------------------------------------------
 
 @tap.case("hold: shown, refuses set-target, ends with release")

@@ -167,7 +167,8 @@ def picture(t):
     t.between(bar.count("."), p["Free"] * 98 // p["RAM"] - 5, p["Free"] * 98 // p["RAM"] + 5, "free")
     marks = lines[lines.index(bar) + 1]
     t.between(marks.index("F"), p["Floor"] * 98 // p["RAM"] - 1, p["Floor"] * 98 // p["RAM"] + 3, "floor")
-    # What it would do, in mode observe, too.
+    # What it would do, in mode observe, too; and it says so.
+    t.check(not re.search(r"[Ii]nflating|[Dd]eflating", "\n".join(lines)), f"said to be done: {lines}")
     at = (p["RAM"] - p["Target"]) * 98 // p["RAM"]
     t.between(marks.index("T"), at - 3, at + 4, "target")
     t.equal(lines[-1], "q quits", "the last line")
@@ -275,7 +276,7 @@ def colour(t):
 
 
 LINE = re.compile(r"[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d  used \S+ \S+  cache \S+ \S+  free \S+ \S+  "
-                  r"balloon 0  target \S+.*  some [\d.]+%  full [\d.]+%  refaults \d+/s  [a-z-]+\n")
+                  r"balloon 0  target \S+.*  some [\d.]+%  full [\d.]+%  refaults \d+/s  would be: [a-z-]+\n")
 
 
 @tap.case("lines where there is no terminal")

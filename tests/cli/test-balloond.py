@@ -75,6 +75,7 @@ def foreground(t):
     for line in lines + rest.splitlines(keepends=True):
         t.check(re.match(r"\d\d:\d\d:\d\d  usable [\d.]+ .iB  available [\d.]+ .iB  psi some .*  "
                          r"balloon 0  goal .*\.\n$", line), f"line {line!r}")
+        t.check(not re.search("Inflating|Deflating", line), f"said to be done: {line!r}")
 
 
 @tap.case("its reader goes away: it ends, and not by a signal")

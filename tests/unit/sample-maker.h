@@ -42,6 +42,7 @@ static inline struct sample healthy(uint64_t now_us)
 	s.mem[MEM_SLAB_UNRECLAIMABLE] = 100 * MIB;
 	s.mem[MEM_SWAP_TOTAL] = 2 * GIB;
 	s.mem[MEM_SWAP_FREE] = 2 * GIB;
+	s.mem[MEM_SWAP_ROOM] = 2 * GIB;
 	s.mem[MEM_WATERMARK_HIGH] = 64 * MIB;
 	return s;
 }

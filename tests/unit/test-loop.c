@@ -394,6 +394,10 @@ static void observe_script(struct fake_world *w)
 	if (w->tick == 10) {
 		/* It would, though. */
 		assert_true(w->loop->decision.goal > GIB);
+		assert_string_equal(w->loop->status.reason_text,
+				    policy_reason_text_in(MODE_OBSERVE, w->loop->decision.reason));
+		assert_string_not_equal(w->loop->status.reason_text,
+					policy_reason_text(w->loop->decision.reason));
 		raise(SIGTERM);
 	}
 }

@@ -16,53 +16,8 @@
  */
 #include <string.h>
 
-#include "sample-maker.h"
+#include "policy-fixture.h"
 #include "toy-guest.h"
-
-struct fixture {
-	struct policy_config c;
-	struct policy_state st;
-	struct sample s;
-	struct policy_decision d;
-	uint64_t now_us;
-};
-
-static void init(struct fixture *f, uint64_t balloon)
-{
-	policy_config_default(&f->c);
-	policy_init(&f->st);
-	f->now_us = 1000 * SEC;
-	f->s = healthy(f->now_us);
-	set_balloon(&f->s, balloon);
-	f->d = decide_at(&f->c, &f->st, &f->s, f->now_us);
-}
-
-static void tick(struct fixture *f, uint64_t dt_us)
-{
-	f->now_us += dt_us;
-	f->d = decide_at(&f->c, &f->st, &f->s, f->now_us);
-}
-
-/* Carry the last step out, as a perfect transport would. */
-static void obey(struct fixture *f)
-{
-	set_balloon(&f->s, f->s.balloon.size + f->d.step);
-	f->s.balloon.asked = f->s.balloon.moved = f->d.step;
-	f->s.balloon.took_us = 1000;
-}
-
-static void calm(struct fixture *f)
-{
-	uint64_t size = f->s.balloon.size;
-	uint64_t psi[_PSI_FIELD_MAX], vm[_VM_FIELD_MAX];
-
-	memcpy(psi, f->s.psi, sizeof(psi));
-	memcpy(vm, f->s.vm, sizeof(vm));
-	f->s = healthy(f->now_us);
-	memcpy(f->s.psi, psi, sizeof(psi));
-	memcpy(f->s.vm, vm, sizeof(vm));
-	set_balloon(&f->s, size);
-}
 
 static void incident_1_at_most_half_of_the_slack_at_a_time(void **state)
 {
@@ -272,74 +227,6 @@ static void incident_3_a_shortfall_that_repeats_is_answered_twice_as_large(void 
 		last = f.d.step;
 		f.s.balloon.size += f.d.step;
 	}
-}
-
-/* What is lost by cache that is away is lost on every disk and in every mode, by kswapd alone. */
-static void thrash_under_kswapd_alone(void **state)
-{
-	static const enum policy_mode modes[] = {MODE_AUTO, MODE_MANUAL, MODE_HOST};
-
-	(void)state;
-	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
-		uint64_t hurts = 4 * GIB, lost_us = 0;
-		struct fixture f;
-
-		init(&f, 5 * GIB);
-		f.c.mode = modes[m];
-		f.c.manual_target = 5 * GIB;
-		f.s.balloon.host_target = modes[m] == MODE_HOST ? 5 * GIB : 0;
-		f.s.balloon.host_target_valid = modes[m] == MODE_HOST;
-		f.s.balloon.may_undercut_host = true;
-		for (int i = 0; i < 3600; i++) {
-			bool thrashes = f.s.balloon.size > hurts;
-
-			f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
-			f.s.vm[VM_PGSCAN_KSWAPD] += 500;
-			f.s.vm[VM_RESTORE_FILE] += thrashes ? 150 : 0;
-			f.s.psi[PSI_IO_SOME_US] += thrashes ? SEC * 8 / 10 : 0;
-			press(&f.s, SEC, thrashes ? 700 : 0, thrashes ? 600 : 0, 0);
-			lost_us += thrashes ? SEC * 6 / 10 : 0;
-			tick(&f, SEC);
-			assert_true(!f.d.urgent);
-			if (thrashes)
-				assert_true(f.d.reason != REASON_STEADY);
-			set_balloon(&f.s, f.s.balloon.size + f.d.step);
-		}
-		/* Down within seconds; and what a second costs is more than an hour of it is worth. */
-		assert_true(lost_us < 20 * SEC);
-		assert_true(f.s.balloon.size <= hurts && f.s.balloon.size > hurts / 2);
-		assert_int_equal(f.d.reason, REASON_PRICE);
-		assert_true(f.d.n.hold_off_left_us > 0);
-	}
-}
-
-/* A little below where it hurt soon, there again seldom, and each time more so. */
-static void where_it_hurts_is_not_tried_twelve_times(void **state)
-{
-	uint64_t hurts = 4 * GIB, below = 0;
-	struct fixture f;
-	int times = 0;
-	bool was = false;
-
-	(void)state;
-	init(&f, 3 * GIB);
-	f.c.mode = MODE_MANUAL;
-	f.c.manual_target = 5 * GIB;
-	for (int i = 0; i < 24 * 3600; i++) {
-		bool thrashes = f.s.balloon.size > hurts;
-
-		f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
-		f.s.vm[VM_RESTORE_FILE] += thrashes ? 150 : 0;
-		f.s.psi[PSI_IO_SOME_US] += thrashes ? SEC * 8 / 10 : 0;
-		press(&f.s, SEC, thrashes ? 700 : 0, thrashes ? 100 : 0, 0);
-		tick(&f, SEC);
-		times += thrashes && !was;
-		was = thrashes;
-		below += f.s.balloon.size > hurts * 7 / 8;
-		set_balloon(&f.s, f.s.balloon.size + f.d.step);
-	}
-	assert_in_range(times, 2, 11);
-	assert_true(below > 12 * 3600);
 }
 
 static void incident_3_a_deflate_expects_the_need_to_go_on_rising(void **state)
@@ -891,8 +778,6 @@ int main(void)
 		cmocka_unit_test(incident_3_everything_comes_back_under_pressure),
 		cmocka_unit_test(incident_3_pressure_that_stays_gets_everything),
 		cmocka_unit_test(incident_3_a_shortfall_that_repeats_is_answered_twice_as_large),
-		cmocka_unit_test(thrash_under_kswapd_alone),
-		cmocka_unit_test(where_it_hurts_is_not_tried_twelve_times),
 		cmocka_unit_test(incident_3_a_deflate_expects_the_need_to_go_on_rising),
 		cmocka_unit_test(incident_4_an_emergency_is_paid_for),
 		cmocka_unit_test(incident_4_holds_for_the_host_and_the_operator_too),

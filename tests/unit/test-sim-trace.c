@@ -431,10 +431,14 @@ static void test_recording(void **state)
 	s.mem[MEM_SWAP_TOTAL] = 10ULL << 20;
 	s.mem[MEM_SWAP_FREE] = 4ULL << 20;
 	s.mem[MEM_COMMITTED_AS] = 500ULL << 20;
+	s.mem[MEM_SWAP_ROOM] = 2ULL << 20;
+	s.mem[MEM_ZRAM] = 3ULL << 20;
 	s.psi[PSI_MEM_SOME_US] = 1000;
 	n = recording_header(text, sizeof(text));
 	assert_true(n > 0);
+	assert_non_null(strstr(text, ",watermark_high_kib,swap_room_kib,zram_kib,pswpin_pages"));
 	n += recording_line(text + n, sizeof(text) - n, 77 * SEC, &s, &none);
+	assert_non_null(strstr(text, ",10240,4096,0,2048,3072,0"));
 	s.time_us += SEC;
 	s.psi[PSI_MEM_SOME_US] = 1500;
 	s.balloon = (struct sample_balloon){ .valid = true, .size = 1024ULL << 20, .limit = UINT64_MAX };

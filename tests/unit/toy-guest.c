@@ -99,6 +99,7 @@ void toy_sample(const struct toy *t, struct sample *ret)
 	ret->mem[MEM_COMMITTED_AS] = t->need + t->kernel;
 	ret->mem[MEM_SWAP_TOTAL] = t->swap_total;
 	ret->mem[MEM_SWAP_FREE] = t->swap_total - t->swapped;
+	ret->mem[MEM_SWAP_ROOM] = ret->mem[MEM_SWAP_FREE];
 	ret->mem[MEM_WATERMARK_HIGH] = wmark(t);
 	memcpy(ret->vm, t->vm, sizeof(t->vm));
 	memcpy(ret->psi, t->psi_us, sizeof(t->psi_us));

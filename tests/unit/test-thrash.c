@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What programs read again, and wait for, because the balloon is where it was.
+ *
+ * Leaves out: pressure and emergencies (test-policy-incidents.c), which are answered at once.
+ */
+#include "policy-fixture.h"
+
+/* What is lost by cache that is away is lost on every disk and in every mode, by kswapd alone. */
+static void thrash_under_kswapd_alone(void **state)
+{
+	static const enum policy_mode modes[] = {MODE_AUTO, MODE_MANUAL, MODE_HOST};
+
+	(void)state;
+	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+		uint64_t hurts = 4 * GIB, lost_us = 0;
+		struct fixture f;
+
+		init(&f, 5 * GIB);
+		f.c.mode = modes[m];
+		f.c.manual_target = 5 * GIB;
+		f.s.balloon.host_target = modes[m] == MODE_HOST ? 5 * GIB : 0;
+		f.s.balloon.host_target_valid = modes[m] == MODE_HOST;
+		f.s.balloon.may_undercut_host = true;
+		for (int i = 0; i < 3600; i++) {
+			bool thrashes = f.s.balloon.size > hurts;
+
+			f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
+			f.s.vm[VM_PGSCAN_KSWAPD] += 500;
+			f.s.vm[VM_RESTORE_FILE] += thrashes ? 150 : 0;
+			f.s.psi[PSI_IO_SOME_US] += thrashes ? SEC * 8 / 10 : 0;
+			press(&f.s, SEC, thrashes ? 700 : 0, thrashes ? 600 : 0, 0);
+			lost_us += thrashes ? SEC * 6 / 10 : 0;
+			tick(&f, SEC);
+			assert_true(!f.d.urgent);
+			if (thrashes)
+				assert_true(f.d.reason != REASON_STEADY);
+			set_balloon(&f.s, f.s.balloon.size + f.d.step);
+		}
+		/* Down within seconds; and what a second costs is more than an hour of it is worth. */
+		assert_true(lost_us < 20 * SEC);
+		assert_true(f.s.balloon.size <= hurts && f.s.balloon.size > hurts / 2);
+		assert_int_equal(f.d.reason, REASON_PRICE);
+		assert_true(f.d.n.hold_off_left_us > 0);
+	}
+}
+
+/* A little below where it hurt soon, there again seldom, and each time more so. */
+static void where_it_hurts_is_not_tried_twelve_times(void **state)
+{
+	uint64_t hurts = 4 * GIB, below = 0;
+	struct fixture f;
+	int times = 0;
+	bool was = false;
+
+	(void)state;
+	init(&f, 3 * GIB);
+	f.c.mode = MODE_MANUAL;
+	f.c.manual_target = 5 * GIB;
+	for (int i = 0; i < 24 * 3600; i++) {
+		bool thrashes = f.s.balloon.size > hurts;
+
+		f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
+		f.s.vm[VM_RESTORE_FILE] += thrashes ? 150 : 0;
+		f.s.psi[PSI_IO_SOME_US] += thrashes ? SEC * 8 / 10 : 0;
+		press(&f.s, SEC, thrashes ? 700 : 0, thrashes ? 100 : 0, 0);
+		tick(&f, SEC);
+		times += thrashes && !was;
+		was = thrashes;
+		below += f.s.balloon.size > hurts * 7 / 8;
+		set_balloon(&f.s, f.s.balloon.size + f.d.step);
+	}
+	assert_in_range(times, 2, 11);
+	assert_true(below > 12 * 3600);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(thrash_under_kswapd_alone),
+		cmocka_unit_test(where_it_hurts_is_not_tried_twelve_times),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
