@@ -161,6 +161,8 @@ static const struct config_key keys[] = {
 	     "Goals closer to the balloon than this are left alone"),
 	TIME("tail.dwell", POLICY(dwell_us), 0, 10 * MIN, NULL,
 	     "Least time between two changes of the target"),
+	TIME("tail.start_wait", POLICY(start_wait_us), 0, H, NULL,
+	     "Longest wait for a boot, or for services that start; 0: none"),
 	TIME("tail.settle", POLICY(settle_us), 0, 10 * MIN, NULL,
 	     "Longest wait for healthy samples after an inflation"),
 	TIME("tail.hold_off", POLICY(hold_off_us), 0, H, NULL,

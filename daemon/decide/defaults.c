@@ -33,6 +33,8 @@ void policy_config_default(struct policy_config *c)
 		.shrink_hysteresis = 20,
 
 		.dwell_us = 3 * SEC,
+		/* Longer than a boot takes, or the start of a large database. */
+		.start_wait_us = 300 * SEC,
 		.settle_us = 60 * SEC,
 		/*
 		 * On the busiest of three month-long traces, closed loop: a quarter of it reverses

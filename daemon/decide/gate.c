@@ -3,8 +3,9 @@
  * The gates between a goal and a move.
  *
  * All but an answer to a shortage passes the bar, which lets nothing up while
- * memory is short or was a moment ago. An estimate passes the dead band, the
- * hold-off after a deflate and the price of turning round, settling and dwell.
+ * memory is short or was a moment ago. An estimate passes the wait for a start,
+ * the dead band, the hold-off after a deflate and the price of turning round,
+ * settling and dwell.
  *
  * Leaves out: what is done behind the gates (follow.c), and the hold-off after
  * an emergency, which is the configuration's (shortage.c).
@@ -39,6 +40,8 @@ static enum policy_reason gate_up(const struct round *r, const struct law_goal *
 	const struct view *v = r->v;
 	uint64_t distance = g->goal - v->size;
 
+	if (start_waits(r->c, &st->start))
+		return REASON_START_WAIT;
 	if (distance < max_u64(v->worthwhile, v->dead_band))
 		return REASON_DEAD_BAND;
 	if (v->now_us < st->hold.until_us || turn_wait(r->c, &st->turn, v, distance))

@@ -18,6 +18,7 @@
 #include "decide/relief.h"
 #include "decide/settle.h"
 #include "decide/shortage.h"
+#include "decide/start.h"
 #include "decide/thrash.h"
 #include "decide/turn.h"
 #include "decide/view.h"
@@ -42,6 +43,8 @@ struct policy_state {
 	struct shortage shortage; /* how that was answered */
 	struct relief_seen relief; /* what the module has given back by itself */
 	struct pace pace; /* whether to look closer */
+
+	struct start start; /* what starts, and how long that was waited for */
 
 	/* Not inflating again too soon. */
 	struct backoff hold; /* after a deflate of the law: holds estimates; follow.c */
