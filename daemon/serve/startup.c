@@ -246,14 +246,10 @@ static void subscribe(struct startup *s)
 
 static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	int begins;
-
-	(void)error;
-	if (sd_bus_message_read(m, "b", &begins) >= 0 && !begins) {
-		/* Some releases forget at this who has subscribed. */
-		subscribe(userdata);
-		look(userdata);
-	}
+	(void)m, (void)error;
+	/* Some releases forget at this who has subscribed; what is said meanwhile comes after. */
+	subscribe(userdata);
+	look(userdata);
 	return 0;
 }
 
