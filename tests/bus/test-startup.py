@@ -135,8 +135,8 @@ def services(t):
             manager.tell_and_be_asked(f"job {number} {job}")
             manager.tell_and_be_asked(f"done {number}")
             t.equal(probe.lines, lines, "what the probe said")
-    for number, job in enumerate(("db.service start notify", "web.service restart simple", "a.b.service start forking",
-                                  "bus.service start dbus"), 11):
+    for number, job in enumerate(("db.service start notify", "web.service restart simple",
+                                  "a.b.service start forking", "bus.service start dbus"), 11):
         with t.subtest(job):
             manager.tell(f"job {number} {job}")
             probe.until("services")
@@ -261,7 +261,8 @@ def daemon(t):
         t.wait(lambda: bus.get("Reason") == "start-wait", 20, "the reason again", interval=0.05)
     with t.subtest("afterwards the law goes on"):
         manager.tell("done 5")
-        t.wait(lambda: bus.get("Reason") != "start-wait" and bus.get("Target") > 0, 20, "memory is taken", interval=0.05)
+        t.wait(lambda: bus.get("Reason") != "start-wait" and bus.get("Target") > 0, 20, "memory is taken",
+               interval=0.05)
 
 
 @tap.case("the daemon is ready, and ticks, whatever the manager does")
