@@ -36,8 +36,8 @@ RULES = [
       for whole in ("policy", "policy-state", "round", "shortage", "goal", "gate", "follow", "pace")),
     # ... every other part what it remembers itself, and what it is told.
     ("daemon/decide/*", [*(f"decide/{part}.h" for part in (
-        "policy-config", "view", "bounds", "pressure", "relief", "backoff", "turn", "thrash", "move", "settle", "start",
-        "progress", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
+        "policy-config", "view", "bounds", "pressure", "relief", "backoff", "turn", "thrash", "move", "settle",
+        "start", "progress", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),

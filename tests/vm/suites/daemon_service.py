@@ -348,7 +348,7 @@ def boots(t, b):
     for _ in range(10):
         time.sleep(1)
         s = status()
-        t.equal((s["reason"], s["size"], g.balloon_actual()), ("start-wait", 0, RAM), "reason, balloon, the host's view")
+        t.equal((s["reason"], s["size"], g.balloon_actual()), ("start-wait", 0, RAM), "reason, balloon, host's view")
     t.equal(g.property("balloond", "ActiveState"), "active", "the service, which waits for nobody")
     t.equal(g.run("systemctl is-system-running")[1].strip(), "starting", "the boot")
     g.sh("touch /run/go")
