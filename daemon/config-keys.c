@@ -159,6 +159,8 @@ static const struct config_key keys[] = {
 	     "Smallest gain that is worth inflating for"),
 	SIZE("tail.dead_band", dead_band, MIB, TIB, SIZE_DEAD_BAND, "auto", 0,
 	     "Goals closer to the balloon than this are left alone"),
+	TIME("tail.start_wait", POLICY(start_wait_us), 0, H, NULL,
+	     "Longest wait for a boot, or for services that start; 0: none"),
 	TIME("tail.settle", POLICY(settle_us), 0, 10 * MIN, NULL,
 	     "Longest wait for healthy samples after an inflation"),
 	TIME("tail.hold_off", POLICY(hold_off_us), 0, H, NULL,

@@ -18,6 +18,7 @@
 #include "serve/history.h"
 #include "serve/hold.h"
 #include "serve/notify.h"
+#include "serve/startup.h"
 #include "serve/status.h"
 #include "serve/writer.h"
 
@@ -70,6 +71,7 @@ struct loop {
 	struct problems problems;
 	struct status status;
 	struct notify notify;
+	struct startup *startup;	/* NULL: nobody is asked */
 	struct bus *bus;
 	int bus_result;			/* of the last bus_maintain() */
 	uint64_t bus_retry_us;

@@ -167,17 +167,30 @@ void serve_tick(struct loop *l)
 		print_line(l);
 }
 
+/* What is being taken stops now; when it may go on is no hurry. */
+static void on_start(void *ctx)
+{
+	loop_tick_soon(ctx);
+}
+
 int serve_init(struct loop *l)
 {
+	int r;
+
 	snprintf(l->status.config_file, sizeof(l->status.config_file), "%s",
 		 l->options.config_path);
 	if (l->options.no_bus)
 		return 0;
+	r = startup_new(l->event, l->options.bus_address, on_start, l, &l->startup);
+	if (r < 0)
+		return r;
 	return bus_new(l->event, l->options.bus_address, &order_methods, l, &l->bus);
 }
 
 void serve_done(struct loop *l)
 {
+	startup_free(l->startup);
+	l->startup = NULL;
 	bus_free(l->bus);
 	l->bus = NULL;
 	notify_done(&l->notify);

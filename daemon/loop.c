@@ -83,6 +83,7 @@ static void sense(struct loop *l, struct sample *s)
 
 	if (s->time_us == 0)
 		s->time_us = loop_now();
+	s->start = startup_look(l->startup, s->time_us);
 	s->trigger = l->trigger;
 	s->psi_armed = l->psi_sources[0] || l->psi_sources[1];
 	l->trigger = TRIGGER_NONE;

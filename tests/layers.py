@@ -36,8 +36,8 @@ RULES = [
       for whole in ("policy", "policy-state", "round", "shortage", "goal", "gate", "follow", "pace")),
     # ... every other part what it remembers itself, and what it is told.
     ("daemon/decide/*", [*(f"decide/{part}.h" for part in (
-        "policy-config", "view", "bounds", "pressure", "relief", "peaks", "backoff", "turn", "thrash", "move", "settle",
-        "progress", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
+        "policy-config", "view", "bounds", "pressure", "relief", "peaks", "turn", "thrash", "move", "settle",
+        "start", "progress", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
@@ -75,8 +75,9 @@ OWNERS = [
     ("libconfig*", ["daemon/config.c"]),
     ("libudev*", ["daemon/act/discover.c"]),
     ("systemd/sd-device*", []),
-    ("systemd/sd-bus*", ["daemon/serve/bus.c", "daemon/ctl/*"]),
-    ("systemd/sd-event*", ["daemon/serve/bus.h", "daemon/loop*", "daemon/ctl/*"]),
+    ("systemd/sd-bus*", ["daemon/serve/bus.c", "daemon/serve/sdbus.[ch]", "daemon/serve/startup.c", "daemon/ctl/*"]),
+    ("systemd/sd-event*", ["daemon/serve/bus.h", "daemon/serve/sdbus.h", "daemon/serve/startup.h",
+                           "daemon/loop*", "daemon/ctl/*"]),
     ("systemd/sd-daemon*", ["daemon/serve/notify.c"]),
     ("systemd/sd-journal*", ["daemon/basic/log.c"]),
     ("systemd/*", []),

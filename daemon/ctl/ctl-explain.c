@@ -58,6 +58,7 @@ static unsigned int evidence_of(enum policy_reason reason)
 	case REASON_LIMIT:
 	case _REASON_MAX:
 		return 0;
+	case REASON_START_WAIT:
 	case REASON_STEADY:
 	case REASON_DEAD_BAND:
 	case REASON_FREE:

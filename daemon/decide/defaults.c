@@ -33,6 +33,8 @@ void policy_config_default(struct policy_config *c)
 		.shrink_inertia = 3,
 		.shrink_hysteresis = 20,
 
+		/* Longer than a boot takes, or the start of a large database. */
+		.start_wait_us = 300 * SEC,
 		.settle_us = 60 * SEC,
 		.hold_off_us = 10 * SEC,
 		.stall_price = 1024 * MIB,

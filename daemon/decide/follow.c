@@ -52,7 +52,7 @@ static uint64_t half_of_slack(const struct round *r)
 static bool goes_on_up(const struct round *r, const struct law_goal *g)
 {
 	return move_is_up(&r->st->move) && g->goal > r->v->size && !r->st->turn.came_down &&
-	       gate_bar(r, g->goal) == _REASON_MAX;
+	       !start_waits(r->c, &r->st->start) && gate_bar(r, g->goal) == _REASON_MAX;
 }
 
 static enum policy_reason go_on_up(const struct round *r, const struct law_goal *g)

@@ -3,8 +3,8 @@
  * The gates between a goal and a move.
  *
  * All but an answer to a shortage passes the bar, which lets nothing up while
- * memory is short, or was and that is not paid for. An estimate passes the dead
- * band, the price of turning round, and settling.
+ * memory is short, or was and that is not paid for. An estimate passes the wait
+ * for a start, the dead band, the price of turning round, and settling.
  *
  * Leaves out: what is done behind the gates (follow.c).
  */
@@ -29,6 +29,8 @@ static enum policy_reason gate_up(const struct round *r, const struct law_goal *
 	const struct view *v = r->v;
 	uint64_t distance = g->goal - v->size;
 
+	if (start_waits(r->c, &st->start))
+		return REASON_START_WAIT;
 	if (distance < v->dead_band)
 		return REASON_DEAD_BAND;
 	if (turn_wait(r->c, &st->turn, v, distance))

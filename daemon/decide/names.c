@@ -58,6 +58,7 @@ static const struct {
 	[REASON_NO_DATA] = { "no-data", "A number that the decision needs is missing or stale; nothing is moved." },
 	[REASON_NO_DEVICE] = { "no-device", "There is no balloon device; nothing can be moved." },
 	[REASON_NO_SWAP] = { "no-swap", "Law committed does not run without swap, unless committed.without_swap is true." },
+	[REASON_START_WAIT] = { "start-wait", "The guest, or a service in it, is starting; nothing is taken until it has." },
 	[REASON_HELD] = { "held", "The operator holds the balloon; only a shortage of memory moves it." },
 };
 /* clang-format on */

@@ -53,6 +53,7 @@ enum policy_reason {
 	REASON_NO_SWAP, /* law committed does not run without swap */
 	REASON_PRICE, /* a larger balloon was dear, and is not worth that yet */
 	REASON_STALLS, /* tasks stall, but not for what the balloon has */
+	REASON_START_WAIT, /* the guest boots, or starts services */
 	_REASON_MAX,
 };
 
@@ -92,6 +93,7 @@ struct policy_config {
 	/* the tail */
 	uint64_t worthwhile; /* smallest gain worth a move, bytes; 0 = from RAM */
 	uint64_t dead_band; /* bytes; 0 = from RAM */
+	uint64_t start_wait_us; /* longest wait for a boot, and for services; 0 = none */
 	uint64_t settle_us; /* longest wait for three healthy samples after an inflate */
 	uint64_t hold_off_us; /* what was given back is left alone so long at least, for as much */
 	uint64_t stall_price; /* bytes that, left alone for an hour, are as dear as a second lost */

@@ -18,6 +18,7 @@
 #include "decide/relief.h"
 #include "decide/settle.h"
 #include "decide/shortage.h"
+#include "decide/start.h"
 #include "decide/thrash.h"
 #include "decide/turn.h"
 #include "decide/view.h"
@@ -43,6 +44,7 @@ struct policy_state {
 	struct peaks peaks; /* when memory was needed */
 	struct pace pace; /* whether to look closer */
 
+	struct start start; /* what starts, and how long that was waited for */
 	struct turn turn; /* what turning round costs: not inflating again too soon */
 
 	struct adaptive adaptive;

@@ -106,6 +106,7 @@ static void keep_house(const struct round *r)
 	const struct view *v = r->v;
 
 	note_mode(c, st);
+	start_note(c, &st->start, r->s);
 	if (st->move.valid && st->move.reason == REASON_HOST)
 		law_host_feedback(&st->rate, &r->s->balloon);
 	note_size(r);

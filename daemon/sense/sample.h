@@ -79,6 +79,13 @@ enum sample_trigger {
 	TRIGGER_EMERGENCY, /* "full" over its threshold */
 };
 
+/* What starts just now. Always known: who has nobody to ask goes by the time since boot. */
+enum sample_start {
+	SAMPLE_START_NONE, /* nothing: what was to start has started */
+	SAMPLE_START_BOOT, /* the guest boots */
+	SAMPLE_START_SERVICES, /* it has booted, and starts services */
+};
+
 /* Which account the balloon's pages are to be in. */
 enum sample_account {
 	SAMPLE_ACCOUNT_AUTO, /* by what is true: what the host does not let go of is gone */
@@ -132,6 +139,7 @@ struct sample {
 	uint64_t vm[_VM_FIELD_MAX];
 	uint64_t psi[_PSI_FIELD_MAX];
 
+	enum sample_start start;
 	enum sample_trigger trigger;
 	bool psi_armed; /* PSI triggers are open: stalls wake the loop between samples */
 	struct sample_balloon balloon;

@@ -2,7 +2,7 @@
 /*
  * bus.c - org.balloond1 on D-Bus
  *
- * The only user of sd-bus in the daemon. Properties are read from a copy of
+ * The daemon's side of the bus. Properties are read from a copy of
  * the status, so that a slow reader never sees half a tick. Methods are
  * privileged twice: by the bus policy file and by sd-bus' own check of the caller
  * (root, or the daemon's own user), which also holds on a private bus.
@@ -23,6 +23,7 @@
 #include <systemd/sd-bus.h>
 
 #include "serve/metrics.h"
+#include "serve/sdbus.h"
 #include "uballoon.h"
 
 #define NAME	  "org.balloond1"
@@ -459,20 +460,9 @@ static int connect_to(struct bus *b)
 {
 	int r;
 
-	r = sd_bus_new(&b->bus);
-	if (r < 0)
-		return r;
-	r = sd_bus_set_description(b->bus, "balloond");
-	if (r >= 0)
-		r = sd_bus_set_address(b->bus, b->address);
-	if (r >= 0)
-		r = sd_bus_set_bus_client(b->bus, true);
+	r = sdbus_connect(b->event, b->address, "balloond", &b->bus);
 	if (r >= 0)
 		r = sd_bus_set_method_call_timeout(b->bus, CALL_TIMEOUT_US);
-	if (r >= 0)
-		r = sd_bus_start(b->bus);
-	if (r >= 0)
-		r = sd_bus_attach_event(b->bus, b->event, SD_EVENT_PRIORITY_NORMAL);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(b->bus, NULL, PATH, INTERFACE, vtable, &b->status);
 	if (r >= 0)
@@ -511,23 +501,6 @@ static void answer_restart(struct bus *b, bool restart)
 		answered(b->restart_ctx, restart);
 }
 
-static int ask_manager(struct bus *b, const char *path, const char *interface,
-		       const char *property, sd_bus_message_handler_t handler)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	int r;
-
-	r = sd_bus_message_new_method_call(b->bus, &m, "org.freedesktop.systemd1", path,
-					   "org.freedesktop.DBus.Properties", "Get");
-	if (r >= 0)
-		r = sd_bus_message_set_auto_start(m, false);
-	if (r >= 0)
-		r = sd_bus_message_append(m, "ss", interface, property);
-	if (r >= 0)
-		r = sd_bus_call_async(b->bus, NULL, m, handler, b, MANAGER_TIMEOUT_US);
-	return r;
-}
-
 static int on_job_type(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	const char *type = "";
@@ -543,6 +516,7 @@ static int on_job_type(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int on_job(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+	struct bus *b = userdata;
 	const char *path;
 	uint32_t id = 0;
 	int r = -1;
@@ -552,8 +526,8 @@ static int on_job(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		r = sd_bus_message_read(m, "v", "(uo)", &id, &path);
 	/* 0: the signal came from somebody else, and nobody will start the service again. */
 	if (r >= 0 && id != 0)
-		r = ask_manager(userdata, path, "org.freedesktop.systemd1.Job", "JobType",
-				on_job_type);
+		r = sdbus_manager_get(b->bus, path, "org.freedesktop.systemd1.Job", "JobType",
+				      on_job_type, b, MANAGER_TIMEOUT_US);
 	if (r < 0 || id == 0)
 		answer_restart(userdata, false);
 	return 0;
@@ -565,8 +539,9 @@ int bus_ask_restart(struct bus *b, void (*answered)(void *ctx, bool restart), vo
 
 	if (!b->bus || sd_bus_is_ready(b->bus) <= 0)
 		return -ENOTCONN;
-	r = ask_manager(b, "/org/freedesktop/systemd1/unit/self", "org.freedesktop.systemd1.Unit",
-			"Job", on_job);
+	r = sdbus_manager_get(b->bus, "/org/freedesktop/systemd1/unit/self",
+			      "org.freedesktop.systemd1.Unit", "Job", on_job, b,
+			      MANAGER_TIMEOUT_US);
 	if (r < 0)
 		return r;
 	b->restart_answered = answered;
@@ -578,14 +553,11 @@ int bus_new(sd_event *event, const char *address, const struct bus_methods *meth
 	    struct bus **ret)
 {
 	struct bus *b = calloc(1, sizeof(*b));
-	const char *from_environment = getenv("DBUS_SYSTEM_BUS_ADDRESS");
 
 	if (!b)
 		return -ENOMEM;
 	b->event = event;
-	b->address = address		? address
-		     : from_environment ? from_environment
-					: "unix:path=/run/dbus/system_bus_socket";
+	b->address = address;
 	b->methods = methods;
 	b->ctx = ctx;
 	*ret = b;

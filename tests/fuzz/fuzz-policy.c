@@ -74,6 +74,7 @@ static void change(struct input *in, struct sample *s)
 		break;
 	case 14:
 		s->trigger = field % 3;
+		s->start = (field >> 5) % 3;
 		s->psi_armed = field & 4;
 		s->balloon.valid = field & 8;
 		s->balloon.draining = field & 16;

@@ -170,6 +170,8 @@ int fake_world_setup(void **state)
 	w.config.policy.interval_us = 100000;
 	w.config.policy.idle_interval_us = 100000;
 	w.config.policy.settle_us = 0;
+	/* However long the machine of the test has been up. */
+	w.config.policy.start_wait_us = 0;
 	w.options = (struct loop_options){
 		.config_path = "/nonexistent",
 		.mode = -1,

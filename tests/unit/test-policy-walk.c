@@ -131,6 +131,8 @@ static void walk_world(struct walk *w)
 		s->vm[VM_PSWPOUT] += rnd(10000);
 		s->mem[MEM_SWAP_FREE] = rnd(s->mem[MEM_SWAP_TOTAL] + 1);
 	}
+	/* Now and then services start, for half a minute. */
+	s->start = w->now_us / (32 * SEC) % 16 == 5 ? SAMPLE_START_SERVICES : SAMPLE_START_NONE;
 	s->trigger = chance(3) ? 1 + rnd(2) : TRIGGER_NONE;
 	if (chance(2))
 		s->mem_have &= ~(1U << rnd(_MEM_FIELD_MAX));

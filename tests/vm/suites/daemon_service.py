@@ -3,8 +3,9 @@
 
 One boot a kernel; the cases build on each other in the order in which they
 stand, as an administrator would go on. A case that fails leaves the next ones
-a service that restart() puts in order. The last case demands the verdict of
-the guest: all memory back, the module unloaded, the kernel log clean.
+a service that restart() puts in order. The last of them demands the verdict of
+the guest: all memory back, the module unloaded, the kernel log clean. Then a
+guest of its own boots with the service enabled.
 
 The host's view counts: `actual` of the device and the resident memory of QEMU.
 """
@@ -12,6 +13,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 
@@ -29,6 +31,12 @@ QUICK = 'tail: { hold_off = "1s"; emergency_hold_off = "1s"; emergency_hold_off_
 # The kernel keeps some memory of the RAM that QEMU gives (its image, page tables).
 BURST = "stress-ng --vm 4 --vm-bytes {mib}M --vm-keep --vm-populate --vm-method zero-one --oomable " \
         "--vm-ops {ops} --timeout 60"
+# A boot that is over when it is told so.
+SLOW = """\
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'until [ -e /run/go ]; do sleep 0.2; done'
+"""
 
 
 class Boot:
@@ -297,6 +305,59 @@ def account(t, b):
     t.check(s["relief_line"] > 0, f"relief line {s['relief_line']}")
 
 
+def services(t, b):
+    """While a service starts nothing is taken; a task that takes its time is none."""
+    g = b.guest(t)
+    b.restart(QUICK.replace("tail: {", 'tail: { inflate_rate = "8MiB/s";'))
+    run = "systemd-run --quiet --no-block --collect "
+    g.sh(run + "--unit=task --service-type=oneshot sleep 300")
+    b.until(t, "the balloon inflates beside a task", lambda s: s["size"] > 0)
+    g.sh(run + "--unit=slow --service-type=notify -p NotifyAccess=all sh -c "
+         "'until [ -e /run/go ]; do sleep 0.2; done; systemd-notify --ready; exec sleep infinity'")
+    b.until(t, "the reason", lambda s: s["reason"] == "start-wait", 20)
+    time.sleep(1)
+    size = b.status()["size"]
+    time.sleep(4)
+    s = b.status()
+    t.equal((s["size"], s["reason"]), (size, "start-wait"), "size and reason four seconds later")
+    t.check(s["goal"] > size, f"the law wants more: {s['goal'] >> 20} MiB")
+    g.sh("touch /run/go")
+    b.until(t, "the balloon inflates again", lambda s: s["size"] > size)
+    t.equal(g.property("task", "ActiveState"), "activating", "the task all along")
+    g.sh("systemctl stop slow task; rm /run/go", 60)
+
+
+def boots(t, b):
+    """A guest of its own, with the service enabled: nothing is taken until systemd has done all it had to."""
+    with tempfile.NamedTemporaryFile("w", suffix=".service") as unit:
+        unit.write(SLOW)
+        unit.flush()
+        g = debian.guest(b.series, "boots", memory=RAM, report=t.diag,
+                         files=[("etc/systemd/system/slow.service", unit.name, 0o644)],
+                         append="systemd.wants=balloond.service systemd.wants=slow.service")
+        t.defer(g.kill)
+        t.on_failure(g.console_tail)
+        # As for all guests, but for the wait until the boot is over.
+        super(debian.DebianGuest, g).start()
+    g.sh("/usr/lib/vmtest/baseline")
+
+    def status():
+        code, text = g.run("balloonctl status --json")
+        return json.loads(text) if code == 0 else {}
+    t.wait(lambda: status().get("reason") == "start-wait", 60, "the reason", 0.5)
+    for _ in range(10):
+        time.sleep(1)
+        s = status()
+        t.equal((s["reason"], s["size"], g.balloon_actual()), ("start-wait", 0, RAM), "reason, balloon, host's view")
+    t.equal(g.property("balloond", "ActiveState"), "active", "the service, which waits for nobody")
+    t.equal(g.run("systemctl is-system-running")[1].strip(), "starting", "the boot")
+    g.sh("touch /run/go")
+    t.equal(g.run("systemctl is-system-running --wait", 60)[1].strip(), "running", "the boot, later")
+    t.wait(lambda: status().get("size", 0) > RAM // 8, 60, "the balloon inflates", 0.5)
+    g.sh("systemctl stop balloond", 60)
+    g.finish()
+
+
 def lease(t, b):
     g = b.guest(t)
     b.restart(QUICK + 'lease = "4s";\n')
@@ -488,6 +549,7 @@ CASES = (
     ("only root may change anything", rights, 120),
     ("reload", reload, 200),
     ("the account in balloond.conf", account, 150),
+    ("a service that starts", services, 200),
     ("a daemon that stands still loses its lease", lease, 200),
     ("a daemon that was killed is restarted and takes the balloon over", crash, 200),
     ("a restart leaves the balloon to the next daemon", restarts, 240),
@@ -499,6 +561,7 @@ CASES = (
     ("stop returns the memory", stops, 150),
     ("on_stop = keep", keeps, 150),
     ("verdict of the guest", ends, 150),
+    ("enabled at boot", boots, 400),
 )
 boots_by_kernel = [Boot(series) for series in kernels.SERIES]
 for boot in boots_by_kernel:

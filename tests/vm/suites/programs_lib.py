@@ -45,7 +45,7 @@ SWAP = "/dev/vdb"
 # its time between two looks.
 REST_SHARE, REST_AGAIN, REST_S, REST_AGAIN_S = 0.5, 0.9, 4, 1.5
 # ... nor is the daemon doing something.
-UNDER_WAY = ("starting", "host", "settling", "free", "dwell")
+UNDER_WAY = ("starting", "start-wait", "host", "settling", "free", "dwell")
 EAT = f"/{programs.FOLDER}/eat.py"
 # How a way of eat.py ends that has got all it asked for.
 OK = "status 0: OK"
