@@ -119,6 +119,21 @@ static bool is_group(const char *prefix)
 	return false;
 }
 
+/* Keys of earlier versions: read past, so that an upgrade does not end with a file that is refused. */
+static bool is_former(const char *name)
+{
+	static const char *const former[] = {
+		"tail.dwell",
+		"tail.emergency_hold_off",
+		"tail.emergency_hold_off_max",
+	};
+
+	for (size_t i = 0; i < sizeof(former) / sizeof(former[0]); i++)
+		if (strcmp(former[i], name) == 0)
+			return true;
+	return false;
+}
+
 static void unknown_key(struct reader *rd, const char *name, unsigned line)
 {
 	const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
@@ -207,7 +222,8 @@ static void read_setting(struct reader *rd, const config_setting_t *setting, con
 			read_string(rd, &keys[i], line, config_setting_get_string(setting));
 		return;
 	}
-	unknown_key(rd, name, line);
+	if (!is_former(name))
+		unknown_key(rd, name, line);
 }
 
 static void read_group(struct reader *rd, const config_setting_t *group, const char *prefix)

@@ -176,6 +176,7 @@ void law_adaptive_interrupt(struct adaptive *a)
 void law_adaptive_disprove(struct adaptive *a)
 {
 	a->lean = 0;
+	a->lean_since_us = 0;
 }
 
 void law_adaptive_next_probe(struct adaptive *a, uint64_t time_us)

@@ -78,8 +78,7 @@ static const char *const observed[_REASON_MAX] = {
 	[REASON_FLOOR] = "The floor of what the guest keeps would forbid a larger balloon.",
 	[REASON_LIMIT] = "The configured limit, or the host's or the module's, would forbid a larger balloon.",
 	[REASON_SETTLING] = "Would wait for the effects of the last inflation before judging it.",
-	[REASON_DWELL] = "Would not change the target again so soon.",
-	[REASON_HOLD_OFF] = "Would not inflate for a while after memory was needed back.",
+	[REASON_PRICE] = "Would not inflate until the memory left alone has been as dear as what it cost to take it the last time.",
 	[REASON_HELD] = "The operator holds the balloon; only a shortage of memory would move it.",
 };
 /* clang-format on */

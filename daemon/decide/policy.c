@@ -19,9 +19,6 @@
  * Leaves out: how a step is carried out, and everything that needs a clock.
  */
 #include <string.h>
-#ifdef DBG
-#include <stdio.h>
-#endif
 
 #include "decide/follow.h"
 #include "decide/goal.h"
@@ -54,9 +51,10 @@ static void numbers(const struct round *r, struct policy_decision *d)
 	const struct policy_state *st = r->st;
 	const struct policy_config *c = r->c;
 	const struct view *v = r->v;
+	bool estimates = c->mode == MODE_AUTO || c->mode == MODE_OBSERVE;
 	uint64_t wait_us = 0;
 
-	if (st->turn.alarm || c->mode == MODE_AUTO || c->mode == MODE_OBSERVE)
+	if (st->turn.alarm || estimates)
 		wait_us = turn_wait(c, &st->turn, v, sub_sat(d->goal, v->size));
 	if (d->reason == REASON_PRICE)
 		wait_us = max_u64(wait_us, thrash_wait(c, &st->thrash, v));
@@ -244,7 +242,4 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		d.swap_in = g.swap_in;
 	view_remember(&st->past, s, &v);
 	*ret = d;
-#ifdef DBG
-	fprintf(stderr, "%.1f %s A %lu head %lu free %lu lean %lu B %lu step %ld goal %lu some %u ref %lu paying %lu lost %lu given %lu forg %lu relv %lu\n", v.now_us/1e6, policy_reason_name(d.reason), v.available>>20, r.headroom>>20, v.free>>20, st->adaptive.lean>>20, v.size>>20, d.step>>20, d.goal>>20, v.mem_some, v.refaults, v.paying, st->turn.lost_us, st->turn.given>>20, st->turn.foregone>>20, v.relievable>>20);
-#endif
 }

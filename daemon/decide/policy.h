@@ -10,7 +10,7 @@
  * turns the goal into a step, the same for every law:
  *
  *   goal -> clamp (floor, host's target, limit) -> dead band
- *        -> hold-off and dwell -> rate limit -> step
+ *        -> price of turning round, settling -> rate limit -> step
  *
  * Units: bytes, microseconds, permille. Step is signed: > 0 inflates.
  */

@@ -54,11 +54,11 @@ void turn_upward(struct turn *t)
 
 static void note_loss(struct turn *t, const struct view *v)
 {
+	if (!t->came_down)
+		t->lost_us -= scale(t->lost_us, dt_us(v), LOST_TAU_US);
 	/* What the balloon's own reclaim makes of an idle guest's stalls says nothing. */
 	if (!v->own_reclaim)
 		t->lost_us = add_sat(t->lost_us, scale(v->lost, dt_us(v), 1000));
-	if (!t->came_down)
-		t->lost_us -= scale(t->lost_us, dt_us(v), LOST_TAU_US);
 }
 
 void turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause)

