@@ -27,7 +27,7 @@ MIB = 1 << 20
 RAM = 1024 * MIB
 CONFIG = "/etc/balloond.conf"
 # Patience is for servers; a test may not wait ten minutes after each deflation.
-QUICK = 'tail: { hold_off = "1s"; emergency_hold_off = "1s"; emergency_hold_off_max = "2s"; dwell = "0"; };\n'
+QUICK = 'tail: { hold_off = "1s"; stall_price = "1M"; };\n'
 # The kernel keeps some memory of the RAM that QEMU gives (its image, page tables).
 BURST = "stress-ng --vm 4 --vm-bytes {mib}M --vm-keep --vm-populate --vm-method zero-one --oomable " \
         "--vm-ops {ops} --timeout 60"

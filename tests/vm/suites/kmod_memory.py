@@ -35,8 +35,7 @@ def notifier(t, series):
 
 
 DAEMON = b"""mode = "host"; interval = "500ms"; idle_interval = "1s"; lease = "1h";
-tail: { worthwhile = "1M"; dead_band = "1M"; dwell = "0"; settle = "0"; hold_off = "0";
-        emergency_hold_off = "1s"; emergency_hold_off_max = "1s"; };
+tail: { worthwhile = "1M"; dead_band = "1M"; settle = "0"; hold_off = "0"; stall_price = "1M"; };
 """
 
 

@@ -22,7 +22,7 @@ METRICS = "/run/balloond/balloond.prom"
 
 CONFIG = f"""\
 metrics_file = "{METRICS}";
-tail: {{ hold_off = "1s"; emergency_hold_off = "1s"; emergency_hold_off_max = "2s"; dwell = "0"; }};
+tail: {{ hold_off = "1s"; stall_price = "1M"; }};
 """
 
 

@@ -41,11 +41,11 @@ RAM = 2048 * MIB
 SWAP_MIB = 96
 SWAP = "/dev/vdb"
 # A balloon is at rest above this share of RAM and of what it was at rest before, and when it has
-# not grown for so long: a little more than the daemon's dwell, or, where the host has brought it there, than
+# not grown for so long: a little more than it settles, or, where the host has brought it there, than
 # its time between two looks.
 REST_SHARE, REST_AGAIN, REST_S, REST_AGAIN_S = 0.5, 0.9, 4, 1.5
 # ... nor is the daemon doing something.
-UNDER_WAY = ("starting", "start-wait", "host", "settling", "free", "dwell")
+UNDER_WAY = ("starting", "start-wait", "host", "settling", "free")
 EAT = f"/{programs.FOLDER}/eat.py"
 # How a way of eat.py ends that has got all it asked for.
 OK = "status 0: OK"

@@ -32,7 +32,7 @@ from harness import debian              # noqa: E402
 
 MIB = 1 << 20
 RAM = 2048 * MIB
-CONFIG = 'idle_interval = "1s"; tail: { hold_off = "1s"; emergency_hold_off = "5s"; emergency_hold_off_max = "10s"; };\n'
+CONFIG = 'idle_interval = "1s"; tail: { hold_off = "1s"; stall_price = "8M"; };\n'
 
 # Logs what it holds (MiB), before and after each change, with the time of the recording.
 # Pieces of 40 MiB: malloc() gives each of them back to the kernel at once.

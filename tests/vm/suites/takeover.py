@@ -28,7 +28,7 @@ MIB = 1 << 20
 CONFIG = "/etc/balloond.conf"
 # Follows the host at once, so that what a driver holds is known.
 QUICK = 'mode = "host";\ninterval = "200ms";\nidle_interval = "500ms";\n' \
-        'tail: { hold_off = "0"; dwell = "0"; settle = "0"; dead_band = "1M"; worthwhile = "1M"; };\n'
+        'tail: { hold_off = "0"; settle = "0"; dead_band = "1M"; worthwhile = "1M"; };\n'
 POOR = "virtio-balloon-pci,id=b0,deflate-on-oom=off,free-page-reporting=off"
 HOST_OPTIONS = ("QEMU     -device virtio-balloon-pci,deflate-on-oom=on,free-page-reporting=on",
                 "libvirt  <memballoon model='virtio' autodeflate='on' freePageReporting='on'/>",

@@ -483,7 +483,7 @@ TRIALS = [
 # -- the daemon decides --------------------------------------------------------
 
 CONFIG = b"""mode = "host"; interval = "500ms"; idle_interval = "1s";
-tail: { worthwhile = "1M"; dead_band = "1M"; dwell = "0"; settle = "0"; hold_off = "0"; };
+tail: { worthwhile = "1M"; dead_band = "1M"; settle = "0"; hold_off = "0"; };
 """
 
 

@@ -26,8 +26,8 @@ GUEST = ("6.1", "pv")
 # Patience is for servers; a test may not wait ten minutes after each deflation, nor two after the boot, as where
 # there is no systemd.
 QUICK = ('interval = "250ms"; idle_interval = "500ms"; '
-         'tail: {{ settle = "1s"; start_wait = "0"; hold_off = "1s"; emergency_hold_off = "1s"; '
-         'emergency_hold_off_max = "2s"; dwell = "0"; {tail} }};\n')
+         'tail: {{ settle = "1s"; start_wait = "0"; hold_off = "1s"; stall_price = "1M"; '
+         '{tail} }};\n')
 
 
 class Daemon:
