@@ -393,7 +393,7 @@ static void test_recording_of_itself(void **state)
 {
 	const struct trace_point calm[] = {
 		{ 0, { .need = GIB, .hot = GIB / 4, .cold = 2 * GIB } },
-		{ 600 * SEC, { .need = 2 * GIB, .hot = GIB / 4, .cold = 2 * GIB } },
+		{ 600 * SEC, { .need = 3 * GIB / 2, .hot = GIB / 4, .cold = 2 * GIB } },
 		{ 1800 * SEC, { .need = GIB, .hot = GIB / 4, .cold = 2 * GIB } },
 	};
 	/* A data base whose cache is taken bit by bit. */
