@@ -177,8 +177,6 @@ def validation(t):
     with t.subtest("the real guest fared well"):
         t.equal(g.oom_kills(), 0, "OOM kills")
         t.check(max(ram_kib - int(r["mem_total_kib"]) for r in rows) > 1000 * 1024, "it inflated")
-        before = [r for r in rows if float(r["t_s"]) < burst]
-        t.equal(before[-1]["relief_events"], "0", "reliefs by the module while there is page cache to take")
     if out := os.environ.get("BALLOOND_RECORDING"):
         with open(out, "w") as f:
             f.write(text)
