@@ -89,16 +89,22 @@ def offline(t, b):
 
 
 def compact(t, b):
-    """Leaves holes between the balloon's pages, and closes them again."""
+    """Leaves holes between the balloon's pages, and closes them again.
+
+    How much there is to close is the allocator's matter; so more holes follow where it was little."""
     before = b.state()
-    # What was locked last lies ahead on the lists; so every other MiB becomes free.
-    for _ in range(60):
-        b.ok("lock 4k 1M", "unlock 4k 2M")
-    b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
-    s = t.wait(lambda: (s := b.state())["inflight_batches"] == 0 and s, 10, "host is up to date")
-    t.diag(f"compact_memory moved {s['migrated_pages'] - before['migrated_pages']} pages")
-    t.check(s["migrated_pages"] > before["migrated_pages"] + 1000, "pages moved")
-    t.equal(s["size_pages"], before["size_pages"] - 60 * PAGES_PER_MIB, "size")
+    for rounds in range(1, 6):
+        # What was locked last lies ahead on the lists; so every other MiB becomes free.
+        for _ in range(60):
+            b.ok("lock 4k 1M", "unlock 4k 2M")
+        b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
+        s = t.wait(lambda: (s := b.state())["inflight_batches"] == 0 and s, 10, "host is up to date")
+        moved = s["migrated_pages"] - before["migrated_pages"]
+        t.diag(f"compact_memory moved {moved} pages in {rounds} rounds")
+        t.equal(s["size_pages"], before["size_pages"] - rounds * 60 * PAGES_PER_MIB, "size")
+        if moved > 1000:
+            return
+    t.check(moved > 1000, "pages moved")
 
 
 def migration(t, series, device, parameters):
