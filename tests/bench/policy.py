@@ -5,7 +5,8 @@ What the policy costs, in one currency, beside the laws of others:
 
     cost = memory left to the guest beyond the clairvoyant's, GiB x h + K x time lost, s
 
-for K in 0.2, 1 and 5 GiB x h a second; time lost is `lost_s` of balloon-trace(5), short or all tasks stalled.
+for K in 0.2, 1 and 5 GiB x h a second, which our own policy is told (tail.stall_price); time lost is `lost_s` of
+balloon-trace(5), short or all tasks stalled.
 Each TRACE, as it stands and with its own RAM and swap, is simulated with two disks, 200 MiB/s however small
 the requests are and 200 requests a second, and with hot cache that is looked at once in 5, 60 and 600 s;
 without TRACE, the demands of tests/sim/everyday.py. --quick: the first disk and 60 s only.
@@ -45,7 +46,7 @@ DISKS = {"200 MiB/s": ("200MiB/s", "100000"), "200 IOPS": ("200MiB/s", "200")}
 PERIODS = (5, 60, 600)                      # s
 CLOSE_RATIO, CLOSE_GIB_H = 1.1, 2
 NUMBERS = ("beyond_bound_gib_h", "lost_s", "short_s", "tasks_full_s", "oom_kills")
-FIELDS = ("trace", "disk", "hot_period_s", "law", *NUMBERS)
+FIELDS = ("trace", "disk", "hot_period_s", "law", "told_gib_h_per_s", *NUMBERS)
 AGAIN = "run ./bootstrap build, then try again"
 
 Setting = collections.namedtuple("Setting", "disk period")
@@ -70,19 +71,25 @@ def number(law, key):
     return value
 
 
-def scores(text):
-    """{law: Score} of what `simulate --json` prints for one trace."""
+def scores(text, whole=True):
+    """{law: Score} of what `simulate --json` prints for one trace; whole: with those that it is held against."""
     try:
         laws = json.loads(text)[0]["laws"]
         out = {law["law"]: Score(*(number(law, key) for key in NUMBERS)) for law in laws if law["law"] != NO_LAW}
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Problem(f"what balloonctl prints is not its JSON; {AGAIN}") from None
-    for law in (OWN, STATIC):
+    for law in (OWN, STATIC) if whole else (OWN,):
         if law not in out:
             raise Problem(f"balloonctl has not run the law {law}; {AGAIN}")
-    if len(out) < 3:
+    if whole and len(out) < 3:
         raise Problem(f"balloonctl has run no law of others; {AGAIN}")
     return out
+
+
+def told(results, price):
+    """The same with our own law as it was when it was told this price; {Setting: {trace: {law: Score}}}."""
+    return {s: {t: {n: score[price] if isinstance(score, dict) else score for n, score in laws.items()}
+                for t, laws in runs.items()} for s, runs in results.items()}
 
 
 def verdict(laws, price):
@@ -147,7 +154,8 @@ def table(runs, price):
 
 
 def summary(results):
-    """The sums of {Setting: {trace: {law: Score}}}: a row for each price and setting, and one for all settings."""
+    """The sums of {Setting: {trace: {law: Score, or {price: Score}}}}: a row for each price and setting, and one for
+    all settings."""
     names = columns({(s, t): laws for s, runs in results.items() for t, laws in runs.items()})
     rows = []
 
@@ -157,17 +165,18 @@ def summary(results):
         rows.append([f"{price:g}", disk, period, *(figure(total[n]) if n in total else "-" for n in names),
                      f"{close} of {len(runs)}", times(ratio(total[OWN], total[STATIC]))])
     for price in PRICES:
-        for s, runs in results.items():
+        at_price = told(results, price)
+        for s, runs in at_price.items():
             row(price, s.disk, f"{s.period} s", runs)
         if len(results) > 1:
-            row(price, "all", "all", {(s, t): laws for s, runs in results.items() for t, laws in runs.items()})
+            row(price, "all", "all", {(s, t): laws for s, runs in at_price.items() for t, laws in runs.items()})
     return markdown(["K", "disk", "hot period", *names, "adaptive is close", "times static"], rows)
 
 
 def report(results):
     lines = []
     for price in PRICES:
-        for s, runs in results.items():
+        for s, runs in told(results, price).items():
             lines += [f"K = {price:g} GiB x h a second, disk {s.disk}, hot cache looked at once in {s.period} s; "
                       "cost in GiB x h:", "", *table(runs, price), ""]
     return [*lines, "Sums over all traces, GiB x h:", "", *summary(results)]
@@ -182,10 +191,11 @@ def labels(paths):
     return out
 
 
-def simulate(balloonctl, trace, path, setting):
+def simulate(balloonctl, trace, path, setting, config, whole):
+    """One trace, with the policy as this file says; whole: the laws of others, too."""
     disk, iops = DISKS[setting.disk]
-    argv = [balloonctl, "simulate", "--json", "--compare", "--disk", disk, "--iops", iops,
-            "--hot-period", f"{setting.period}s", path]
+    argv = [balloonctl, "simulate", "--json", *(("--compare",) if whole else ("--law", OWN)), "--config", config,
+            "--disk", disk, "--iops", iops, "--hot-period", f"{setting.period}s", path]
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     except OSError as e:
@@ -194,21 +204,38 @@ def simulate(balloonctl, trace, path, setting):
         said = next((line.removeprefix("balloonctl: ") for line in done.stderr.splitlines()), "")
         raise Problem(f"{trace} cannot be simulated ({said or f'status {done.returncode}'}); "
                       "name CSV files as balloon-trace(5) has them")
-    return scores(done.stdout)
+    return scores(done.stdout, whole)
 
 
-def run_all(balloonctl, traces, settings, keep, say):
-    """{Setting: {trace: {law: Score}}}; @keep gets each line of the CSV file."""
+def write_prices(folder):
+    """Configurations that tell the policy the price; {price: path}."""
+    out = {price: os.path.join(folder, f"price-{price:g}.conf") for price in PRICES}
+    for price, path in out.items():
+        with open(path, "w", encoding="ascii") as f:
+            f.write(f'tail: {{ stall_price = "{price:g}GiB"; }};\n')
+    return out
+
+
+def run_all(balloonctl, traces, settings, configs, keep, say):
+    """{Setting: {trace: {law: Score, our own {price: Score}}}}; @keep gets each line of the CSV file."""
     results, done, began = {}, 0, time.monotonic()
     for s in settings:
         results[s] = {}
         for trace, path in traces.items():
             say(f"{done + 1} of {len(traces) * len(settings)}, after {time.monotonic() - began:.0f} s: "
                 f"{s.disk}, {s.period} s: {trace}")
-            results[s][trace] = simulate(balloonctl, trace, path, s)
+            own, laws = {}, None
+            for price, config in configs.items():
+                got = simulate(balloonctl, trace, path, s, config, laws is None)
+                own[price] = got[OWN]
+                laws = laws or got
+            results[s][trace] = {**laws, OWN: own}
             done += 1
-            for law, score in results[s][trace].items():
-                keep([trace, s.disk, s.period, law, *score])
+            for price, score in own.items():
+                keep([trace, s.disk, s.period, OWN, f"{price:g}", *score])
+            for law, score in laws.items():
+                if law != OWN:
+                    keep([trace, s.disk, s.period, law, "", *score])
     return results
 
 
@@ -248,11 +275,12 @@ def measure(a, say):
     if a.quick:
         settings = [Setting(next(iter(DISKS)), 60)]
     with contextlib.ExitStack() as stack:
-        traces = labels(a.trace) if a.trace else write_own(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        traces = labels(a.trace) if a.trace else write_own(folder)
         for path in traces.values():
             if not os.path.isfile(path):
                 raise Problem(f"{path}: there is no such file; name CSV files as balloon-trace(5) has them")
-        return run_all(balloonctl, traces, settings, open_csv(a.csv, stack), say)
+        return run_all(balloonctl, traces, settings, write_prices(folder), open_csv(a.csv, stack), say)
 
 
 def main():

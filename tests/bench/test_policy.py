@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -94,6 +95,10 @@ def tables(t):
     got = rows(policy.table(runs, 5))
     t.equal([got[n]["adaptive is close"] for n in ("a", "b", "sum")], ["no", "yes", "1 of 2"], "not close everywhere")
 
+    with t.subtest("the price that the policy was told"):
+        own = {0.2: score(1, 10), 1: score(2, 1), 5: score(9)}
+        lines = policy.summary({SETTING: {"a": {**laws(None, mom=score(8)), "adaptive": own}}})
+        t.equal([line.split("|")[4].strip() for line in lines[2:]], ["3.00", "3.00", "9.00"], "its own run each")
     with t.subtest("all settings"):
         other = policy.Setting("200 IOPS", 600)
         slow = {"a": runs["a"], "b": laws(score(120), mom=score(2), vm0=score(2))}
@@ -181,16 +186,19 @@ def whole(t):
     t.equal(code, 0, "status")
     with open(log, encoding="ascii") as f:
         calls = f.read().splitlines()
-    t.equal(len(calls), len(policy.DISKS) * len(policy.PERIODS), "runs")
+    t.equal(len(calls), len(policy.DISKS) * len(policy.PERIODS) * len(policy.PRICES), "runs")
     t.equal(len(set(calls)), len(calls), "each is another one")
-    t.equal(calls[1], f"simulate --json --compare --disk 200MiB/s --iops 100000 --hot-period 60s {trace}", "command")
+    for i, how, price in ((3, "--compare", "0.2"), (4, "--law adaptive", "1"), (5, "--law adaptive", "5")):
+        t.check(re.fullmatch(f"simulate --json {how} --config /.*/price-{price}.conf --disk 200MiB/s --iops 100000 "
+                             f"--hot-period 60s {trace}", calls[i]), f"the policy is told: {calls[i]}")
     t.contains(err, "6 of 6, after ", "progress")
     t.contains(out, "| x | 3.50 | 3.50 | 3.50 | mom | yes | 1.00 |", "K = 1")
     t.contains(out, "| 5 | all | all | 69.00 | 69.00 | 69.00 | 6 of 6 | 1.00 |", "all sums")
     with open(table, encoding="ascii") as f:
         lines = f.read().splitlines()
-    t.equal(lines[:2], [",".join(policy.FIELDS), "x,200 MiB/s,5,adaptive,1.5,2,2,0,0"], "the CSV file")
-    t.equal(len(lines), 1 + 6 * 3, "a row a law")
+    t.equal(lines[:2], [",".join(policy.FIELDS), "x,200 MiB/s,5,adaptive,0.2,1.5,2,2,0,0"], "the CSV file")
+    t.equal(lines[4], "x,200 MiB/s,5,mom,,1.5,2,2,0,0", "the law of another is not told")
+    t.equal(len(lines), 1 + 6 * (3 + 2), "a row a law, and of ours a row a price")
 
     with t.subtest("our own traces, in short"):
         code, out, err = run(t, body, "--quick")
