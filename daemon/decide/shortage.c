@@ -23,7 +23,7 @@
 static enum policy_reason give_back(const struct round *r, uint64_t target,
 				    enum policy_reason reason)
 {
-	turn_alarm(&r->st->turn);
+	turn_alarm(&r->st->turn, reason == REASON_RELIEF);
 	if (target < r->v->size) {
 		move_to(&r->st->move, r->v, target, reason, NULL);
 		pace_look_closer(&r->st->pace, r->v->now_us);

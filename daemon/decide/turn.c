@@ -9,7 +9,8 @@
  * for renting skis: never more than twice the cost of knowing the future).
  *
  * The price is what all tasks lost of their time since the balloon was last made
- * larger, at the operator's price of a second (stall_price). At least it is what was
+ * larger, at the operator's price of a second (stall_price), where they were short of
+ * memory; relief that met the demand is ordinary. At least it is what was
  * given back, for the hold-off time, for that was work for guest and host even if
  * nobody stalled; or all of RAM, where no relief line would serve programs that come
  * back before the daemon has seen them. When the load does come back meanwhile, the
@@ -35,7 +36,7 @@ static uint64_t price(const struct policy_config *c, const struct turn *t, const
 {
 	uint64_t least = v->relief ? t->given : v->ram;
 
-	return max_u64(policy_price_of_stall(c, t->lost_us),
+	return max_u64(t->hurt ? policy_price_of_stall(c, t->lost_us) : 0,
 		       scale(least, min_u64(c->hold_off_us / 1000, UINT32_MAX), 1));
 }
 
@@ -76,10 +77,11 @@ void turn_note(struct turn *t, const struct view *v, const struct turn_cause *ca
 	t->size_seen = v->size;
 }
 
-void turn_alarm(struct turn *t)
+void turn_alarm(struct turn *t, bool met)
 {
 	t->came_down = true;
 	t->alarm = true;
+	t->hurt |= !met;
 }
 
 void turn_forgo(struct turn *t, const struct view *v, uint64_t bytes)

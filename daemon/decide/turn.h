@@ -13,6 +13,7 @@ struct turn {
 	uint64_t size_seen; /* of the balloon, bytes, when it last changed by something */
 	bool came_down; /* it became smaller last, and not by order */
 	bool alarm; /* ... because programs needed it: orders wait for that, too */
+	bool hurt; /* ... and they were short of it: what they lost is to be paid for */
 	uint64_t given; /* what it has given back since it was last made larger, bytes */
 	uint64_t lost_us; /* what all tasks have lost of their time since */
 	uint64_t foregone; /* what has not been taken since x time, bytes x milliseconds */
@@ -30,8 +31,8 @@ void turn_note(struct turn *t, const struct view *v, const struct turn_cause *ca
 /* The balloon goes up again: what there was to wait for is paid. */
 void turn_upward(struct turn *t);
 
-/* Programs need what comes back, or took it: orders wait as well. */
-void turn_alarm(struct turn *t);
+/* Programs need what comes back, or took it: orders wait as well. met: by relief, without harm. */
+void turn_alarm(struct turn *t, bool met);
 
 /* So many bytes could be taken now, and are not yet. */
 void turn_forgo(struct turn *t, const struct view *v, uint64_t bytes);

@@ -80,6 +80,20 @@ static void relief_is_ordinary(void **unused)
 	assert_in_range(seconds_until_it_grows(), 4, 30);
 }
 
+/* Nor is it what reclaim on the way there has cost: nobody was short of memory. */
+static void relief_that_met_the_demand_is_no_shortage(void **unused)
+{
+	(void)unused;
+	program_takes(TAKEN);
+	sample.mem[MEM_FREE] = 0;
+	press(&sample, SEC, 60, 50, 1000);
+	tick(SEC);
+	assert_int_equal(decision.reason, REASON_RELIEF);
+	assert_true(state.turn.lost_us > 40000);
+	program_ends(TAKEN);
+	assert_in_range(seconds_until_it_grows(), 4, 30);
+}
+
 static void often_is_ordinary_too(void **unused)
 {
 	(void)unused;
@@ -176,6 +190,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(relief_is_ordinary, at_rest),
+		cmocka_unit_test_setup(relief_that_met_the_demand_is_no_shortage, at_rest),
 		cmocka_unit_test_setup(often_is_ordinary_too, at_rest),
 		cmocka_unit_test_setup(relief_makes_no_deflate_cheap, at_rest),
 		cmocka_unit_test_setup(nibbles_are_an_event_in_the_end, at_rest),
