@@ -482,8 +482,9 @@ TRIALS = [
 
 # -- the daemon decides --------------------------------------------------------
 
+# A host that refuses most pages is slow, on a busy machine so slow that the daemon would leave it alone for a minute.
 CONFIG = b"""mode = "host"; interval = "500ms"; idle_interval = "1s";
-tail: { worthwhile = "1M"; dead_band = "1M"; settle = "0"; hold_off = "0"; };
+tail: { worthwhile = "1M"; dead_band = "1M"; settle = "0"; hold_off = "0"; stuck = "10min"; };
 """
 
 
