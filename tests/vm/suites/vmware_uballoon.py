@@ -519,7 +519,7 @@ def daemon(t, series):
         met(1 << 13, "down to 32 MiB with BUSY on the way")
         with monitor.script() as hv:
             hv.refuse = [lambda pfn, frames: Status.PPN_PINNED if frames > 1 or pfn % 1024 == 5 else None]
-        met(1 << 15, "up to 128 MiB at a host that takes no 2 MiB pages, nor each 4 KiB page", 120)
+        met(1 << 15, "up to 128 MiB at a host that takes no 2 MiB pages, nor each 4 KiB page", 300)
         with t.subtest("the daemon: stopping it returns the memory"):
             t.check(balloond.running(), "balloond still runs")
             guest.sh("kill -TERM $(pidof balloond)")
@@ -528,7 +528,7 @@ def daemon(t, series):
 
 
 for kernel in kernels.SERIES:
-    tap.add(f"{kernel}: balloond", daemon, kernel, timeout=400)
+    tap.add(f"{kernel}: balloond", daemon, kernel, timeout=700)
     tap.add(f"{kernel}: uballoon", whole, kernel, timeout=400)
 
 if __name__ == "__main__":
