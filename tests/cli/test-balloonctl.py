@@ -142,7 +142,7 @@ CONFIGS = [
     ("no unit", '\nlimit = "512";\n', [r":2: limit: .*unit"]),
     ("out of range", 'lease = "1ms";\n', [r":1: lease: "]),
     ("unknown word", 'law = "murphy";\n', [r":1: law: .*murphy"]),
-    ("keys of earlier versions", 'tail: { dwell = "3s"; emergency_hold_off = "10min"; emergency_hold_off_max = "1h"; };\n', []),
+    ("keys of earlier versions", 'tail: { dwell = "3s"; emergency_hold_off = "10min"; };\n', []),
     ("in a group", 'tail: {\n\n  settle = "5";\n};\n', [r":3: tail\.settle: "]),
     ("syntax", 'mode = "auto"\n\nlease "30s";\n', [r":3: "]),
     ("all errors", 'mod = "auto";\nlimit = "512";\nlease = "1d";\n', [r":1: mod", r":2: limit",
