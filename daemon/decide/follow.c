@@ -108,13 +108,19 @@ static enum policy_reason begin_up(const struct round *r, const struct law_goal 
 	return g->reason;
 }
 
+/* What is left alone: all beyond the headroom, as far as the bounds allow a balloon. */
+static uint64_t could_have(const struct round *r)
+{
+	return min_u64(sub_sat(r->v->available, r->headroom), sub_sat(r->b.hi, r->v->size));
+}
+
 /* Follow what a law has worked out. */
 static enum policy_reason follow_estimate(const struct round *r, const struct law_goal *g)
 {
 	struct policy_state *st = r->st;
 	enum policy_reason why;
 
-	turn_forgo(&st->turn, r->v, sub_sat(r->v->available, r->headroom));
+	turn_forgo(&st->turn, r->v, could_have(r));
 	/* A move under way goes on as long as the law still wants to go that way. */
 	if (goes_on_up(r, g))
 		return go_on_up(r, g);

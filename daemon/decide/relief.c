@@ -31,13 +31,11 @@ void relief_note(struct relief_seen *seen, const struct sample *s, const struct 
 		/* Nibbles are an event when they have become something. */
 		r.given = r.rescued || bytes > v->dead_band;
 		r.bytes = r.given ? bytes : 0;
-		r.cheap = r.given && !r.rescued && sub_sat(seen->size, v->size) / 2 <= bytes;
 	}
 	if (!b->valid || !seen->valid || r.given || b->relieved < seen->relieved)
 		seen->relieved = b->relieved;
 	seen->valid = b->valid;
 	seen->rescues = b->rescue_events;
-	seen->size = v->size;
 	*ret = r;
 }
 

@@ -13,14 +13,12 @@ struct relief_seen {
 	bool valid; /* there was a balloon, and the following are its */
 	uint64_t rescues; /* times that it was a last resort, cumulative */
 	uint64_t relieved; /* bytes given by the relief line, cumulative, when it last was an event */
-	uint64_t size; /* of the balloon */
 };
 
 /* What the module has done by itself since the last sample. */
 struct relief {
 	bool given; /* memory, worth a decision */
 	bool rescued; /* by its last resort: out of memory, or the lease */
-	bool cheap; /* the balloon has become smaller, by the relief line for the most part */
 	uint64_t bytes; /* given to programs that asked, by the relief line */
 };
 

@@ -125,7 +125,7 @@ bool thrash_note(const struct policy_config *c, struct thrash *t, const struct v
 	/* What led to it belongs to it. */
 	if (!t->lost_us && !t->capped)
 		t->cost_us = 0;
-	t->came_back = add_sat(t->came_back, scale(v->restores * PAGE_BYTES, dt_us, SEC));
+	t->came_back = add_sat(t->came_back, scale(scale(v->restores, PAGE_BYTES, 1), dt_us, SEC));
 	note_cost(c, t, v, excused, dt_us);
 	note_size(t, v);
 	/* More than the disk has filled is of no use yet, unless that was lost to something else. */

@@ -42,8 +42,6 @@ static uint64_t price(const struct policy_config *c, const struct turn *t, const
 
 static void turn_downward(struct turn *t, uint64_t bytes)
 {
-	if (!t->came_down)
-		t->foregone = 0;
 	t->came_down = true;
 	t->given = add_sat(t->given, bytes);
 }
@@ -86,7 +84,7 @@ void turn_alarm(struct turn *t, bool met)
 
 void turn_forgo(struct turn *t, const struct view *v, uint64_t bytes)
 {
-	if (bytes < v->worthwhile)
+	if (!t->came_down || bytes < v->worthwhile)
 		t->foregone = 0;
 	else
 		t->foregone = add_sat(t->foregone, scale(bytes, dt_us(v) / 1000, 1));
