@@ -141,14 +141,13 @@ def moved(t, series):
         ram = b.tool("info")[0]["ram_pages"]
         for account in (AUTO, GONE):
             with t.subtest(f"account {account}"):
-                b.ok(f"target {ram} 0 0 0 {account}")
                 moved = b.state()["migrated_pages"]
 
                 def shaken():
                     """Where the pages lie is chance: blocks may refuse, and what was compacted has nowhere to go."""
-                    b.ok("pop", f"target {ram} 0 0 0 {account}")
+                    b.ok("pop")
                     b.lock("4k", 400)
-                    b.ok("unlock 4k 100M")
+                    b.ok("unlock 4k 100M", f"target {ram} 0 0 0 {account}")
                     for block in range(1, 8):
                         state = f"/sys/devices/system/memory/memory{block}/state"
                         if b.g.run(f"echo offline > {state}", 60)[0] == 0:
