@@ -2,8 +2,9 @@
 /*
  * How a goal is followed.
  *
- * An order (host, operator, bound) is followed as it stands; an estimate passes
- * the gates and takes at most half of the slack at a time. A move is remembered
+ * An order (host, operator, bound) is followed as it stands, in steps where it
+ * pushes something out (evict.c); an estimate passes the gates and takes at
+ * most half of the slack at a time. A move is remembered
  * until it has arrived: an estimate is not made anew while the last one is being
  * carried out. While the operator holds the balloon, only its bounds move it.
  *
@@ -27,6 +28,8 @@ static enum policy_reason follow_order(const struct round *r, const struct law_g
 	struct policy_state *st = r->st;
 	enum policy_reason bar = g->goal > r->v->size ? gate_bar(r, g->goal) : _REASON_MAX;
 	bool telling = g->reason == r->b.hi_reason || g->reason == REASON_NO_DATA;
+	bool lost = thrash_is_part(r->c, &st->thrash, r->v);
+	uint64_t target = evict_towards(r->c, &st->evict, r->v, g->goal, lost);
 
 	if (g->goal == r->v->size) {
 		move_drop(&st->move);
@@ -37,9 +40,13 @@ static enum policy_reason follow_order(const struct round *r, const struct law_g
 		move_drop(&st->move);
 		return bar;
 	}
+	if (target == r->v->size) {
+		move_drop(&st->move);
+		return steady(r) == REASON_STEADY ? REASON_SETTLING : REASON_STALLS;
+	}
 	if (g->goal > r->v->size)
 		turn_upward(&st->turn);
-	move_to(&st->move, r->v, g->goal, g->reason, g);
+	move_to(&st->move, r->v, target, g->reason, g);
 	return g->reason;
 }
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "decide/evict.h"
 #include "decide/law-adaptive.h"
 #include "decide/law-committed.h"
 #include "decide/move.h"
@@ -34,6 +35,7 @@ struct policy_state {
 	struct view_past past; /* samples before */
 
 	struct move move; /* what is being carried out ... */
+	struct evict evict; /* ... in which steps, if it is an order ... */
 	struct settle settle; /* ... what it leaves behind ... */
 	struct progress progress; /* ... and whether it gets anywhere */
 

@@ -580,8 +580,9 @@ static void incident_7_the_balloons_own_stalls(void **state)
 	tick(&f, SEC / 2);
 	assert_int_equal(f.d.reason, REASON_STALLS);
 	assert_int_equal(f.d.step, 0);
-	/* A while later nobody can blame the balloon. */
+	/* A while after it has come to rest nobody can blame the balloon. */
 	f.s.trigger = TRIGGER_NONE;
+	f.c.manual_target = f.s.balloon.size;
 	for (int i = 0; i < 5; i++)
 		tick(&f, SEC);
 	press(&f.s, SEC, 300, 290, 1000);

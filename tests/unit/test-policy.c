@@ -94,6 +94,11 @@ static void size_4g(struct sample *s)
 	set_balloon(s, 4 * GIB);
 }
 
+static void near_floor(struct sample *s)
+{
+	set_balloon(s, 8 * GIB - 760 * MIB);
+}
+
 static void size_6g(struct sample *s)
 {
 	set_balloon(s, 6 * GIB);
@@ -452,7 +457,7 @@ static const struct row rows[] = {
 	{ "working set is read again", MODE_AUTO, NULL, size_4g_cached, restores, REASON_WORKING_SET, -167776 * 1024LL, -1, false, SEC },
 	{ "... whatever the operator wants", MODE_MANUAL, target_5g, size_4g_cached, restores, REASON_WORKING_SET, -167776 * 1024LL, -1, false, SEC },
 	{ "... or the host", MODE_HOST, NULL, host_wants_5g_cached, restores, REASON_WORKING_SET, -167776 * 1024LL, -1, false, SEC },
-	{ "... unless the kernel has free memory", MODE_MANUAL, target_5g, size_4g_free, restores, REASON_MANUAL, M(1024), 1, false, SEC },
+	{ "... unless the kernel has free memory", MODE_MANUAL, target_5g, size_4g_free, restores, REASON_MANUAL, ANY, 1, false, SEC },
 	{ "... or nobody waits for it", MODE_AUTO, NULL, size_4g_cached, restores_quickly, REASON_STEADY, 0, 0, false, 0 },
 	{ "... or for so few pages only", MODE_AUTO, NULL, size_4g_cached, restores_few, REASON_STALLS, 0, 0, false, 0 },
 	{ "PSI jumps", MODE_AUTO, NULL, size_4g_cached, stall_total_jumps, REASON_STALLS, 0, 0, false, 0 },
@@ -460,7 +465,7 @@ static const struct row rows[] = {
 	{ "no probe while swapping", MODE_AUTO, NULL, cache_everywhere, swap_out, REASON_STEADY, 0, 0, false, 0 },
 	/* A fell by 924 MiB at once: the headroom learned is the largest, 1 GiB, and as much may follow. */
 	{ "below headroom", MODE_AUTO, NULL, size_6g, low_available, REASON_HEADROOM, M(-2 * 924), -1, false, SEC / 10 },
-	{ "headroom is not for manual", MODE_MANUAL, target_5g, size_4g, low_available, REASON_MANUAL, M(1024), 1, false, 0 },
+	{ "headroom is not for manual", MODE_MANUAL, target_5g, size_4g, low_available, REASON_MANUAL, ANY, 1, false, 0 },
 	{ "stall confirmed by scans", MODE_AUTO, NULL, size_6g, stalled_and_scanning, REASON_PRESSURE, M(-3072), -1, true, SEC / 10 },
 	{ "stall and little left", MODE_AUTO, NULL, size_6g, stalled_scanning_low, REASON_PRESSURE, M(-6144), -1, true, SEC / 10 },
 	{ "stall alone", MODE_AUTO, NULL, full_balloon, stalled_only, REASON_STALLS, 0, 0, false, 0 },
@@ -485,12 +490,13 @@ static const struct row rows[] = {
 	{ "locked memory raises the floor", MODE_AUTO, NULL, size_6g, mlock_3g, REASON_FLOOR, M(-1024 - 32 - 100), -1, false, 0 },
 	{ "manual up", MODE_MANUAL, target_5g, size_4g, NULL, REASON_MANUAL, M(1024), 1, false, SEC },
 	{ "manual down", MODE_MANUAL, target_5g, size_6g, NULL, REASON_MANUAL, M(-1024), -1, false, SEC },
-	{ "manual stops at the floor", MODE_MANUAL, target_all, size_4g, NULL, REASON_MANUAL, M(4096 - 744), 1, false, SEC },
+	{ "manual, what is free first", MODE_MANUAL, target_all, size_4g, NULL, REASON_MANUAL, M(1984), 1, false, SEC },
+	{ "manual stops at the floor", MODE_MANUAL, target_all, near_floor, NULL, REASON_MANUAL, M(16), 1, false, SEC },
 	{ "rate up", MODE_MANUAL, rate_100m, size_4g, NULL, REASON_MANUAL, M(100), 1, false, SEC },
 	{ "rate down", MODE_MANUAL, down_rate_100m, size_4g, NULL, REASON_MANUAL, M(-100), -1, false, SEC },
 	{ "rate is not for emergencies", MODE_MANUAL, down_rate_100m, size_6g, fully_stalled, REASON_EMERGENCY, M(-6144), -1, true, 0 },
 	{ "host up", MODE_HOST, NULL, host_wants_5g, NULL, REASON_HOST, M(5120), 1, false, SEC },
-	{ "host beyond the floor", MODE_HOST, NULL, host_wants_more_than_floor, NULL, REASON_HOST, M(8192 - 744), 1, false, 0 },
+	{ "host, what is free first", MODE_HOST, NULL, host_wants_more_than_floor, NULL, REASON_HOST, ANY, 1, false, 0 },
 	{ "host without a target", MODE_HOST, NULL, size_4g, NULL, REASON_NO_DATA, 0, 0, false, 0 },
 	{ "auto obeys the host at once", MODE_AUTO, NULL, host_wants_5g, NULL, REASON_HOST, M(5120), 1, false, 0 },
 	{ "auto does not go below the host's target", MODE_AUTO, NULL, at_host_target, low_available, REASON_STEADY, 0, 0, false, 0 },

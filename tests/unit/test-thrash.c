@@ -45,6 +45,52 @@ static void thrash_under_kswapd_alone(void **state)
 	}
 }
 
+/* Until the balloon stands still: the most that was pushed out although it is used, and how long. */
+static void order(uint64_t used, uint64_t *ret_too_much, int *ret_seconds)
+{
+	uint64_t lacks = 0, most = 0;
+	struct fixture f;
+	int i;
+
+	init(&f, 0);
+	f.c.mode = MODE_MANUAL;
+	f.c.manual_target = 6 * GIB;
+	f.s.mem[MEM_CACHED] = 3 * GIB;
+	set_balloon(&f.s, 0);
+	for (i = 0; i < 600 && (f.d.step || i < 30); i++) {
+		uint64_t hurts = 7 * GIB - used, was = f.s.balloon.size;
+
+		/* A slow disk: of what is missed a mebibyte a second comes back. */
+		f.s.vm[VM_RESTORE_FILE] += lacks ? 256 : 0;
+		f.s.psi[PSI_IO_SOME_US] += lacks ? SEC * 9 / 10 : 0;
+		press(&f.s, SEC, lacks ? 700 : 0, lacks ? 600 : 0, 0);
+		lacks = sub_sat(lacks, MIB);
+		tick(&f, SEC);
+		set_balloon(&f.s, was + f.d.step);
+		f.s.mem[MEM_FREE] = f.s.mem[MEM_FREE] > 64 * MIB ? f.s.mem[MEM_FREE] : 64 * MIB;
+		if (f.s.balloon.size > hurts && f.d.step > 0)
+			lacks += f.s.balloon.size - (was > hurts ? was : hurts);
+		most = lacks > most ? lacks : most;
+		assert_true(!f.d.urgent);
+	}
+	*ret_too_much = most;
+	*ret_seconds = i;
+}
+
+/* Who orders a balloon gets it soon where nobody misses what it pushes out, and else not all of it. */
+static void orders_push_out_in_steps(void **state)
+{
+	uint64_t too_much;
+	int seconds;
+
+	(void)state;
+	order(0, &too_much, &seconds);
+	assert_int_equal(too_much, 0);
+	assert_in_range(seconds, 5, 31);
+	order(2 * GIB, &too_much, &seconds);
+	assert_in_range(too_much, MIB, 200 * MIB);
+}
+
 /* A little below where it hurt soon, there again seldom, and each time more so. */
 static void where_it_hurts_is_not_tried_twelve_times(void **state)
 {
@@ -78,6 +124,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(thrash_under_kswapd_alone),
+		cmocka_unit_test(orders_push_out_in_steps),
 		cmocka_unit_test(where_it_hurts_is_not_tried_twelve_times),
 	};
 
