@@ -226,7 +226,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	if (usable) {
 		d.reason = decide(&r, &v, &g);
 		d.goal = move_is_urgent(&st->move) ? st->move.target : g.goal;
-		d.relief_line = relief_line(s, &v, r.headroom);
+		d.relief_line = relief_line(s, &v, r.headroom, thrash_keeps(&st->thrash));
 		d.relieved = r.relief.bytes;
 	} else {
 		lose_sight(st);

@@ -39,7 +39,8 @@ void relief_note(struct relief_seen *seen, const struct sample *s, const struct 
 	*ret = r;
 }
 
-uint64_t relief_line(const struct sample *s, const struct view *v, uint64_t headroom)
+uint64_t relief_line(const struct sample *s, const struct view *v, uint64_t headroom,
+		     uint64_t keeps)
 {
 	uint64_t floor = s->balloon.floor;
 
@@ -48,5 +49,5 @@ uint64_t relief_line(const struct sample *s, const struct view *v, uint64_t head
 		return 0;
 	if (!floor)
 		return v->headroom_min;
-	return min_u64(max_u64(headroom, floor / 2), floor / 4 * 3);
+	return max_u64(min_u64(max_u64(headroom, floor / 2), floor / 4 * 3), keeps / 4 * 3);
 }

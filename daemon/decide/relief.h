@@ -27,4 +27,5 @@ void relief_note(struct relief_seen *seen, const struct sample *s, const struct 
 		 struct relief *ret);
 
 /* MemAvailable below which the module gives memory back by itself, bytes. */
-uint64_t relief_line(const struct sample *s, const struct view *v, uint64_t headroom);
+uint64_t relief_line(const struct sample *s, const struct view *v, uint64_t headroom,
+		     uint64_t keeps);

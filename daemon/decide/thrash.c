@@ -169,6 +169,7 @@ void thrash_answer(const struct policy_config *c, struct thrash *t, const struct
 	amount = max_u64(amount, least);
 	amount = add_sat(amount, MOVE_PAGE - 1) / MOVE_PAGE * MOVE_PAGE;
 	amount = min_u64(amount, sub_sat(v->size, lo));
+	t->keeps = add_sat(v->available, amount);
 	/* On its way down further than that it goes on. */
 	t->cap = t->capped && !t->reached ? min_u64(t->cap, v->size - amount) : v->size - amount;
 	t->capped = true;
@@ -219,9 +220,15 @@ void thrash_forgo(const struct policy_config *c, struct thrash *t, const struct 
 	if (t->cap >= t->hurt)
 		t->cost_us = 0;
 	t->cap = add_sat(t->cap, step_size(c, v));
+	t->keeps = sub_sat(min_u64(t->keeps, v->available), step_size(c, v));
 	t->answer = 0;
 	t->next_step_us = add_sat(v->now_us, c->probe_interval_us);
 	t->capped = t->cap < wanted;
+}
+
+uint64_t thrash_keeps(const struct thrash *t)
+{
+	return t->capped && t->reached ? t->keeps : 0;
 }
 
 uint64_t thrash_wait(const struct policy_config *c, const struct thrash *t, const struct view *v)

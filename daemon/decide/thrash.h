@@ -14,6 +14,7 @@ struct thrash {
 	bool capped; /* the balloon hurt, and goes no further than cap ... */
 	uint64_t cap; /* ... bytes */
 	bool reached; /* it has come down to that */
+	uint64_t keeps; /* available with that, bytes: in use, as far as it is cache */
 	uint64_t wanted; /* what it would be without, bytes */
 	bool mends; /* what was lost is still being read again */
 	uint64_t came_back; /* what was read again since the last answer, bytes */
@@ -44,6 +45,9 @@ void thrash_answer(const struct policy_config *c, struct thrash *t, const struct
  * guest should have available, bytes.
  */
 uint64_t thrash_cap(const struct thrash *t, const struct view *v, uint64_t headroom);
+
+/* So much must be available, or programs wait for their cache, bytes; 0 = not known. */
+uint64_t thrash_keeps(const struct thrash *t);
 
 /*
  * The balloon would be so large but for the cap: once that has been dearer than what trying has
