@@ -13,7 +13,8 @@
  * bursts need; at least half of what LOCK leaves alone, so that programs that grow
  * do not throw out page cache of a guest that had enough; and at most three
  * quarters of that, so that with the module's step of a quarter of the line a balloon
- * at rest is not touched.
+ * at rest is not touched. Where programs have been seen to wait for cache that was pushed out, the
+ * line is three quarters of what was available when they did not.
  *
  * Leaves out: how it is given (kmod/reclaim.c).
  */

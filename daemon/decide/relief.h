@@ -26,6 +26,9 @@ struct relief {
 void relief_note(struct relief_seen *seen, const struct sample *s, const struct view *v,
 		 struct relief *ret);
 
-/* MemAvailable below which the module gives memory back by itself, bytes. */
+/*
+ * MemAvailable below which the module gives memory back by itself, bytes. keeps: what has to be
+ * available so that nobody waits for cache, bytes; 0 = not known.
+ */
 uint64_t relief_line(const struct sample *s, const struct view *v, uint64_t headroom,
 		     uint64_t keeps);

@@ -12,8 +12,8 @@
  *
  * So what counts is time: of memory stalls the part that can be waiting for
  * the disk (kswapd's work is a stall, too, but nobody waits for a disk then), and
- * not more than the pages that came back take. Some of it is ordinary; what is beyond
- * adds up.
+ * not more than the pages that came back take; and not less than they take of a disk that
+ * others use, too, however soon they came. Some of it is ordinary; what is beyond adds up.
  *
  * The answer is as large as some probes, and twice the last one as long as
  * nothing larger has been tried since. Then the balloon has a cap. When the memory
@@ -25,6 +25,11 @@
  *
  * Invariant: once it has been reached the cap never makes the balloon smaller, and
  * free memory is not subject to it: that evicts nothing.
+ *
+ * What is available below the cap is in use, even if the kernel calls it available. So
+ * the relief line keeps it (relief.c): a program that grows takes it from the balloon, not from
+ * the cache.
+ *
  * Leaves out: stalls for other reasons (pressure.c).
  */
 #include "decide/move.h"
@@ -35,8 +40,12 @@
 
 /* The longest that a page which is read keeps its reader: a seek of a disk and its queue. */
 #define PAGE_READ_MAX_US 20000ULL
+/* At least so long it keeps a disk that other guests read from, too: 4000 pages a second. */
+#define PAGE_READ_MIN_US 250ULL
 /* Of the time, what any guest may wait for its cache, however large its balloon: 1 %. */
 #define ORDINARY_MAX_PERMILLE 10
+/* That others wait for the disk counts twice as much at most: it has to go on for a while. */
+#define READ_MAX_PERMILLE (2 * ORDINARY_MAX_PERMILLE)
 /* Lost beyond that, it is thrash. */
 #define LOST_ENOUGH_US (SEC / 5)
 /* What has ended is forgotten within minutes, not hours. */
@@ -52,7 +61,7 @@
  * Of a second, the thousandths in which pages of the working set were waited for, by somebody
  * or by everybody, whichever the stalls are of.
  */
-static uint64_t lost_permille(const struct view *v, uint32_t stalled)
+static uint64_t waited_permille(const struct view *v, uint32_t stalled)
 {
 	uint64_t most = scale(v->restores, PAGE_READ_MAX_US, 1000);
 
@@ -67,6 +76,14 @@ static uint64_t lost_permille(const struct view *v, uint32_t stalled)
 static uint32_t stalled(const struct view *v)
 {
 	return v->mem_some > v->mem_full ? v->mem_some : v->mem_full;
+}
+
+/* The same, and what reading them costs even if nobody waits. */
+static uint64_t lost_permille(const struct view *v)
+{
+	uint64_t read = v->has_vm ? scale(v->restores, PAGE_READ_MIN_US, 1000) : 0;
+
+	return max_u64(waited_permille(v, stalled(v)), min_u64(read, READ_MAX_PERMILLE));
 }
 
 /* The kernel has memory to hand out: what is evicted is so within a group, at its own limit. */
@@ -91,19 +108,19 @@ static uint64_t ordinary_us(const struct policy_config *c, const struct thrash *
 }
 
 static bool beyond_ordinary(const struct policy_config *c, const struct thrash *t,
-			    const struct view *v)
+			    const struct view *v, uint64_t permille)
 {
-	return scale(lost_permille(v, stalled(v)), SEC, 1000) > ordinary_us(c, t, v, SEC);
+	return scale(permille, SEC, 1000) > ordinary_us(c, t, v, SEC);
 }
 
 /* What it costs, which goes on for as long as what was evicted is being read again. */
 static void note_cost(const struct policy_config *c, struct thrash *t, const struct view *v,
 		      bool excused, uint64_t dt_us)
 {
-	if (!beyond_ordinary(c, t, v))
+	if (!beyond_ordinary(c, t, v, lost_permille(v)))
 		t->mends = false;
 	if (t->mends || !excused)
-		t->cost_us = add_sat(t->cost_us, scale(lost_permille(v, stalled(v)), dt_us, 1000));
+		t->cost_us = add_sat(t->cost_us, scale(lost_permille(v), dt_us, 1000));
 }
 
 /* Beyond the cap it can only be by free memory, or the host's will: and it did not hurt. */
@@ -118,7 +135,7 @@ bool thrash_note(const struct policy_config *c, struct thrash *t, const struct v
 {
 	uint64_t dt_us = min_u64(v->dt_us, DT_MAX_US);
 	bool excused = is_excused(v);
-	uint64_t lost_us = excused ? 0 : scale(lost_permille(v, stalled(v)), dt_us, 1000);
+	uint64_t lost_us = excused ? 0 : scale(lost_permille(v), dt_us, 1000);
 
 	t->lost_us = sub_sat(add_sat(t->lost_us, lost_us), ordinary_us(c, t, v, dt_us));
 	t->lost_us = min_u64(t->lost_us, LOST_MAX_US);
@@ -139,12 +156,12 @@ static uint64_t probe_size(const struct policy_config *c, const struct view *v)
 
 bool thrash_is_part(const struct policy_config *c, const struct thrash *t, const struct view *v)
 {
-	return beyond_ordinary(c, t, v);
+	return beyond_ordinary(c, t, v, waited_permille(v, stalled(v)));
 }
 
 bool thrash_is_most(const struct policy_config *c, const struct thrash *t, const struct view *v)
 {
-	return thrash_is_part(c, t, v) && lost_permille(v, stalled(v)) > stalled(v) / 2;
+	return thrash_is_part(c, t, v) && waited_permille(v, stalled(v)) > stalled(v) / 2;
 }
 
 static uint64_t step_size(const struct policy_config *c, const struct view *v)

@@ -5,8 +5,8 @@ Where demands.py has the shapes that the scoreboard asserts on, these are what a
 cron's, a heap and its collector, a walk at random, a database that lives on its cache, people who come at
 eight. Each is a Demand of demands.py; those with hot cache leave its period to who runs them.
 
-Left out: recordings, and shapes that were chosen because a law does well on them. Nothing is asserted here,
-so that a policy may not be tuned until these numbers please: it is judged on other traces, too.
+Left out: recordings, and shapes that were chosen because a law does well on them. What the scoreboard asserts on
+these is loose, so that a policy may not be tuned until the numbers please: it is judged on other traces, too.
 """
 import random
 

@@ -165,16 +165,19 @@ static void order_waits_as_long(void **unused)
 static void line(void **unused)
 {
 	static const struct {
-		uint64_t floor, headroom, line;
+		uint64_t floor, headroom, keeps, line;
 	} rows[] = {
 		/* At least half of the module's floor, at most three quarters, in between what was learned. */
-		{ 360 * MIB, 64 * MIB, 180 * MIB },
-		{ 360 * MIB, 200 * MIB, 200 * MIB },
-		{ 360 * MIB, 256 * MIB, 256 * MIB },
-		{ 360 * MIB, 512 * MIB, 270 * MIB },
-		{ 32 * MIB, 64 * MIB, 24 * MIB },
+		{ 360 * MIB, 64 * MIB, 0, 180 * MIB },
+		{ 360 * MIB, 200 * MIB, 0, 200 * MIB },
+		{ 360 * MIB, 256 * MIB, 0, 256 * MIB },
+		{ 360 * MIB, 512 * MIB, 0, 270 * MIB },
+		{ 32 * MIB, 64 * MIB, 0, 24 * MIB },
 		/* Not known, or none: the least headroom. */
-		{ 0, 512 * MIB, 64 * MIB },
+		{ 0, 512 * MIB, 0, 64 * MIB },
+		/* What programs have been seen to wait for, less the module's step. */
+		{ 360 * MIB, 200 * MIB, 1024 * MIB, 768 * MIB },
+		{ 360 * MIB, 200 * MIB, 100 * MIB, 200 * MIB },
 	};
 	const struct view v = { .headroom_min = 64 * MIB };
 
@@ -182,7 +185,8 @@ static void line(void **unused)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct sample s = { .balloon = { .valid = true, .floor = rows[i].floor } };
 
-		assert_int_equal(relief_line(&s, &v, rows[i].headroom), rows[i].line);
+		assert_int_equal(relief_line(&s, &v, rows[i].headroom, rows[i].keeps),
+				 rows[i].line);
 	}
 }
 

@@ -22,6 +22,7 @@ static void thrash_under_kswapd_alone(void **state)
 		f.s.balloon.host_target = modes[m] == MODE_HOST ? 5 * GIB : 0;
 		f.s.balloon.host_target_valid = modes[m] == MODE_HOST;
 		f.s.balloon.may_undercut_host = true;
+		f.s.balloon.floor = 360 * MIB;
 		for (int i = 0; i < 3600; i++) {
 			bool thrashes = f.s.balloon.size > hurts;
 
@@ -42,6 +43,9 @@ static void thrash_under_kswapd_alone(void **state)
 		assert_true(f.s.balloon.size <= hurts && f.s.balloon.size > hurts / 2);
 		assert_int_equal(f.d.reason, REASON_PRICE);
 		assert_true(f.d.n.hold_off_left_us > 0);
+		/* Who grows now takes it from the balloon, not from that cache. */
+		assert_true(f.d.relief_line >= f.d.n.available * 2 / 3);
+		assert_true(f.d.relief_line <= f.d.n.available * 4 / 5);
 	}
 }
 
@@ -91,6 +95,23 @@ static void orders_push_out_in_steps(void **state)
 	assert_in_range(too_much, MIB, 200 * MIB);
 }
 
+/* A fast disk makes nobody wait. But it reads for others, too, and does so for ever. */
+static void read_again_without_a_stall(void **state)
+{
+	uint64_t hurts = 4 * GIB;
+	struct fixture f;
+
+	(void)state;
+	init(&f, 5 * GIB);
+	for (int i = 0; i < 600; i++) {
+		f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
+		f.s.vm[VM_RESTORE_FILE] += f.s.balloon.size > hurts ? 100 : 0;
+		tick(&f, SEC);
+		set_balloon(&f.s, f.s.balloon.size + f.d.step);
+	}
+	assert_true(f.s.balloon.size <= hurts && f.s.balloon.size > hurts / 2);
+}
+
 /* A little below where it hurt soon, there again seldom, and each time more so. */
 static void where_it_hurts_is_not_tried_twelve_times(void **state)
 {
@@ -125,6 +146,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(thrash_under_kswapd_alone),
 		cmocka_unit_test(orders_push_out_in_steps),
+		cmocka_unit_test(read_again_without_a_stall),
 		cmocka_unit_test(where_it_hurts_is_not_tried_twelve_times),
 	};
 
