@@ -5,9 +5,9 @@
  * Stall time (PSI) alone has misled others: it stuck at 99 % on some kernels,
  * zram shows it with most of the memory free, and a group that reclaims at its
  * own limit shows it, too. So a stall counts only together with tasks that
- * reclaim for themselves, swapping, or little memory available; and none of
- * that counts while the kernel has free memory to hand out, for a deflate
- * could only add more of the same.
+ * reclaim for themselves or wait for swap (what kswapd puts there nobody waits
+ * for), or little memory available; and none of that counts while the kernel has
+ * free memory to hand out, for a deflate could only add more of the same.
  *
  * Leaves out: what is done about it (shortage.c), and the slower judgement of
  * headroom and working set (law-adaptive.c).
@@ -34,8 +34,8 @@
 struct signals {
 	bool some, full; /* tasks stall; all of them do */
 	bool low, critical; /* little is available; next to nothing is */
-	bool swapping; /* more than idle pages that are touched now and then */
-	bool working; /* tasks reclaim for themselves, or swap */
+	bool swapping; /* more comes from swap than idle pages that are touched now and then */
+	bool working; /* tasks reclaim for themselves, or wait for swap */
 	bool wanted; /* what was evicted comes back */
 };
 
@@ -75,7 +75,7 @@ static struct signals signals_read(const struct policy_config *c, struct pressur
 	struct signals g = {
 		.low = v->available < pressure_low_level(v),
 		.critical = v->available < v->headroom_min / CRITICAL_DIVISOR,
-		.swapping = v->swapping >= SWAPPING_PAGES_PER_S,
+		.swapping = v->swapped_in >= SWAPPING_PAGES_PER_S,
 	};
 
 	g.working = v->paying || g.swapping;

@@ -102,19 +102,20 @@ static uint32_t lost(const struct view *v, const struct view_past *past)
 {
 	if (v->has_free && min_u64(v->free, past->free) > v->worthwhile)
 		return 0;
-	return v->paying || v->swapping || v->restores ? v->mem_full : 0;
+	return v->paying || v->swapped_in || v->restores ? v->mem_full : 0;
 }
 
 static void rates(const struct view_past *past, const struct sample *s, struct view *v)
 {
 	const struct view_ref *ref = &past->newer;
-	uint64_t window_us, n, per_s[4] = {0};
-	static const uint32_t groups[4] = {
+	uint64_t window_us, n, per_s[5] = {0};
+	static const uint32_t groups[5] = {
 		1U << VM_ALLOCSTALL | 1U << VM_PGSCAN_DIRECT,
 		1U << VM_PSWPIN | 1U << VM_PSWPOUT,
 		1U << VM_ACTIVATE_ANON | 1U << VM_ACTIVATE_FILE | 1U << VM_RESTORE_ANON |
 			1U << VM_RESTORE_FILE,
 		1U << VM_RESTORE_ANON | 1U << VM_RESTORE_FILE,
+		1U << VM_PSWPIN,
 	};
 
 	if (!ref->time_us || sub_sat(s->time_us, ref->time_us) < WINDOW_US)
@@ -131,7 +132,7 @@ static void rates(const struct view_past *past, const struct sample *s, struct v
 	v->has_io = psi_permille(s, ref, PSI_IO_SOME_US, window_us, &v->io_some);
 
 	v->has_vm = true;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		if (!vm_delta(s, ref, groups[i], &n))
 			v->has_vm = false;
 		else
@@ -142,6 +143,7 @@ static void rates(const struct view_past *past, const struct sample *s, struct v
 	v->swapping = per_s[1];
 	v->refaults = per_s[2];
 	v->restores = per_s[3];
+	v->swapped_in = per_s[4];
 	v->lost = lost(v, past);
 }
 

@@ -73,6 +73,7 @@ struct view {
 	bool has_vm;
 	uint64_t paying; /* tasks that reclaim for themselves: stalls and direct scans */
 	uint64_t swapping; /* swapped in and out */
+	uint64_t swapped_in; /* ... of that, what somebody waits for */
 	uint64_t refaults; /* activations + restores */
 	uint64_t restores;
 	uint32_t lost; /* what all tasks lost of their time for want of memory, permille */

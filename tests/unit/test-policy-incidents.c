@@ -674,6 +674,34 @@ static void incident_7_loadshift_is_one_emergency_at_most(void **state)
 	assert_true(f.s.balloon.size == 0);
 }
 
+/* A stream of cold files: kswapd swaps idle programs out for it, and all stalls are its own. */
+static void incident_7_kswapd_that_swaps_out_is_no_emergency(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 6 * GIB);
+	for (int i = 0; i < 60; i++) {
+		f.s.mem[MEM_AVAILABLE] = 800 * MIB;
+		f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
+		f.s.vm[VM_PGSCAN_KSWAPD] += 17642;
+		f.s.vm[VM_PSWPOUT] += 423;
+		f.s.psi[PSI_IO_SOME_US] += SEC / 10;
+		press(&f.s, SEC, 165, 157, 0);
+		tick(&f, SEC);
+		assert_true(!f.d.urgent);
+		set_balloon(&f.s, f.s.balloon.size + f.d.step);
+	}
+	assert_true(f.s.balloon.size == 6 * GIB);
+	/* Somebody waits for what is in swap. */
+	f.s.mem[MEM_AVAILABLE] = 800 * MIB;
+	f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
+	f.s.vm[VM_PSWPIN] += 1000;
+	press(&f.s, SEC, 165, 157, 0);
+	tick(&f, SEC);
+	assert_int_equal(f.d.reason, REASON_EMERGENCY);
+}
+
 static void incident_8_a_hole_of_93_s_under_thrash(void **state)
 {
 	struct fixture f;
@@ -803,6 +831,7 @@ int main(void)
 		cmocka_unit_test(incident_7_a_fast_reader_of_cold_files),
 		cmocka_unit_test(incident_7_zram_stalls_with_90_percent_free),
 		cmocka_unit_test(incident_7_loadshift_is_one_emergency_at_most),
+		cmocka_unit_test(incident_7_kswapd_that_swaps_out_is_no_emergency),
 		cmocka_unit_test(incident_8_a_hole_of_93_s_under_thrash),
 		cmocka_unit_test(incident_8_what_the_lease_gave_back_is_not_taken_again),
 		cmocka_unit_test(incident_9_host_and_law_do_not_fight),
