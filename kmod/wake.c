@@ -51,7 +51,7 @@ static void kswapd_wakes(void *data, int nid, int zid, int order)
 	look(data, nid);
 }
 
-static void direct_reclaim_begins(void *data, int order, gfp_t gfp)
+static void direct_reclaim_begins(void *data, UBALLOON_RECLAIM_PROTO)
 {
 	look(data, numa_mem_id());
 }
