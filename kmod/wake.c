@@ -125,7 +125,7 @@ struct uballoon_wake *uballoon_wake_init(struct uballoon *ub)
 	w = kzalloc(sizeof(*w), GFP_KERNEL);
 	if (!w)
 		return NULL;
-	w->wq = alloc_workqueue("uballoon-relief", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	w->wq = alloc_workqueue("uballoon-relief", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0);
 	if (!w->wq) {
 		kfree(w);
 		return NULL;

@@ -21,6 +21,7 @@
 #include <linux/swap.h>
 #include <linux/virtio_config.h>
 #include <linux/vmstat.h>
+#include <linux/workqueue.h>
 
 #include "balloon.h"
 
@@ -121,6 +122,12 @@ static inline void uballoon_account_reclaimed(unsigned long pages)
 		current->reclaim_state->reclaimed_slab += pages;
 #endif
 }
+
+/* ---- work queues ---- */
+
+#ifndef UBALLOON_HAVE_WQ_PERCPU
+#define WQ_PERCPU 0
+#endif
 
 /* ---- free page reporting ---- */
 

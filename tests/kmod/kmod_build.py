@@ -154,6 +154,19 @@ def differences(t):
         t.check(name.startswith("compat/") or "UBALLOON_HAVE_" not in text, f"{name} looks at a probe")
 
 
+@tap.case("each work queue says where it runs")
+def work_queues(t):
+    found = 0
+    for path in sources(".c"):
+        with open(path) as f:
+            calls = re.findall(r"alloc_workqueue\(([^;]*)\);", f.read())
+        for arguments in calls:
+            found += 1
+            said = re.findall(r"\bWQ_(?:PERCPU|UNBOUND)\b", arguments)
+            t.equal(len(said), 1, f"{os.path.relpath(path, KMOD)}: WQ_PERCPU or WQ_UNBOUND in {arguments!r}")
+    t.check(found, "calls of alloc_workqueue()")
+
+
 @tap.case("form")
 def form(t):
     wrong = []
