@@ -31,7 +31,8 @@
 #define CONFIG_BALLOON_MIGRATION 1
 #endif
 
-/* So many more 4 KiB pages at @page are the balloon's, or fewer; for those that the kernel does
+/*
+ * So many more 4 KiB pages at @page are the balloon's, or fewer; for those that the kernel does
  * not count itself.
  */
 static inline void uballoon_count_pages(struct page *page, long pages)
