@@ -5,11 +5,12 @@
  * Locks, in the order in which they may be taken (most are never nested):
  *
  *   uballoon_only_lock (core.c)	there is one balloon
- *   page lock			of a page that is put on a list; held by migration, too
+ *   page lock			of a page that is put on a list, where the kernel wants that;
+ *				held by migration, too
  *   host's own locks			taken inside ops->lock/unlock/poll/size_changed
  *   uballoon.lock			all plain fields below; process context; nothing is
  *					called, allocated or waited for under it
- *   balloon_dev_info.pages_lock	the 4 KiB lists; shared with the kernel's compaction
+ *   the kernel's for its lists	the 4 KiB lists; shared with compaction (compat/balloon.h)
  *
  * No lock is held while the host has a request. What excludes two movers from
  * each other is a flag (uballoon.moving) that is waited for with a time limit.

@@ -7,14 +7,16 @@
  * and hold; the 2 MiB pages on plain lists.
  *
  * A 4 KiB page that has been listed before stays visible to compaction until it
- * is freed: isolate_movable_page() may take its lock for an instant, only to find
- * that it is on no list. The kernel's balloon_page_list_enqueue() takes a lock that
- * is held for a bug and stops the kernel; here it is waited for.
+ * is freed, which may take its lock for an instant, only to find that it is on no
+ * list.
+ *
+ * Each page on a list is counted in NR_BALLOON_PAGES where the kernel has that: the
+ * 4 KiB pages by its lists, the 2 MiB pages here.
  *
  * Left out: sizes and accounts; who calls keeps them right.
  */
+#include <linux/delay.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/vmstat.h>
 
@@ -43,8 +45,25 @@ int uballoon_lists_init(struct uballoon *ub)
 	return 0;
 }
 
+/* Are there pages that the kernel's compaction has, or is not quite through with? */
+static bool isolated(struct uballoon *ub)
+{
+	unsigned int i, hold;
+
+	for (i = 0; i < ub->zone_count; i++) {
+		for (hold = 0; hold < UBALLOON_LISTS; hold++) {
+			if (READ_ONCE(ub->zones[i].lists_4k[hold].dev.isolated_pages))
+				return true;
+		}
+	}
+	return false;
+}
+
 void uballoon_lists_exit(struct uballoon *ub)
 {
+	/* The list of a page that has moved is touched once more after our callback. */
+	while (isolated(ub))
+		msleep(20);
 	kvfree(ub->zones);
 }
 
@@ -53,27 +72,13 @@ static void add_run(struct uballoon *ub, unsigned int hold, struct list_head *pa
 {
 	struct page *page = list_first_entry(pages, struct page, lru);
 	struct uballoon_zone *z = uballoon_zone(ub, page);
-	struct balloon_dev_info *dev = &z->lists_4k[hold].dev;
-	unsigned long flags;
-	unsigned int n = 0;
+	LIST_HEAD(run);
 
-	spin_lock_irqsave(&dev->pages_lock, flags);
-	while (!list_empty(pages)) {
-		page = list_first_entry(pages, struct page, lru);
-		if (uballoon_zone(ub, page) != z)
-			break;
-		if (!trylock_page(page)) {
-			spin_unlock_irqrestore(&dev->pages_lock, flags);
-			lock_page(page);
-			spin_lock_irqsave(&dev->pages_lock, flags);
-		}
-		list_del(&page->lru);
-		balloon_page_insert(dev, page);
-		unlock_page(page);
-		n++;
+	while (page && uballoon_zone(ub, page) == z) {
+		list_move_tail(&page->lru, &run);
+		page = list_first_entry_or_null(pages, struct page, lru);
 	}
-	spin_unlock_irqrestore(&dev->pages_lock, flags);
-	count_vm_events(BALLOON_INFLATE, n);
+	uballoon_list_add(&z->lists_4k[hold].dev, &run);
 }
 
 /**
@@ -93,8 +98,10 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 
 	if (order == UBALLOON_ORDER_2M) {
 		spin_lock(&ub->lock);
-		list_for_each_entry_safe(page, next, pages, lru)
+		list_for_each_entry_safe(page, next, pages, lru) {
 			list_move(&page->lru, &uballoon_zone(ub, page)->pages_2m[hold]);
+			uballoon_count_pages(page, UBALLOON_PAGES_PER_2M);
+		}
 		spin_unlock(&ub->lock);
 		return;
 	}
@@ -115,6 +122,7 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 	while (taken < count && !list_empty(&z->pages_2m[hold])) {
 		page = list_first_entry(&z->pages_2m[hold], struct page, lru);
 		list_move(&page->lru, pages);
+		uballoon_count_pages(page, -(long)UBALLOON_PAGES_PER_2M);
 		taken++;
 	}
 	spin_unlock(&ub->lock);
@@ -196,24 +204,16 @@ bool uballoon_lists_have_new(struct uballoon *ub)
 	return false;
 }
 
-/* Is there no page on any list, nor off one with compaction? */
+/*
+ * Is there no page of the balloon, on a list or off one with compaction? All are in an account;
+ * and where there is none left, compaction has to be through with the last.
+ */
 bool uballoon_lists_empty(struct uballoon *ub)
 {
-	unsigned int i, hold;
-	bool none = true;
+	bool none;
 
-	for (i = 0; i < ub->zone_count; i++) {
-		struct uballoon_zone *z = &ub->zones[i];
-
-		for (hold = 0; hold < UBALLOON_HOLDS; hold++)
-			none &= !has_pages(z, UBALLOON_ORDER_2M, hold);
-		for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-			struct balloon_dev_info *dev = &z->lists_4k[hold].dev;
-
-			spin_lock_irq(&dev->pages_lock);
-			none &= list_empty(&dev->pages) && !dev->isolated_pages;
-			spin_unlock_irq(&dev->pages_lock);
-		}
-	}
-	return none;
+	spin_lock(&ub->lock);
+	none = !ub->available_pages && !ub->gone_pages;
+	spin_unlock(&ub->lock);
+	return none && !isolated(ub);
 }

@@ -24,16 +24,15 @@
 /* And until what could not be done is tried again. */
 #define RETRY_MS	200
 
-#ifdef CONFIG_BALLOON_COMPACTION
+#ifdef CONFIG_BALLOON_MIGRATION
 
 static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, struct page *page,
 			enum migrate_mode mode)
 {
 	struct uballoon_list_4k *list = container_of(dev, struct uballoon_list_4k, dev);
 	struct uballoon *ub = list->ub;
-	struct balloon_dev_info *new_dev;
 	bool told = list->hold == UBALLOON_HOLD_TOLD;
-	unsigned long flags;
+	int r;
 
 	if (!uballoon_core_enter(ub))
 		return -EAGAIN;
@@ -52,23 +51,12 @@ static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, str
 	ub->counters.migrated_pages++;
 	spin_unlock(&ub->lock);
 
-	new_dev = &uballoon_zone(ub, new_page)->lists_4k[UBALLOON_HOLD_NEW].dev;
-	get_page(new_page);
-	spin_lock_irqsave(&new_dev->pages_lock, flags);
-	balloon_page_insert(new_dev, new_page);
-	spin_unlock_irqrestore(&new_dev->pages_lock, flags);
-
-	spin_lock_irqsave(&dev->pages_lock, flags);
-	dev->isolated_pages--;
-	spin_unlock_irqrestore(&dev->pages_lock, flags);
-	count_vm_event(BALLOON_MIGRATE);
-	balloon_page_finalize(page);
-	if (!told)
-		put_page(page);
-
+	r = uballoon_list_replace(dev, page,
+				  &uballoon_zone(ub, new_page)->lists_4k[UBALLOON_HOLD_NEW].dev,
+				  new_page, told);
 	queue_delayed_work(ub->wq, &ub->migrate_work, msecs_to_jiffies(GATHER_MS));
 	uballoon_core_leave(ub);
-	return MIGRATEPAGE_SUCCESS;
+	return r;
 }
 
 void uballoon_migrate_init(struct balloon_dev_info *dev)

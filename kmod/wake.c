@@ -51,7 +51,7 @@ static void kswapd_wakes(void *data, int nid, int zid, int order)
 	look(data, nid);
 }
 
-static void direct_reclaim_begins(void *data, int order, gfp_t gfp)
+static void direct_reclaim_begins(void *data, UBALLOON_RECLAIM_PROTO)
 {
 	look(data, numa_mem_id());
 }
@@ -125,7 +125,7 @@ struct uballoon_wake *uballoon_wake_init(struct uballoon *ub)
 	w = kzalloc(sizeof(*w), GFP_KERNEL);
 	if (!w)
 		return NULL;
-	w->wq = alloc_workqueue("uballoon-relief", WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
+	w->wq = alloc_workqueue("uballoon-relief", WQ_HIGHPRI | WQ_MEM_RECLAIM | WQ_PERCPU, 0);
 	if (!w->wq) {
 		kfree(w);
 		return NULL;

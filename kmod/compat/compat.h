@@ -11,7 +11,6 @@
 
 #define pr_fmt(fmt) "uballoon: " fmt
 
-#include <linux/balloon_compaction.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -22,6 +21,9 @@
 #include <linux/swap.h>
 #include <linux/virtio_config.h>
 #include <linux/vmstat.h>
+#include <linux/workqueue.h>
+
+#include "balloon.h"
 
 /* The device counts in 4 KiB pages, and so does all of the module. */
 static_assert(PAGE_SHIFT == 12);
@@ -48,10 +50,6 @@ static inline unsigned long uballoon_alloc_bulk(gfp_t gfp, int nid, unsigned lon
 	return n;
 #endif
 }
-
-#ifndef MIGRATEPAGE_SUCCESS
-#define MIGRATEPAGE_SUCCESS 0
-#endif
 
 /* ---- shrinker ---- */
 
@@ -125,6 +123,12 @@ static inline void uballoon_account_reclaimed(unsigned long pages)
 #endif
 }
 
+/* ---- work queues ---- */
+
+#ifndef UBALLOON_HAVE_WQ_PERCPU
+#define WQ_PERCPU 0
+#endif
+
 /* ---- free page reporting ---- */
 
 /* 6.17: zero is an order like any other. */
@@ -159,6 +163,15 @@ static inline int uballoon_find_vqs(struct virtio_device *vdev, unsigned int n,
 	return virtio_find_vqs(vdev, n, vqs, cbs, names, NULL);
 #endif
 }
+
+/* ---- tracepoints ---- */
+
+/* What mm_vmscan_direct_reclaim_begin hands over. */
+#ifdef UBALLOON_HAVE_RECLAIM_MEMCG
+#define UBALLOON_RECLAIM_PROTO gfp_t gfp, int order, struct mem_cgroup *memcg
+#else
+#define UBALLOON_RECLAIM_PROTO int order, gfp_t gfp
+#endif
 
 /* ---- counters ---- */
 

@@ -152,6 +152,22 @@ def differences(t):
         name = os.path.relpath(path, KMOD)
         t.check("LINUX_VERSION_CODE" not in text and "KERNEL_VERSION" not in text, f"{name} asks for a version")
         t.check(name.startswith("compat/") or "UBALLOON_HAVE_" not in text, f"{name} looks at a probe")
+        # What is different there is in compat/balloon.h alone.
+        older = re.search(r"\bpages_lock\b|\bballoon_page_(insert|finalize)\b|\bCONFIG_BALLOON_COMPACTION\b", text)
+        t.check(name.startswith("compat/") or not older, f"{name} has balloon lists as they were: {older}")
+
+
+@tap.case("each work queue says where it runs")
+def work_queues(t):
+    found = 0
+    for path in sources(".c"):
+        with open(path) as f:
+            calls = re.findall(r"alloc_workqueue\(([^;]*)\);", f.read())
+        for arguments in calls:
+            found += 1
+            said = re.findall(r"\bWQ_(?:PERCPU|UNBOUND)\b", arguments)
+            t.equal(len(said), 1, f"{os.path.relpath(path, KMOD)}: WQ_PERCPU or WQ_UNBOUND in {arguments!r}")
+    t.check(found, "calls of alloc_workqueue()")
 
 
 @tap.case("form")

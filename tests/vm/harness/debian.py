@@ -19,12 +19,12 @@ import re
 import shutil
 import stat
 
-from . import kernels, micro
+from . import archive, kernels, micro
 from .control import GuestDied
 from .guest import MIB, Guest, qemu_path
-from .paths import TOP, VM, HarnessError, cache, command, digest, locked, prune, scratch
+from .paths import TOP, VM, HarnessError, cache, command, digest, locked, prune, replace, scratch
 
-RELEASE = "bookworm"
+RELEASE = archive.HERE
 # What a small virtual machine has, the libraries that the project links with, and a memory-hungry program.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "kmod", "procps", "libconfig9", "libproc2-0", "stress-ng")
 # Those that balloond is compared with; not enabled.
@@ -57,24 +57,6 @@ def build_dir():
 
 
 # -- base ---------------------------------------------------------------
-def package_sources():
-    """This machine's own package sources for the release, as one-line entries."""
-    text = command(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"], "listing of package sources")
-    lines = set()
-    for line in text.splitlines():
-        uri, release, component = line.split()
-        if re.fullmatch(rf"{RELEASE}(-updates|-security)?", release) and component == "main":
-            lines.add(f"deb {uri} {release} {component}")
-    if not lines:
-        raise HarnessError(f"apt knows no sources for {RELEASE}; run ./bootstrap deps")
-    return "\n".join(sorted(lines)) + "\n"
-
-
-def _proxies():
-    text = command(["apt-config", "dump"], "apt-config")
-    return [f"--aptopt={line}" for line in text.splitlines() if re.match(r'Acquire::\S*[Pp]roxy', line)]
-
-
 def bootstrap(root, packages, available):
     """A Debian root in the new folder @root: @packages, the modules of the @available kernels."""
     with scratch(root) as tmp:
@@ -82,9 +64,9 @@ def bootstrap(root, packages, available):
         os.chmod(tmp, 0o755)
         sources = os.path.join(tmp, "sources.list")
         with open(sources, "w") as f:
-            f.write(package_sources())
+            f.write(archive.package_sources())
         command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-                 '--aptopt=APT::Install-Recommends "false"', *_proxies(),
+                 '--aptopt=APT::Install-Recommends "false"', *archive.proxies(),
                  "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                  "--dpkgopt=path-exclude=/usr/share/locale/*",
                  f"--include={','.join(packages)}", RELEASE, root, sources], "mmdebstrap", timeout=900)
@@ -98,15 +80,6 @@ def bootstrap(root, packages, available):
 def make_image(root, image, size=IMAGE_SIZE):
     command(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "root_owner=0:0",
              "-d", root, image, size], "mke2fs")
-
-
-def replace(made, path, prefix):
-    """Puts @made at @path of the cache, and drops what had the same purpose before."""
-    os.rename(made, path)
-    for old in os.listdir(os.path.dirname(path)):
-        if old.startswith(prefix) and old != os.path.basename(path):
-            old = os.path.join(os.path.dirname(path), old)
-            shutil.rmtree(old) if os.path.isdir(old) else os.unlink(old)
 
 
 def settings_digest(*more):

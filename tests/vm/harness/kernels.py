@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stock Debian kernels for the guests: image, modules, and modules built by us.
 
-A kernel is named by its series ("6.1", "6.12") and resolved to the release
-whose headers are installed, because that is what our modules are built
-against. The image comes from this machine if it happens to be installed, else
-its package is downloaded and unpacked into the cache; nothing is installed and
-/boot is only read.
+A kernel is named by its series. Those of this machine's Debian ("6.1", "6.12")
+are resolved to the release whose headers are installed, because that is what our
+modules are built against. Any other one ("7.3") is the newest of Debian 13 and
+its backports; its modules are built in a root of that release (archive.py).
+
+The image comes from this machine if it happens to be installed, else its package
+is downloaded and unpacked into the cache; nothing is installed and /boot is only
+read.
 """
+import contextlib
 import glob
 import lzma
 import os
@@ -14,9 +18,12 @@ import re
 import shutil
 import tempfile
 
-from .paths import HarnessError, cache, command, digest, locked, scratch, tree
+from .archive import HERE, Archive, Workshop
+from .paths import HarnessError, cache, command, digest, locked, tree
 
 SERIES = ("6.1", "6.12")
+NEXT = "trixie"
+FLAVOUR = "cloud-amd64"
 
 
 def _version_key(release):
@@ -32,19 +39,63 @@ def release(series):
     return max(found, key=_version_key)
 
 
-class Kernel:
+def archived(series, flavour=FLAVOUR, debian=NEXT):
+    """The newest release of @series that the archive of @debian has headers of."""
+    name = Archive(debian).newest("linux-headers-", rf"{re.escape(series)}\.[\d.]+(-\d+|\+deb\d+)-{flavour}")
+    return name[len("linux-headers-"):]
+
+
+class Headers:
+    """release, and headers to build with: on this machine, or in the @workshop that has them."""
+
+    workshop = None
+
+    def __init__(self, release, workshop=None):
+        self.release = release
+        self.workshop = workshop
+        self.headers = workshop.headers(release) if workshop else f"/usr/src/linux-headers-{release}"
+
+    def outside(self, path):
+        """@path, as it is called among the headers, as it is called on this machine."""
+        return (self.workshop.root if self.workshop else "") + path
+
+    @contextlib.contextmanager
+    def copy(self, files):
+        """A folder with the @files of tree(), to build in; gone afterwards."""
+        # Not below the cache where that can be avoided: Kbuild cannot cope with a space in the path.
+        with tempfile.TemporaryDirectory(prefix="vmtest-", dir=self.outside("/tmp")) as tmp:
+            for rel, path in files:
+                os.makedirs(os.path.dirname(os.path.join(tmp, rel)), exist_ok=True)
+                shutil.copy2(path, os.path.join(tmp, rel))
+            yield tmp
+
+    def make(self, folder, *arguments):
+        """argv that builds the module in @folder, a copy()."""
+        if self.workshop:
+            return self.workshop.make(self.headers, folder, *arguments)
+        return ["make", "-C", self.headers, f"M={folder}", *arguments]
+
+
+class Kernel(Headers):
     """image, and lookup of modules by name. Read-only once made."""
 
     def __init__(self, series):
         self.series = series
-        self.release = release(series)
-        self.headers = f"/usr/src/linux-headers-{self.release}"
+        if series in SERIES:
+            super().__init__(release(series))
+        else:
+            super().__init__(archived(series), Workshop(NEXT))
         self._adopt(self._root())
 
     def _adopt(self, root):
         """Takes what is there of self.release below @root."""
+        self.modules = next((p for p in (os.path.join(root, folder, "modules", self.release)
+                                         for folder in ("lib", "usr/lib")) if os.path.exists(p)), None)
+        if not self.modules:
+            raise HarnessError(f"no modules of {self.release} below {root}")
         self.image = os.path.join(root, "boot", f"vmlinuz-{self.release}")
-        self.modules = os.path.join(root, "lib", "modules", self.release)
+        if not os.path.exists(self.image):
+            self.image = os.path.join(self.modules, "vmlinuz")
         self._files = {_name(p): p for p in glob.glob(self.modules + "/kernel/**/*.ko*", recursive=True)}
         with open(self.modules + "/modules.builtin") as f:
             self._builtin = {_name(line.strip()) for line in f}
@@ -56,13 +107,10 @@ class Kernel:
         root = cache("kernel", self.release)
         with locked("kernel"):
             if not os.path.exists(root):
-                with scratch(root) as tmp:
-                    package = f"linux-image-{self.release}"
-                    command(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package],
-                            f"download of {package} (./bootstrap deps refreshes the package lists)", cwd=tmp)
-                    deb, = glob.glob(tmp + "/*.deb")
-                    command(["dpkg-deb", "-x", deb, tmp + "/root"], f"unpacking of {package}")
-                    os.rename(tmp + "/root", root)
+                archive = Archive(self.workshop.release if self.workshop else HERE)
+                # One package, or since 7.3 one for each part.
+                archive.unpack(archive.with_depends(f"linux-image-{self.release}",
+                                                    rf"linux-(base|binary|modules)-{re.escape(self.release)}"), root)
         return root
 
     def module(self, name):
@@ -113,13 +161,8 @@ def build_module(kernel, source, name):
     ko = os.path.join(out, name + ".ko")
     with locked(f"module-{kernel.release}"):
         if not os.path.exists(ko):
-            # Not below the cache: Kbuild cannot cope with a space in the path.
-            with tempfile.TemporaryDirectory(prefix="vmtest-") as tmp:
-                for rel, path in files:
-                    os.makedirs(os.path.dirname(os.path.join(tmp, rel)), exist_ok=True)
-                    shutil.copy2(path, os.path.join(tmp, rel))
-                command(["make", "-C", kernel.headers, f"M={tmp}", "modules"],
-                        f"build of {name}.ko for {kernel.release}")
+            with kernel.copy(files) as tmp:
+                command(kernel.make(tmp, "modules"), f"build of {name}.ko for {kernel.release}")
                 command(["strip", "-g", f"{tmp}/{name}.ko"], "strip")
                 os.makedirs(out, exist_ok=True)
                 shutil.copy(f"{tmp}/{name}.ko", ko + ".tmp")

@@ -49,6 +49,15 @@ def scratch(beside):
         shutil.rmtree(path, ignore_errors=True)
 
 
+def replace(made, path, prefix):
+    """Puts @made at @path of the cache, and drops what had the same purpose before."""
+    os.rename(made, path)
+    for old in os.listdir(os.path.dirname(path)):
+        if old.startswith(prefix) and old != os.path.basename(path):
+            old = os.path.join(os.path.dirname(path), old)
+            shutil.rmtree(old) if os.path.isdir(old) else os.unlink(old)
+
+
 def prune(folder, keep):
     """Removes all but the @keep newest files of a cache folder: old ones are only made again."""
     try:

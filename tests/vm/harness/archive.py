@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Debian's archive as the harness uses it, and roots to build kernel modules in.
+
+  Archive   what a Debian release has: names, dependencies, packages. That of this
+            machine is asked as the machine is configured. Another one is asked by
+            lists of our own in the cache, from the server that this machine uses;
+            they are as old as the machine's (`./bootstrap deps` refreshes those),
+            and what is in the cache needs no network
+  Workshop  a root of the release with a compiler, and the headers of kernels
+            unpacked into it: their tools want its C library, and have absolute
+            paths. Nothing of it is installed on the machine
+
+Left out: which kernels there are to be (kernels.py).
+"""
+import glob
+import os
+import re
+import sys
+
+from .paths import HarnessError, cache, command, digest, locked, replace, scratch
+
+HERE = "bookworm"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+APT_LISTS = "/var/lib/apt/lists"
+# What the build tools in the headers' packages are linked with, and what they call.
+TOOLS = {
+    "bookworm": ("make", "gcc-12", "pahole", "libelf1", "libssl3"),
+    "trixie": ("make", "gcc-14", "pahole", "libelf1t64", "libssl3t64"),
+}
+ENV = dict(os.environ, LC_ALL="C")
+
+
+def package_sources(release=HERE):
+    """This machine's own package sources, as one-line entries; for another @release from the same server."""
+    text = command(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+                    "Created-By: Packages"], "listing of package sources")
+    lines = set()
+    for line in text.splitlines():
+        uri, suite, component = line.split()
+        if re.fullmatch(rf"{HERE}(-updates|-security)?", suite) and component == "main":
+            lines.add(f"deb {uri} {suite.replace(HERE, release)} {component}")
+            if suite == HERE and release != HERE:
+                lines.add(f"deb {uri} {release}-backports {component}")
+    if not lines:
+        raise HarnessError(f"apt knows no sources for {HERE}; run ./bootstrap deps")
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def proxies():
+    text = command(["apt-config", "dump"], "apt-config")
+    return [f"--aptopt={line}" for line in text.splitlines() if re.match(r'Acquire::\S*[Pp]roxy', line)]
+
+
+def _age():
+    """Of this machine's package lists: another one after each `apt-get update` that brought something."""
+    return digest(*(f"{e.name} {e.stat().st_mtime_ns}\n" for e in
+                  sorted(os.scandir(APT_LISTS), key=lambda e: e.name) if e.is_file()))
+
+
+class Archive:
+    def __init__(self, release=HERE):
+        self.release = release
+        self._options = [] if release == HERE else self._own_lists()
+
+    def _own_lists(self):
+        root = cache("archive", self.release)
+        for name in ("lists/partial", "cache/archives/partial"):
+            os.makedirs(f"{root}/{name}", exist_ok=True)
+        options = [f"-oDir::State={root}", f"-oDir::State::status={root}/status", f"-oDir::State::lists={root}/lists",
+                   f"-oDir::Cache={root}/cache", f"-oDir::Etc::sourcelist={root}/sources.list",
+                   "-oDir::Etc::sourceparts=/dev/null", "-oDir::Etc::preferencesparts=/dev/null"]
+        stamp, text = f"{root}/stamp", package_sources(self.release)
+        age = digest(text, _age())
+        with locked(f"archive-{self.release}"):
+            known = _read(stamp)
+            if known == age:
+                return options
+            _write(f"{root}/status", "")
+            _write(f"{root}/sources.list", text.replace("deb ", f"deb [signed-by={KEYRING}] "))
+            try:
+                command(["apt-get", "-q", "-oAPT::Sandbox::User=root", "-oAPT::Update::Error-Mode=any", *options,
+                         "update"], f"reading of {self.release}'s package lists", env=ENV)
+            except HarnessError as e:
+                if known is None:
+                    raise
+                print(f"# the package lists of {self.release} stay as they were: {e}", file=sys.stderr)
+                return options
+            _write(stamp, age)
+        return options
+
+    def _cache(self, *args):
+        return command(["apt-cache", *self._options, *args], "apt-cache " + args[0], env=ENV)
+
+    def newest(self, prefix, pattern):
+        """The package whose name is @prefix and what matches @pattern, of the highest version by that name."""
+        found = [n for n in self._cache("pkgnames", prefix).split() if re.fullmatch(re.escape(prefix) + pattern, n)]
+        if not found:
+            raise HarnessError(f"{self.release} has no package {prefix}... ({pattern}); run ./bootstrap deps")
+        return max(found, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
+
+    def with_depends(self, name, pattern):
+        """[@name and those of its direct dependencies whose names match @pattern]"""
+        found = re.findall(r"^\s*\|?(?:Pre)?Depends: (\S+)$", self._cache("depends", "--important", name), re.M)
+        return [name] + sorted({n for n in found if re.fullmatch(pattern, n)})
+
+    def unpack(self, names, folder):
+        """Unpacks the packages @names into the new folder @folder."""
+        with scratch(folder) as tmp:
+            command(["apt-get", "-q", "-oAPT::Sandbox::User=root", *self._options, "download", *names],
+                    f"download of {names[0]} (./bootstrap deps refreshes the package lists)", cwd=tmp, env=ENV)
+            for deb in glob.glob(tmp + "/*.deb"):
+                command(["dpkg-deb", "-x", deb, tmp + "/root"], f"unpacking of {deb}")
+            os.rename(tmp + "/root", folder)
+
+
+def _read(path):
+    try:
+        with open(path) as f:
+            return f.read()
+    except FileNotFoundError:
+        return None
+
+
+def _write(path, text):
+    with open(path + ".tmp", "w") as f:
+        f.write(text)
+    os.rename(path + ".tmp", path)
+
+
+class Workshop:
+    """root: its path. Made now if it is not cached, which takes root and a minute or two."""
+
+    def __init__(self, release):
+        self.release = release
+        sources = package_sources(release)
+        self.root = cache("workshop", f"{release}-{digest(sources, *TOOLS[release])}")
+        with locked(f"workshop-{release}"):
+            if not os.path.exists(self.root):
+                self._make(sources)
+
+    def _make(self, sources):
+        if os.geteuid() != 0:
+            raise HarnessError(f"building a root of {self.release} needs root")
+        with scratch(self.root) as tmp:
+            # mmdebstrap's apt runs as another user.
+            os.chmod(tmp, 0o755)
+            _write(f"{tmp}/sources.list", sources)
+            command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
+                     '--aptopt=APT::Install-Recommends "false"', *proxies(),
+                     "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+                     "--dpkgopt=path-exclude=/usr/share/locale/*",
+                     f"--include={','.join(TOOLS[self.release])}", self.release, f"{tmp}/root",
+                     f"{tmp}/sources.list"], "mmdebstrap", timeout=900)
+            replace(f"{tmp}/root", self.root, f"{self.release}-")
+
+    def headers(self, release):
+        """Unpacks the headers of the kernel @release; their folder as it is called inside."""
+        inside = f"/usr/src/linux-headers-{release}"
+        with locked(f"workshop-{self.release}"):
+            if not os.path.exists(self.root + inside):
+                archive = Archive(self.release)
+                names = archive.with_depends(f"linux-headers-{release}", r"linux-(headers|kbuild)-\S+")
+                with scratch(self.root + "/usr/src/x") as tmp:
+                    archive.unpack(names, f"{tmp}/tree")
+                    found = glob.glob(f"{tmp}/tree/usr/lib/linux-kbuild-*") + glob.glob(f"{tmp}/tree/usr/src/*")
+                    # The folder that is asked for comes last: it says that all is there.
+                    for path in sorted(found, key=lambda p: p.endswith(inside)):
+                        goal = self.root + path[len(f"{tmp}/tree"):]
+                        if not os.path.lexists(goal):
+                            os.rename(path, goal)
+        return inside
+
+    def make(self, headers, folder, *arguments):
+        """argv of a build with the @headers inside, of the module in @folder below self.root/tmp."""
+        # objtool looks at its limits in /proc; ours is gone with the build.
+        return ["unshare", "--pid", "--fork", f"--mount-proc={self.root}/proc", "chroot", self.root, "make", "-C",
+                headers, f"M=/{os.path.relpath(folder, self.root)}", *arguments]
