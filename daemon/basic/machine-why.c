@@ -89,7 +89,7 @@ static void refused(const struct machine *m, char *buf, size_t n)
 			 m->secure_boot ? "Secure Boot" : "lockdown or sig_enforce");
 	else if (m->secure_boot)
 		snprintf(buf, n, "uballoon's signature is refused (Secure Boot): mokutil --import "
-			 "/var/lib/dkms/mok.pub, and reboot");
+			 "/var/lib/dkms/mok.pub, and reboot; see Secure Boot in README");
 	else
 		snprintf(buf, n, "uballoon's signature is refused (lockdown or sig_enforce): sign "
 			 "it with a key that this kernel has");

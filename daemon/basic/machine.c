@@ -136,9 +136,10 @@ static bool is_unsigned(const char *path)
 	const char *dot = strrchr(path, '.');
 	char end[sizeof(mark)] = "";
 
-	return dot && strcmp(dot, ".ko") == 0 && f &&
-	       fseek(f, 1 - (long)sizeof(mark), SEEK_END) == 0 &&
-	       fread(end, 1, sizeof(mark) - 1, f) == sizeof(mark) - 1 && strcmp(end, mark) != 0;
+	if (!dot || strcmp(dot, ".ko") != 0 || !f)
+		return false;
+	return fseek(f, 1 - (long)sizeof(mark), SEEK_END) < 0 ||
+	       fread(end, 1, sizeof(mark) - 1, f) < sizeof(mark) - 1 || strcmp(end, mark) != 0;
 }
 
 /* modules.dep has one line a module: its path, a colon, and what it depends on. */

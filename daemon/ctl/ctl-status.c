@@ -222,10 +222,6 @@ static void print_no_device(const struct ctl_props *p)
 		under("The hypervisor offers none. On the host, give this machine one:");
 		print_host_options();
 	}
-	if (machine_module(&m) == MACHINE_MODULE_REFUSED && m.secure_boot) {
-		under("mokutil asks for a password, and the MOK manager at the next start for the");
-		under("same one: choose \"Enroll MOK\". See \"Secure Boot\" in README.");
-	}
 }
 
 /* What a virtio host leaves out that matters. */

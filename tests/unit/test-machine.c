@@ -289,7 +289,7 @@ static const char *advice(enum machine_module module, enum file_kind file, bool 
 	case MACHINE_MODULE_UNLISTED:
 		return "depmod -a";
 	case MACHINE_MODULE_REFUSED:
-		if (file == UNSIGNED)
+		if (file == UNSIGNED || file == SHORT)
 			return secure_boot ? "(Secure Boot), and uballoon has no signature"
 					   : "sig_enforce), and uballoon has no signature";
 		return secure_boot ? "mokutil --import /var/lib/dkms/mok.pub"
