@@ -72,8 +72,8 @@ class Machine:
         self.run(["depmod", "-b", self.root, platform.release()], t)
 
     def run(self, argv, t=None, **more):
-        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SHIM_LOG": self.log, "LD_PRELOAD": os.environ["MODPROBE_SHIM"],
-               "MODPROBE_OPTIONS": f"-d {self.root} -C {self.root}/conf", **more}
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SHIM_LOG": self.log,
+               "LD_PRELOAD": os.environ["MODPROBE_SHIM"], "MODPROBE_OPTIONS": f"-d {self.root} -C {self.root}/conf", **more}
         if argv[0] == "depmod":
             env = {"PATH": env["PATH"]}
         p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -132,6 +132,18 @@ def vmware(t):
     t.equal(m.loaded("-qi", "t_vmw_balloon"), ["vmw_balloon"], "as balloonctl adopt --undo asks")
     m = Machine(t, ours=False)
     t.equal(m.loaded("-b", DMI), ["vmw_balloon"], "it is missing")
+
+
+@tap.case("at boot by modules-load.d: loaded if it can be, and no failed service if not")
+def at_boot(t):
+    with open(os.path.join(os.path.dirname(CONF), "modules-load-uballoon.conf")) as f:
+        names = [line.strip() for line in f if line.strip() and line[0] not in "#;"]
+    t.equal(len(names), 1, f"names: {names}")
+    m = Machine(t)
+    t.equal((m.loaded(*names), m.status), (["uballoon"], 0), "it is there")
+    t.equal((m.loaded(*names, refuse="uballoon"), m.status), (["uballoon refused"], 0), "its signature is refused")
+    m = Machine(t, ours=False)
+    t.equal((m.loaded(*names), m.status), ([], 0), "it is missing")
 
 
 @tap.case("tools for an initramfs see uballoon beside virtio_balloon")
