@@ -73,7 +73,8 @@ class Machine:
 
     def run(self, argv, t=None, **more):
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SHIM_LOG": self.log,
-               "LD_PRELOAD": os.environ["MODPROBE_SHIM"], "MODPROBE_OPTIONS": f"-d {self.root} -C {self.root}/conf", **more}
+               "LD_PRELOAD": os.environ["MODPROBE_SHIM"],
+               "MODPROBE_OPTIONS": f"-d {self.root} -C {self.root}/conf", **more}
         if argv[0] == "depmod":
             env = {"PATH": env["PATH"]}
         p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

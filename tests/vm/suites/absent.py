@@ -66,7 +66,8 @@ def cannot_adopt(t, g, text):
 def not_built(t, series):
     release = kernels.Kernel(series).release
     with debian.debian(t, series, modules=("virtio_balloon",), module=False, name="absent") as g:
-        t.on_failure(lambda: g.journal("balloond", 20) + g.journal("systemd-modules-load") + g.run("balloonctl; lsmod")[1])
+        t.on_failure(lambda: g.journal("balloond", 20) + g.journal("systemd-modules-load") +
+                     g.run("balloonctl; lsmod")[1])
         stock_has_it(t, g)
         says(t, g, "uballoon is not built for this kernel: apt install uballoon-dkms linux-headers-" + release)
         cannot_adopt(t, g, "uballoon is not built for this kernel")
