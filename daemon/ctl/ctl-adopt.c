@@ -96,9 +96,10 @@ static int run_modprobe(const char *option, const char *module)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
+/* The kernel's own driver itself: our line in modprobe.d would load uballoon in its place. */
 static int load(const char *module)
 {
-	return run_modprobe("-q", module);
+	return run_modprobe(strcmp(module, OURS) == 0 ? "-q" : "-qi", module);
 }
 
 static int unload(const char *module)
@@ -135,20 +136,20 @@ static bool module_there(const char *module)
 	return access(path, F_OK) == 0;
 }
 
-/* A module has a use count, what is built into the kernel has none. */
+/* A module that has been loaded has a use count, what is built into the kernel has none. */
 static bool built_in(const char *module)
 {
 	char path[256];
 
 	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", module);
-	return module_there(module) && access(path, F_OK) < 0;
+	return access(path, F_OK) < 0;
 }
 
 static bool has_it(const char *driver)
 {
 	struct machine m;
 
-	machine_look("/sys", &m);
+	machine_look("", &m);
 	/* uballoon has it when there is a balloon, and not only a driver. */
 	return strcmp(m.driver, driver) == 0 && (strcmp(driver, OURS) != 0 || m.ready);
 }
@@ -237,19 +238,28 @@ static enum ctl_exit lead_back(const struct change *c, const char *why, int r)
 			c->from, c->from);
 }
 
+/* Why c->to cannot be loaded, as far as that can be seen. Returns buf. */
+static const char *why_not_loaded(const struct change *c, char *buf, size_t n)
+{
+	if (strcmp(c->to, OURS) != 0 || machine_module(&c->m) == MACHINE_MODULE_NOT_LOADED ||
+	    !machine_module_why(&c->m, buf, n)[0])
+		snprintf(buf, n, "is it installed for this kernel? modprobe -v %s says more",
+			 c->to);
+	return buf;
+}
+
 static enum ctl_exit change_virtio(const struct change *c)
 {
 	bool held = c->m.driver[0] != '\0';
-	char size[UNITS_MAX];
+	char size[UNITS_MAX], why[MACHINE_WHY_MAX];
 	uint64_t stock;
 	int r;
 
 	if (!module_there(c->to)) {
 		step(c, "load %s", c->to);
 		if (!c->dry_run && load(c->to) < 0)
-			return ctl_fail(CTL_FAILED, "the module %s cannot be loaded; nothing has changed. "
-					"Is it installed for this kernel? modprobe -v %s says more",
-					c->to, c->to);
+			return ctl_fail(CTL_FAILED, "the module %s cannot be loaded; nothing has "
+					"changed: %s", c->to, why_not_loaded(c, why, sizeof(why)));
 	}
 	if (!c->dry_run && !virtio_driver_there(c->to))
 		return ctl_fail(CTL_FAILED, "%s is loaded, but not for virtio (its parameter host=); "
@@ -281,15 +291,16 @@ static enum ctl_exit change_virtio(const struct change *c)
 
 static enum ctl_exit change_module(const struct change *c)
 {
+	char why[MACHINE_WHY_MAX];
 	enum ctl_exit code;
 	int r;
 
 	if (built_in(c->from))
 		return ctl_fail(CTL_FAILED, "%s is built into this kernel and cannot be unloaded; nothing "
 				"has changed", c->from);
-	if (!c->dry_run && run_modprobe("-qn", c->to) < 0)
-		return ctl_fail(CTL_FAILED, "the module %s is not there; nothing has changed. Is it "
-				"installed for this kernel? modprobe -v %s says more", c->to, c->to);
+	if (!c->dry_run && run_modprobe(strcmp(c->to, OURS) == 0 ? "-qn" : "-qni", c->to) < 0)
+		return ctl_fail(CTL_FAILED, "the module %s is not there; nothing has changed: %s",
+				c->to, why_not_loaded(c, why, sizeof(why)));
 	if (strcmp(c->from, OURS) != 0 && !c->dry_run) {
 		code = vmw_must_be_empty();
 		if (code != CTL_OK)
@@ -319,7 +330,8 @@ static enum ctl_exit change_module(const struct change *c)
 	return CTL_OK;
 }
 
-static bool says_blacklist(const char *folder, const char *file, const char *module)
+/* "blacklist M", or our lines: "softdep M pre: uballoon", "install M ... uballoon ...". */
+static bool says_ours_first(const char *folder, const char *file, const char *module)
 {
 	char path[512], line[512], word[2][64];
 	_cleanup_fclose_ FILE *f = NULL;
@@ -328,12 +340,15 @@ static bool says_blacklist(const char *folder, const char *file, const char *mod
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
 		if (sscanf(line, "%63s %63s", word[0], word[1]) == 2 &&
-		    strcmp(word[0], "blacklist") == 0 && strcmp(word[1], module) == 0)
+		    strcmp(word[1], module) == 0 &&
+		    (strcmp(word[0], "blacklist") == 0 ||
+		     ((strcmp(word[0], "softdep") == 0 || strcmp(word[0], "install") == 0) &&
+		      strstr(line, " " OURS))))
 			return true;
 	return false;
 }
 
-static bool blacklisted(const char *module)
+static bool ours_is_first(const char *module)
 {
 	const char *const folders[] = { "/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d",
 					"/lib/modprobe.d" };
@@ -344,7 +359,7 @@ static bool blacklisted(const char *module)
 		DIR *dir = opendir(folders[i]);
 
 		while (dir && !found && (entry = readdir(dir)))
-			found = says_blacklist(folders[i], entry->d_name, module);
+			found = says_ours_first(folders[i], entry->d_name, module);
 		if (dir)
 			closedir(dir);
 	}
@@ -363,10 +378,10 @@ static void say_done(const struct change *c, bool undo)
 	if (undo)
 		printf("balloond, if it runs, waits for the device to come back; to keep it from "
 		       "starting: systemctl disable --now balloond\n");
-	else if (built_in(stock) || !blacklisted(stock))
+	else if (built_in(stock) || !ours_is_first(stock))
 		printf("At the next boot %s comes first again, unless you set adopt = true; in "
 		       CONFIG_PATH "%s\n", stock,
-		       built_in(stock) ? "" : ", or keep it away in modprobe.d(5)");
+		       built_in(stock) ? "" : ", or let modprobe.d(5) put uballoon first");
 }
 
 static enum ctl_exit nothing_to_do(const struct change *c, bool undo)
@@ -417,7 +432,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 	if (!c.dry_run && geteuid() != 0)
 		return ctl_fail(CTL_DENIED, "only root may change drivers; try again with sudo, or look at "
 				"what would be done with --dry-run");
-	machine_look("/sys", &c.m);
+	machine_look("", &c.m);
 	stock = machine_stock_driver(c.m.host);
 	c.from = undo ? OURS : stock;
 	c.to = undo ? stock : OURS;

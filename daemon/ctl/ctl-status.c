@@ -201,7 +201,7 @@ static void print_no_device(const struct ctl_props *p)
 	struct machine m;
 
 	/* The daemon said it all; this is what the machine itself looks like. */
-	machine_look("/sys", &m);
+	machine_look("", &m);
 	machine_why(&m, why, sizeof(why));
 	if (m.host == MACHINE_VIRTIO && m.driver[0])
 		printf("none: the balloon device %s is held by %s\n", m.device, m.driver);
@@ -217,6 +217,8 @@ static void print_no_device(const struct ctl_props *p)
 	else if (m.host != MACHINE_NO_DEVICE)
 		under(why);
 	if (m.host == MACHINE_NO_DEVICE && !m.ready) {
+		if (machine_module_why(&m, why, sizeof(why))[0])
+			under(why);
 		under("The hypervisor offers none. On the host, give this machine one:");
 		print_host_options();
 	}

@@ -70,7 +70,7 @@ def problem(t):
     bus = Bus(t)
     Daemon(t, bus, QUICK, mode="auto")
     # What follows depends on this machine: its hypervisor, and who holds its balloon.
-    t.check(re.match("no balloon device; only watching until it appears: .*(balloonctl|modprobe|driver)",
+    t.check(re.match("no balloon device; only watching until it appears: .*(balloonctl|modprobe|driver|uballoon)",
                      bus.get("Problem")), f"Problem: {bus.get('Problem')!r}")
     p = expect(t, ctl(bus), 0, "Problem  no balloon device")
     t.check(p.stdout.splitlines()[1].lstrip().startswith("Problem"), "the problem comes second")

@@ -98,5 +98,13 @@ def capabilities(t):
     t.equal([os.path.basename(line.split()[0]) for line in privileged], ["balloonctl"], "programs with all rights")
 
 
+@tap.case("the kernel's modules can be seen, and not be loaded")
+def modules(t):
+    p = run(["systemd-analyze", "security", "--offline=true", "--no-pager", UNIT])
+    t.check(re.search(r"^\S+ ProtectKernelModules= .*0\.2$", p.stdout, re.M), f"it is not hidden: {p.stdout}")
+    for line in ("SystemCallFilter=~@module", "CapabilityBoundingSet=~CAP_SYS_MODULE"):
+        t.check(re.search(rf"^✓ {re.escape(line)} ", p.stdout, re.M), f"{line}: {p.stdout}")
+
+
 if __name__ == "__main__":
     tap.main()

@@ -160,9 +160,11 @@ WantedBy=multi-user.target
 """
 
 
-def _install(kernel, stage):
-    """The project as `meson install` lays it out, with the module for @kernel."""
+def _install(kernel, stage, module):
+    """The project as `meson install` lays it out, with the module for @kernel if @module says so."""
     command(["meson", "install", "-C", build_dir(), "--no-rebuild", "--destdir", stage], "meson install")
+    if not module:
+        return
     modules = f"{stage}/lib/modules/{kernel.release}"
     os.makedirs(f"{modules}/updates", exist_ok=True)
     shutil.copy(micro.uballoon(kernel), f"{modules}/updates/uballoon.ko")
@@ -181,12 +183,12 @@ def _install(kernel, stage):
                 shutil.copy(path, modules)
 
 
-def _layer(kernel, files, project):
+def _layer(kernel, files, project, module):
     """[(name, mode, bytes or link target)] of everything that goes onto the base."""
     out = []
     with scratch(cache("debian", "layer")) as stage:
         if project:
-            _install(kernel, stage)
+            _install(kernel, stage, module)
         for folder, dirs, names in os.walk(stage):
             for name in sorted(names + [d for d in dirs if os.path.islink(os.path.join(folder, d))]):
                 path = os.path.join(folder, name)
@@ -214,11 +216,11 @@ def _usr_merged(path):
     return re.sub(r"^(bin|sbin|lib)/", r"usr/\1/", path)
 
 
-def initrd(kernel, files=(), project=True):
+def initrd(kernel, files=(), project=True, module=True):
     """Path of the initramfs that lays the layer over the base and starts systemd.
 
-    Without @project, only what the tests need."""
-    layer = _layer(kernel, files, project)
+    Without @project, only what the tests need; without @module, the project as where it was not built."""
+    layer = _layer(kernel, files, project, module)
     with open(os.path.join(VM, "guest", "init-debian")) as f:
         init = f.read()
     boot = kernel.closure(BOOT_MODULES)
@@ -263,12 +265,12 @@ class DebianGuest(Guest):
 
 
 def guest(series, name="debian", files=(), report=lambda text: None, image=None, project=None, disk_options="",
-          **options):
+          module=True, **options):
     """A DebianGuest, not started. @files is [(name in the guest, path outside, mode)].
 
     On the root @image if there is one (packaged.py, programs.py), else on the base. With the project
-    installed if @project says so, or if it says nothing and there is no @image. @disk_options go to the end
-    of the root's -drive."""
+    installed if @project says so, or if it says nothing and there is no @image; but for uballoon.ko, if
+    @module says so. @disk_options go to the end of the root's -drive."""
     kernel = kernels.Kernel(series)
     project = image is None if project is None else project
     image = image or base_image(report)
@@ -282,7 +284,7 @@ def guest(series, name="debian", files=(), report=lambda text: None, image=None,
     devices.append(["-drive", f"file={qemu_path(image)},if=none,id=root,format=raw,snapshot=on,cache=unsafe"
                     f"{disk_options}",
                     "-device", "virtio-blk-pci,drive=root"])
-    return DebianGuest(f"{name}-{series}", kernel, initrd(kernel, files, project), devices=devices, **options)
+    return DebianGuest(f"{name}-{series}", kernel, initrd(kernel, files, project, module), devices=devices, **options)
 
 
 @contextlib.contextmanager
