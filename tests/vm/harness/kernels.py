@@ -22,6 +22,8 @@ from .archive import HERE, Archive, Workshop
 from .paths import HarnessError, cache, command, digest, locked, tree
 
 SERIES = ("6.1", "6.12")
+# The newest that Debian has, in which only the module is tested.
+NEWEST = "7.3"
 NEXT = "trixie"
 FLAVOUR = "cloud-amd64"
 

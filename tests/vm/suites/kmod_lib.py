@@ -168,5 +168,5 @@ def balloon(t, series, parameters="", modules=("uballoon",), load=True, **option
 
 def both(name, fn, timeout=120):
     """The case @fn(t, series) on each kernel."""
-    for series in kernels.SERIES:
+    for series in (*kernels.SERIES, kernels.NEWEST):
         tap.add(f"{name} ({series})", fn, series, timeout=timeout)
