@@ -174,7 +174,7 @@ def releases(t, series):
         t.equal(daemon.wait()[0], 0, "exit status")
 
 
-both("module and daemon of different releases", releases)
+both("module and daemon of different releases", releases, timeout=400)
 both("both page sizes move both ways", moves)
 both("bounds, budget and signals", bounds)
 both("malformed calls", refusals)
