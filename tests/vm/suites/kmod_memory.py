@@ -6,7 +6,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, helper, tap   # noqa: E402
-from harness import debian, libraries                                 # noqa: E402
+from harness import debian, kernels, libraries                        # noqa: E402
 
 INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
 
@@ -188,7 +188,9 @@ both("OOM notifier", notifier, timeout=180)
 both("daemon that is stopped", stopped_daemon, timeout=240)
 both("pages held quietly migrate", migrate_quiet, timeout=180)
 both("pages that the host is told about migrate", migrate_told, timeout=180)
-both("page locks that compaction holds", contended, timeout=180)
+# Later ones have lists of balloon pages that do not ask for a page's lock.
+for _series in kernels.SERIES:
+    tap.add(f"page locks that compaction holds ({_series})", contended, _series, timeout=180)
 both("free page reporting", reporting, timeout=180)
 
 if __name__ == "__main__":
