@@ -378,10 +378,10 @@ static void say_done(const struct change *c, bool undo)
 	if (undo)
 		printf("balloond, if it runs, waits for the device to come back; to keep it from "
 		       "starting: systemctl disable --now balloond\n");
-	else if (built_in(stock) || !ours_is_first(stock))
+	else if (c->m.stock_built_in || !ours_is_first(stock))
 		printf("At the next boot %s comes first again, unless you set adopt = true; in "
 		       CONFIG_PATH "%s\n", stock,
-		       built_in(stock) ? "" : ", or let modprobe.d(5) put uballoon first");
+		       c->m.stock_built_in ? "" : ", or let modprobe.d(5) put uballoon first");
 }
 
 static enum ctl_exit nothing_to_do(const struct change *c, bool undo)

@@ -27,8 +27,8 @@ static void cap_by_device(struct bounds *r, const struct sample_balloon *b, cons
 {
 	/* What the module would not add is no reason to give something back. */
 	cap(r, max_u64(b->limit, v->size), REASON_LIMIT);
-	if (b->floor)
-		cap(r, v->size + sub_sat(v->available, b->floor), REASON_FLOOR);
+	if (v->lock_floor)
+		cap(r, v->size + sub_sat(v->available, v->lock_floor), REASON_FLOOR);
 	if (!b->may_exceed_host)
 		cap(r, b->host_target_valid ? b->host_target : v->size, REASON_HOST);
 }

@@ -29,18 +29,26 @@ static bool arrived(const struct evict *e, const struct view *v)
 	return add_sat(v->size, MOVE_PAGE - 1) >= e->target;
 }
 
+void evict_forget(struct evict *e)
+{
+	*e = (struct evict){};
+}
+
 uint64_t evict_towards(const struct policy_config *c, struct evict *e, const struct view *v,
 		       uint64_t order, bool lost)
 {
 	/* Some is always free; and who waits while more is, waits for another's limit. */
 	uint64_t unused = sub_sat(v->free, v->worthwhile);
 
-	if (order <= v->size || !v->has_free) {
-		*e = (struct evict){};
+	if (order <= v->size || !v->has_free || add_sat(v->size, MOVE_PAGE) <= e->size)
+		evict_forget(e);
+	e->size = v->size;
+	if (order <= v->size || !v->has_free)
 		return order;
-	}
-	if (lost && !unused) {
-		*e = (struct evict){.next_us = add_sat(v->now_us, LOOK_US)};
+	/* Who waited before this order began has to wait for something else. */
+	if (lost && !unused && e->step) {
+		e->step = e->target = 0;
+		e->next_us = add_sat(v->now_us, c->probe_interval_us);
 		return v->size;
 	}
 	if (e->target && !arrived(e, v))
@@ -54,6 +62,6 @@ uint64_t evict_towards(const struct policy_config *c, struct evict *e, const str
 	if (v->now_us < e->next_us)
 		return v->size;
 	e->step = e->step ? add_sat(e->step, e->step) : first_step(c, v);
-	e->target = add_sat(add_sat(v->size, unused), e->step);
-	return min_u64(order, e->target);
+	e->target = min_u64(order, add_sat(add_sat(v->size, unused), e->step));
+	return e->target;
 }

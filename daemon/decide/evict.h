@@ -13,7 +13,11 @@ struct evict {
 	uint64_t step; /* the last one; 0 = none yet */
 	uint64_t target; /* the balloon that it leads to; 0 = it has arrived */
 	uint64_t next_us; /* until then its effects are waited for */
+	uint64_t size; /* the balloon at the last look: what is gone since has other reasons */
 };
+
+/* There is no order any more. */
+void evict_forget(struct evict *e);
 
 /*
  * The balloon that an order for so many bytes leads to now; the present one while it is to be

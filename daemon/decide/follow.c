@@ -159,5 +159,8 @@ enum policy_reason follow_goal(const struct round *r, const struct law_goal *g)
 		move_drop(&st->move);
 		return st->progress.stuck_reason;
 	}
-	return g->order ? follow_order(r, g) : follow_estimate(r, g);
+	if (g->order)
+		return follow_order(r, g);
+	evict_forget(&st->evict);
+	return follow_estimate(r, g);
 }

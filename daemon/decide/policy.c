@@ -83,6 +83,7 @@ static void note_mode(const struct policy_config *c, struct policy_state *st)
 	st->law = c->law;
 	move_drop(&st->move);
 	settle_end(&st->settle);
+	evict_forget(&st->evict);
 }
 
 static void note_size(const struct round *r)

@@ -28,13 +28,13 @@ static uint64_t size_of(int64_t bytes)
 	return bytes < 0 ? -(uint64_t)bytes : (uint64_t)bytes;
 }
 
-static void try_again(struct progress *p, const struct sample_balloon *b, const struct view *v)
+static void try_again(struct progress *p, const struct view *v)
 {
 	if (v->now_us >= p->stuck_until_us)
 		p->stuck_sign = 0;
 	/* The module's floor is no obstacle any more once there is more to take. */
-	if (p->stuck_sign > 0 && p->stuck_reason == REASON_FLOOR && b->floor &&
-	    sub_sat(v->available, b->floor) >= v->worthwhile)
+	if (p->stuck_sign > 0 && p->stuck_reason == REASON_FLOOR && v->lock_floor &&
+	    sub_sat(v->available, v->lock_floor) >= v->worthwhile)
 		p->stuck_sign = 0;
 }
 
@@ -62,7 +62,7 @@ bool progress_note(const struct policy_config *c, struct progress *p, const stru
 	const struct sample_balloon *b = &s->balloon;
 	bool floored = hit_floor(b), first = !p->last_us;
 
-	try_again(p, b, v);
+	try_again(p, v);
 	if (!b->valid || !b->asked || (!floored && (first || fast_enough(b, v)))) {
 		p->last_us = v->now_us;
 		return false;

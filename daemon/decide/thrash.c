@@ -81,7 +81,7 @@ static uint32_t stalled(const struct view *v)
 /* The same, and what reading them costs even if nobody waits. */
 static uint64_t lost_permille(const struct view *v)
 {
-	uint64_t read = v->has_vm ? scale(v->restores, PAGE_READ_MIN_US, 1000) : 0;
+	uint64_t read = v->has_vm ? scale(v->file_restores, PAGE_READ_MIN_US, 1000) : 0;
 
 	return max_u64(waited_permille(v, stalled(v)), min_u64(read, READ_MAX_PERMILLE));
 }
@@ -137,6 +137,10 @@ bool thrash_note(const struct policy_config *c, struct thrash *t, const struct v
 	bool excused = is_excused(v);
 	uint64_t lost_us = excused ? 0 : scale(lost_permille(v), dt_us, 1000);
 
+	/* What was learned of a guest with more memory says nothing of one with less. */
+	if (v->ram < t->ram)
+		*t = (struct thrash){};
+	t->ram = v->ram;
 	t->lost_us = sub_sat(add_sat(t->lost_us, lost_us), ordinary_us(c, t, v, dt_us));
 	t->lost_us = min_u64(t->lost_us, LOST_MAX_US);
 	/* What led to it belongs to it. */
@@ -220,6 +224,12 @@ static uint64_t price(const struct policy_config *c, const struct thrash *t, con
 	return add_sat(t->cap, margin) < t->hurt ? once : scale(once, 2ULL << t->times, 1);
 }
 
+/* The balloon that neither the cap nor what the relief line keeps stands in the way of. */
+static uint64_t reach(const struct thrash *t, const struct view *v)
+{
+	return min_u64(t->cap, add_sat(v->size, sub_sat(v->available, t->keeps)));
+}
+
 void thrash_forgo(const struct policy_config *c, struct thrash *t, const struct view *v,
 		  uint64_t wanted)
 {
@@ -228,19 +238,21 @@ void thrash_forgo(const struct policy_config *c, struct thrash *t, const struct 
 	t->wanted = wanted;
 	if (!t->capped)
 		return;
-	t->foregone = add_sat(t->foregone, scale(sub_sat(wanted, t->cap), dt_ms, 1));
+	t->foregone = add_sat(t->foregone, scale(sub_sat(wanted, reach(t, v)), dt_ms, 1));
 	if (!t->reached || t->mends || t->lost_us || v->now_us < t->next_step_us)
 		return;
-	if (wanted <= t->cap || t->foregone < price(c, t, v))
+	if (wanted <= reach(t, v) || t->foregone < price(c, t, v))
 		return;
 	/* What is lost from here on is another matter. */
 	if (t->cap >= t->hurt)
 		t->cost_us = 0;
-	t->cap = add_sat(t->cap, step_size(c, v));
+	/* Where programs have grown below the cap it is what is kept for their cache that is tried. */
+	if (reach(t, v) >= t->cap)
+		t->cap = add_sat(t->cap, step_size(c, v));
 	t->keeps = sub_sat(min_u64(t->keeps, v->available), step_size(c, v));
 	t->answer = 0;
 	t->next_step_us = add_sat(v->now_us, c->probe_interval_us);
-	t->capped = t->cap < wanted;
+	t->capped = reach(t, v) < wanted;
 }
 
 uint64_t thrash_keeps(const struct thrash *t)
@@ -250,7 +262,7 @@ uint64_t thrash_keeps(const struct thrash *t)
 
 uint64_t thrash_wait(const struct policy_config *c, const struct thrash *t, const struct view *v)
 {
-	uint64_t beyond = sub_sat(t->wanted, t->cap), cost = price(c, t, v);
+	uint64_t beyond = sub_sat(t->wanted, reach(t, v)), cost = price(c, t, v);
 
 	if (!t->capped || !beyond)
 		return 0;

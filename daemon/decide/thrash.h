@@ -10,6 +10,7 @@
 
 /* What thrash has cost. Only thrash.c writes it. */
 struct thrash {
+	uint64_t ram; /* of the guest, bytes */
 	uint64_t lost_us; /* tasks' time, beyond what is ordinary, lately */
 	bool capped; /* the balloon hurt, and goes no further than cap ... */
 	uint64_t cap; /* ... bytes */

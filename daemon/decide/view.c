@@ -108,14 +108,15 @@ static uint32_t lost(const struct view *v, const struct view_past *past)
 static void rates(const struct view_past *past, const struct sample *s, struct view *v)
 {
 	const struct view_ref *ref = &past->newer;
-	uint64_t window_us, n, per_s[5] = {0};
-	static const uint32_t groups[5] = {
+	uint64_t window_us, n, per_s[6] = {0};
+	static const uint32_t groups[6] = {
 		1U << VM_ALLOCSTALL | 1U << VM_PGSCAN_DIRECT,
 		1U << VM_PSWPIN | 1U << VM_PSWPOUT,
 		1U << VM_ACTIVATE_ANON | 1U << VM_ACTIVATE_FILE | 1U << VM_RESTORE_ANON |
 			1U << VM_RESTORE_FILE,
 		1U << VM_RESTORE_ANON | 1U << VM_RESTORE_FILE,
 		1U << VM_PSWPIN,
+		1U << VM_RESTORE_FILE,
 	};
 
 	if (!ref->time_us || sub_sat(s->time_us, ref->time_us) < WINDOW_US)
@@ -132,7 +133,7 @@ static void rates(const struct view_past *past, const struct sample *s, struct v
 	v->has_io = psi_permille(s, ref, PSI_IO_SOME_US, window_us, &v->io_some);
 
 	v->has_vm = true;
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		if (!vm_delta(s, ref, groups[i], &n))
 			v->has_vm = false;
 		else
@@ -144,6 +145,7 @@ static void rates(const struct view_past *past, const struct sample *s, struct v
 	v->refaults = per_s[2];
 	v->restores = per_s[3];
 	v->swapped_in = per_s[4];
+	v->file_restores = per_s[5];
 	v->lost = lost(v, past);
 }
 
@@ -151,7 +153,8 @@ bool view_make(const struct policy_config *c, const struct view_past *past, cons
 	       struct view *ret)
 {
 	struct view v = {.now_us = s->time_us};
-	uint64_t wmark;
+	const struct sample_balloon *b = &s->balloon;
+	uint64_t wmark, line = b->relief_line;
 	bool usable = true;
 
 	v.dt_us = past->last_us ? sub_sat(s->time_us, past->last_us) : 0;
@@ -192,7 +195,11 @@ bool view_make(const struct policy_config *c, const struct view_past *past, cons
 
 	if (s->balloon.valid && s->balloon.relief_line)
 		v.relievable = sub_sat(v.size, s->balloon.firm);
-	v.relief = v.relievable && v.relievable >= s->balloon.relief_line;
+	/* A line that keeps cache, too, is higher than what programs need of it (relief.c). */
+	v.relief = v.relievable &&
+		   v.relievable >= (b->floor ? min_u64(line, b->floor / 4 * 3) : line);
+	/* As kmod/move.c has it: reclaim is not to want back what was just taken. */
+	v.lock_floor = b->floor ? max_u64(b->floor, add_sat(line, line / 4)) : 0;
 	rates(past, s, &v);
 	*ret = v;
 	return usable;

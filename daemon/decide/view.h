@@ -62,6 +62,7 @@ struct view {
 	uint64_t dead_band;
 	/* Below a line the module gives programs memory by itself, and the balloon has as much. */
 	bool relief;
+	uint64_t lock_floor; /* MemAvailable that the module leaves when it takes, bytes; 0 = not known */
 	uint64_t relievable; /* what it could give them so, bytes */
 
 	/* Rates over the window; 0 if the flag says that there are none. */
@@ -76,6 +77,7 @@ struct view {
 	uint64_t swapped_in; /* ... of that, what somebody waits for */
 	uint64_t refaults; /* activations + restores */
 	uint64_t restores;
+	uint64_t file_restores; /* ... of those, what a disk has read: swap may be in memory */
 	uint32_t lost; /* what all tasks lost of their time for want of memory, permille */
 };
 

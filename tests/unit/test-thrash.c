@@ -95,6 +95,101 @@ static void orders_push_out_in_steps(void **state)
 	assert_in_range(too_much, MIB, 200 * MIB);
 }
 
+static void cached(struct fixture *f, uint64_t balloon)
+{
+	init(f, balloon);
+	f->c.mode = MODE_MANUAL;
+	f->c.manual_target = 6 * GIB;
+	f->s.mem[MEM_CACHED] = 7 * GIB;
+	set_balloon(&f->s, balloon);
+	f->s.mem[MEM_FREE] = 64 * MIB;
+}
+
+static void follow(struct fixture *f)
+{
+	tick(f, SEC);
+	set_balloon(&f->s, f->s.balloon.size + f->d.step);
+	f->s.mem[MEM_FREE] = 64 * MIB;
+}
+
+/* What has come back meanwhile is not pushed out again in one go. */
+static void an_order_begins_anew_after_a_shortage(void **state)
+{
+	uint64_t first;
+	struct fixture f;
+
+	(void)state;
+	cached(&f, 0);
+	follow(&f);
+	first = f.s.balloon.size;
+	assert_in_range(first, MIB, 200 * MIB);
+	while (f.s.balloon.size < 3 * GIB)
+		follow(&f);
+	set_balloon(&f.s, 0);
+	f.s.mem[MEM_FREE] = 64 * MIB;
+	for (int i = 0; i < 600 && !f.s.balloon.size; i++)
+		follow(&f);
+	assert_in_range(f.s.balloon.size, MIB, first);
+}
+
+/* A group that waits for its own cache, whatever the balloon is, keeps no order away for ever. */
+static void an_order_does_not_wait_for_others_stalls(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	cached(&f, 0);
+	for (int i = 0; i < 120; i++) {
+		f.s.vm[VM_RESTORE_FILE] += 150;
+		f.s.psi[PSI_IO_SOME_US] += SEC / 2;
+		press(&f.s, SEC, 50, 20, 0);
+		follow(&f);
+		if (f.s.balloon.size)
+			return;
+	}
+	fail_msg("nothing in two minutes");
+}
+
+/* Swap may be in memory: what comes from there without a stall costs nobody a disk. */
+static void read_again_from_zram(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 5 * GIB);
+	for (int i = 0; i < 600; i++) {
+		f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
+		f.s.vm[VM_RESTORE_ANON] += 100;
+		tick(&f, SEC);
+		assert_true(f.d.step >= 0);
+	}
+}
+
+/* A line that keeps cache is none for a guest that is left with less than that. */
+static void what_was_learned_goes_with_the_memory(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 5 * GIB);
+	f.s.balloon.floor = 360 * MIB;
+	for (int i = 0; i < 60; i++) {
+		bool thrashes = f.s.balloon.size > 4 * GIB;
+
+		f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
+		f.s.vm[VM_RESTORE_FILE] += thrashes ? 150 : 0;
+		f.s.psi[PSI_IO_SOME_US] += thrashes ? SEC * 8 / 10 : 0;
+		press(&f.s, SEC, thrashes ? 700 : 0, thrashes ? 100 : 0, 0);
+		tick(&f, SEC);
+		set_balloon(&f.s, f.s.balloon.size + f.d.step);
+	}
+	assert_true(f.d.relief_line > GIB);
+	f.s.ram = 6 * GIB;
+	f.s.mem[MEM_AVAILABLE] = GIB;
+	tick(&f, SEC);
+	assert_true(f.d.relief_line < 360 * MIB);
+}
+
 /* A fast disk makes nobody wait. But it reads for others, too, and does so for ever. */
 static void read_again_without_a_stall(void **state)
 {
@@ -146,6 +241,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(thrash_under_kswapd_alone),
 		cmocka_unit_test(orders_push_out_in_steps),
+		cmocka_unit_test(an_order_begins_anew_after_a_shortage),
+		cmocka_unit_test(an_order_does_not_wait_for_others_stalls),
+		cmocka_unit_test(read_again_from_zram),
+		cmocka_unit_test(what_was_learned_goes_with_the_memory),
 		cmocka_unit_test(read_again_without_a_stall),
 		cmocka_unit_test(where_it_hurts_is_not_tried_twelve_times),
 	};
