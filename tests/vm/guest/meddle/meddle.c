@@ -32,25 +32,41 @@ MODULE_PARM_DESC(fail_at, "none, freezer, devices or platform");
 
 /* ---- features ---- */
 
+/* Since this header is there features are an array, which is filled in for the caller. */
+#if __has_include(<linux/virtio_features.h>)
+#define GET_FEATURES	"vp_modern_get_extended_features"
+#define FEATURES_ARE_AN_ARRAY
+#else
+#define GET_FEATURES	"vp_modern_get_features"
+#endif
+
 static int features_enter(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	const struct virtio_pci_modern_device *mdev =
 		(const void *)regs_get_kernel_argument(regs, 0);
 
+	*(u64 **)ri->data = (u64 *)regs_get_kernel_argument(regs, 1);
 	/* Not zero: do not come back at the return. */
 	return mdev->id.device != VIRTIO_ID_BALLOON;
 }
 
 static int features_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
+#ifdef FEATURES_ARE_AN_ARRAY
+	u64 *features = *(u64 **)ri->data;
+
+	*features = (*features | offer) & ~(u64)hide;
+#else
 	regs_set_return_value(regs, (regs_return_value(regs) | offer) & ~hide);
+#endif
 	return 0;
 }
 
 static struct kretprobe features = {
-	.kp.symbol_name	= "vp_modern_get_features",
+	.kp.symbol_name	= GET_FEATURES,
 	.entry_handler	= features_enter,
 	.handler	= features_return,
+	.data_size	= sizeof(u64 *),
 };
 
 /* ---- suspend ---- */
