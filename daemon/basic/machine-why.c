@@ -88,11 +88,11 @@ static void refused(const struct machine *m, char *buf, size_t n)
 			 "signature: see Secure Boot in README",
 			 m->secure_boot ? "Secure Boot" : "lockdown or sig_enforce");
 	else if (m->secure_boot)
-		snprintf(buf, n, "uballoon's signature is refused (Secure Boot): mokutil --import "
-			 "/var/lib/dkms/mok.pub, and reboot; see Secure Boot in README");
+		snprintf(buf, n, "uballoon is not loaded; if modprobe uballoon is refused (Secure "
+			 "Boot): mokutil --import /var/lib/dkms/mok.pub, and reboot");
 	else
-		snprintf(buf, n, "uballoon's signature is refused (lockdown or sig_enforce): sign "
-			 "it with a key that this kernel has");
+		snprintf(buf, n, "uballoon is not loaded; if modprobe uballoon is refused "
+			 "(lockdown or sig_enforce): sign it with a key that this kernel has");
 }
 
 const char *machine_module_why(const struct machine *m, char *buf, size_t n)

@@ -74,7 +74,7 @@ enum machine_module {
 	MACHINE_MODULE_LOADED,
 	MACHINE_MODULE_NOT_BUILT,
 	MACHINE_MODULE_UNLISTED,
-	MACHINE_MODULE_REFUSED,	/* by its signature */
+	MACHINE_MODULE_REFUSED,	/* for its signature, if it has been tried at all */
 	MACHINE_MODULE_NOT_LOADED,	/* for another reason */
 };
 
