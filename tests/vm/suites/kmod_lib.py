@@ -28,6 +28,7 @@ PAGES_PER_MIB = 256
 # What a size that a test relies on must be away from the module's floor: the next kernel package
 # leaves its guests a few MiB more or less.
 FLOOR_MARGIN_MIB = 32
+COUNTER_SLACK = 512
 
 
 def _value(text):
@@ -144,6 +145,10 @@ class Balloon:
         self.t.equal(s["locked_4k_pages"] - s["unlocked_4k_pages"], s["size_4k_pages"], "4 KiB: locked - unlocked")
         self.t.equal(s["locked_2m_pages"] - s["unlocked_2m_pages"], s["size_2m_pages"], "2 MiB: locked - unlocked")
         self.t.equal(s["available_pages"] + s["gone_pages"], size, "what is in the accounts")
+        counted = re.search(r"^nr_balloon_pages (\d+)$", self.g.read("/proc/vmstat"), re.M)
+        if counted:
+            # Each CPU may keep 125 pages of a counter to itself.
+            self.t.between(int(counted[1]), size - COUNTER_SLACK, size + COUNTER_SLACK, "nr_balloon_pages")
         return s
 
     def free(self):
