@@ -54,6 +54,8 @@ class Machine:
         self.root = tempfile.mkdtemp(prefix="test-modprobe-")
         t.defer(shutil.rmtree, self.root, True)
         self.log = os.path.join(self.root, "log")
+        # Names in LD_PRELOAD end at a space.
+        self.shim = shutil.copy(os.environ["MODPROBE_SHIM"], self.root)
         folder = f"{self.root}/lib/modules/{platform.release()}"
         os.makedirs(f"{folder}/kernel")
         os.makedirs(f"{folder}/updates/dkms")
@@ -73,7 +75,7 @@ class Machine:
 
     def run(self, argv, t=None, **more):
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SHIM_LOG": self.log,
-               "LD_PRELOAD": os.environ["MODPROBE_SHIM"],
+               "LD_PRELOAD": self.shim,
                "MODPROBE_OPTIONS": f"-d {self.root} -C {self.root}/conf", **more}
         if argv[0] == "depmod":
             env = {"PATH": env["PATH"]}
@@ -103,12 +105,13 @@ def without(t):
     t.equal(m.loaded("-b", DMI), ["vmw_balloon"], "VMware")
 
 
-@tap.case("a virtio device: uballoon first")
+@tap.case("a virtio device: uballoon alone")
 def virtio(t):
     m = Machine(t)
-    t.equal(m.loaded("-b", VIRTIO)[:2], ["uballoon", "virtio_balloon"], "by the alias")
-    t.equal(m.loaded("t_virtio_balloon"), ["uballoon", "virtio_balloon"], "by name")
+    t.equal(set(m.loaded("-b", VIRTIO)), {"uballoon"}, "by the alias")
+    t.equal(set(m.loaded("t_virtio_balloon")), {"uballoon"}, "by name")
     t.equal(m.loaded("t_uballoon"), ["uballoon"], "uballoon by name")
+    t.equal(m.loaded("-qi", "t_virtio_balloon")[-1:], ["virtio_balloon"], "as balloonctl adopt --undo asks")
 
 
 @tap.case("a virtio device: the kernel's own driver where uballoon cannot be had")
@@ -145,13 +148,6 @@ def at_boot(t):
     t.equal((m.loaded(*names, refuse="uballoon"), m.status), (["uballoon refused"], 0), "its signature is refused")
     m = Machine(t, ours=False)
     t.equal((m.loaded(*names), m.status), ([], 0), "it is missing")
-
-
-@tap.case("tools for an initramfs see uballoon beside virtio_balloon")
-def initramfs(t):
-    m = Machine(t)
-    p = m.run(["modprobe", "--all", "--quiet", "--show-depends", "t_virtio_balloon"], t)
-    t.equal(re.findall(r"^insmod .*/t_(\w+)\.ko", p.stdout, re.M), ["uballoon", "virtio_balloon"], p.stdout)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,7 @@ def starts(t, b):
     t.check(b.touched > RAM // 2, f"the guest has touched its memory ({b.touched >> 20} MiB)")
     t.equal(g.property("balloond", "ActiveState"), "inactive", "state before")
     t.equal(g.run("ls -d /sys/bus/virtio/drivers/uballoon/virtio*")[0], 0, "uballoon has the device")
+    t.equal(g.run("grep -c ^virtio_balloon /proc/modules")[1].strip(), "0", "the stock driver is not loaded")
     g.sh("systemctl enable --now balloond 2>&1", 60)
     with t.subtest("it is ready when systemctl returns"):
         t.equal(g.property("balloond", "ActiveState"), "active", "state")

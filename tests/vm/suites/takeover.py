@@ -98,7 +98,7 @@ def undo(t, g):
     with t.subtest("adopt --undo, under the running daemon"):
         g.balloon(g.memory - ASKED)
         held_by_host(t, g, ASKED, "the daemon follows the host")
-        out = expect(t, g, "balloonctl adopt --undo", 0, "unbind uballoon from virtio",
+        out = expect(t, g, "balloonctl adopt --undo", 0, "load virtio_balloon", "unbind uballoon from virtio",
                      "bind virtio_balloon to virtio", "virtio_balloon has the balloon now")
         t.check("would" not in out, out)
         t.equal(driver(g), "virtio_balloon", "driver")
@@ -158,7 +158,7 @@ def adopt(t, g):
         held_by_host(t, g, ASKED, "the kernel's driver follows the host")
         out = expect(t, g, "balloonctl adopt", 0, "unbind virtio_balloon from virtio", "gives its 300 MiB back",
                      "bind uballoon to virtio", "uballoon has the balloon now")
-        t.check("At the next boot" not in out, f"modprobe.d puts uballoon first: {out}")
+        t.check("At the next boot" not in out, f"modprobe.d has uballoon in its place: {out}")
         t.equal(driver(g), "uballoon", "driver")
         until(t, g, "the daemon has the device", lambda s: s["host"] == "virtio" and s["problem"] == "")
         held_by_host(t, g, ASKED, "the daemon follows the host")
