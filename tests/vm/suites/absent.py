@@ -30,7 +30,7 @@ def holder(g):
 
 def stock_has_it(t, g):
     with t.subtest("the kernel's own driver has the device, and follows the host"):
-        t.equal(holder(g), "virtio_balloon", "driver")
+        t.wait(lambda: holder(g) == "virtio_balloon", 60, "udev has loaded the driver")
         t.equal(g.run("test -e /sys/module/uballoon")[0], 1, "uballoon")
         t.equal(g.sh("systemctl --failed --no-legend --plain"), "", "failed units")
         g.balloon(g.memory - ASKED)
