@@ -528,8 +528,8 @@ def daemon(t, series):
 
 
 for kernel in kernels.SERIES:
-    tap.add(f"{kernel}: balloond", daemon, kernel, timeout=700)
-    tap.add(f"{kernel}: uballoon", whole, kernel, timeout=400)
+    tap.add(f"{kernel}: balloond", daemon, kernel, timeout=1500)
+    tap.add(f"{kernel}: uballoon", whole, kernel, timeout=1500)
 
 if __name__ == "__main__":
     tap.main()
