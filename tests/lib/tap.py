@@ -18,7 +18,8 @@
 
 A case passes if it returns. Any exception fails it, with the traceback as TAP
 diagnostics; t.check() and its kin raise Failure, which is reported by its text
-alone. A case that runs longer than its timeout fails and the next one runs.
+alone. A case that runs longer than its timeout fails and the next one runs:
+timeouts say how long a quiet machine may take, a busy one has PATIENCE times that.
 tap.setup() registers what must succeed before the first case: if it raises
 Skip the whole suite is skipped with that reason, if it fails all cases fail.
 
@@ -38,6 +39,7 @@ import time
 import traceback
 
 CLEANUP_TIMEOUT_S = 60
+PATIENCE = 3
 
 _cases = []
 _setups = []
@@ -111,7 +113,7 @@ class T:
 
     def __init__(self, name, timeout):
         self.name = name
-        self.deadline = time.monotonic() + timeout
+        self.deadline = time.monotonic() + timeout * PATIENCE
         self._deferred = []
         self._on_failure = []
 
@@ -170,7 +172,8 @@ class T:
         raise Failure(f"{getattr(fn, '__name__', fn)} did not raise {exc.__name__}")
 
     def wait(self, fn, timeout, what, interval=0.2):
-        """Polls fn() until it is true and returns its value; fails after @timeout seconds."""
+        """Polls fn() until it is true and returns its value; fails after @timeout seconds times PATIENCE."""
+        timeout *= PATIENCE
         end = time.monotonic() + timeout
         while True:
             value = fn()
@@ -183,7 +186,7 @@ class T:
     def run(self, argv, timeout=30, status=None, **kwargs):
         """Runs a program with text output captured; with @status, its exit status must be that."""
         p = subprocess.run(argv, stdin=kwargs.pop("stdin", subprocess.DEVNULL), text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **kwargs)
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout * PATIENCE, **kwargs)
         if status is not None and p.returncode != status:
             raise Failure(f"{argv!r}: exit status {p.returncode}, want {status}\n"
                           f"stdout: {p.stdout}\nstderr: {p.stderr}")
@@ -248,7 +251,7 @@ def _run_case(name, fn, timeout, args):
     started = time.monotonic()
     before = _points
     try:
-        _limited(timeout, fn, t, *args)
+        _limited(timeout * PATIENCE, fn, t, *args)
     except Skip as e:
         _point(True, name, f" # SKIP {e}")
     except (Exception, CaseTimeout) as e:

@@ -112,9 +112,10 @@ def panics(t):
 def hangs(t):
     g = boot(t)
     job = g.spawn("while echo; do usleep 50000; done")
+    t.wait(lambda: job.output, 60, "the guest speaks")
     g.spawn("insmod /faults.ko kind=hang")
     # It hangs when it says nothing any more; to be slow is not to hang.
-    t.wait(lambda: (n := len(job.output)) and (time.sleep(5) or len(job.output) == n), 60, "the guest falls silent")
+    t.wait(lambda: (n := len(job.output)) == (time.sleep(5) or len(job.output)), 60, "the guest falls silent")
     refused(t, g, "the guest gave no answer", timeout=5)
 
 
