@@ -1,29 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * loop-device.c - the transport's life: attach, lease, moves, giving back
+ * loop-device.c - the transport's life: lease, moves, giving back
  *
  * A device may vanish in every call. Any error of the transport ends with the
  * file closed; the balloon stays as it is meanwhile, with its lease running,
  * and a later tick opens it again. So there is one way to recover from
  * everything, the one that also serves a module loaded after the daemon.
  *
- * A balloon that is found on attaching (the daemon crashed, or was upgraded) is
- * taken over as it is: popping it would hand out and take back gigabytes for
- * nothing. The open device is left with the service manager from the moment on
- * that it is used, so that nobody else can take the one place of a writer
- * meanwhile. What keeps the balloon is the lease alone; where the manager keeps no
- * file, the next daemon opens the device by its name within the lease.
- *
  * The lease is renewed at a third of its length from the event loop, hence only
- * while the loop is alive. In mode observe a device is opened for reading only;
- * a daemon that is switched to observe later keeps the lease up, so that
- * nothing moves.
+ * while the loop is alive. A daemon that is switched to mode observe later keeps
+ * the lease up, so that nothing moves.
+ *
+ * Leaves out: how the loop gets a transport (loop-attach.c).
  */
 #include "loop-internal.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "basic/arith.h"
 #include "basic/log.h"
@@ -48,12 +41,9 @@ _Static_assert((int)ACCOUNT_AVAILABLE == SAMPLE_ACCOUNT_AVAILABLE &&
 #define REOPEN_GOOD_US (60 * 1000 * 1000)
 /* A relief line that has moved by less than one part in this is left as it is. */
 #define RELIEF_GRAIN 16
-/* A device that always has news must not keep the loop busy. */
-#define DEVICE_EVENTS 20
-#define DEVICE_EVENTS_PERIOD_US (1000 * 1000)
 
 /* The file only: the service manager may keep it for the next daemon. */
-static void detach(struct loop *l)
+void device_detach(struct loop *l)
 {
 	l->device_source = sd_event_source_disable_unref(l->device_source);
 	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
@@ -65,7 +55,7 @@ static void detach(struct loop *l)
 }
 
 /* The transport answered with r < 0 to `what`. */
-static void failed(struct loop *l, const char *what, int r)
+void device_failed(struct loop *l, const char *what, int r)
 {
 	uint64_t now = loop_now();
 
@@ -84,13 +74,13 @@ static void failed(struct loop *l, const char *what, int r)
 	/* A copy elsewhere would keep the place of the one writer. */
 	if (!l->read_only)
 		notify_forget_device(&l->notify);
-	detach(l);
+	device_detach(l);
 	if (l->stopping)
 		(void)sd_event_exit(l->event, 0);
 	loop_tick_soon(l);
 }
 
-static int set_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t lease_us)
+int device_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t lease_us)
 {
 	struct transport_target to = {
 		.ceiling = ceiling,
@@ -110,7 +100,7 @@ static int set_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t
 	return 0;
 }
 
-static void keepalive_restart(struct loop *l)
+void device_keep(struct loop *l)
 {
 	uint64_t period = l->config.lease_us / 3;
 
@@ -138,15 +128,15 @@ static int on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 			    "daemon stopped, or the machine asleep? Taking it up again");
 		r = l->transport->ops->state(l->transport, &b);
 		if (r >= 0)
-			r = set_bounds(l, b.size, l->stopping ? 0 : b.size, l->config.lease_us);
+			r = device_bounds(l, b.size, l->stopping ? 0 : b.size, l->config.lease_us);
 		loop_tick_soon(l);
 	}
 	if (r < 0) {
-		failed(l, "renew the lease", r);
+		device_failed(l, "renew the lease", r);
 		return 0;
 	}
 	l->lease_renewed_us = loop_now();
-	keepalive_restart(l);
+	device_keep(l);
 	return 0;
 }
 
@@ -158,159 +148,11 @@ void device_lease_changed(struct loop *l)
 	if (!l->transport || l->read_only)
 		return;
 	/* Ends a step that is under way; the tick that follows an order begins it again. */
-	r = set_bounds(l, size, size, l->config.lease_us);
+	r = device_bounds(l, size, size, l->config.lease_us);
 	if (r < 0)
-		failed(l, "take a lease", r);
+		device_failed(l, "take a lease", r);
 	else
-		keepalive_restart(l);
-}
-
-static int on_device(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	struct loop *l = userdata;
-
-	(void)source, (void)fd;
-	if (revents & (EPOLLERR | EPOLLHUP)) {
-		failed(l, "be polled", -ENODEV);
-		return 0;
-	}
-	if (l->stopping) {
-		struct sample_balloon b;
-
-		/* Only to take the news off the file. */
-		(void)l->transport->ops->state(l->transport, &b);
-	}
-	loop_tick_soon(l);
-	return 0;
-}
-
-static void open_failed(struct loop *l, int r)
-{
-	/* Watching needs no device. */
-	if (l->mode == MODE_OBSERVE) {
-		log_debug("no balloon device to look at: %s", strerror(-r));
-		return;
-	}
-	switch (-r) {
-	case ENODEV:
-		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
-			    "no balloon device; only watching until it appears: %s",
-			    l->world.why_none(l->world.ctx));
-		return;
-	case EBUSY:
-		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
-			    "another process moves the balloon; waiting for it to end. Who it is: "
-			    "fuser -v /dev/uballoon");
-		return;
-	case EACCES:
-		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
-			    "no permission to open the balloon device; run as root or in the group "
-			    "balloond, and have udev apply 60-balloond.rules: udevadm trigger "
-			    "/dev/uballoon");
-		return;
-	case EPROTONOSUPPORT:
-		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
-			    "the balloon device speaks another version of the interface; install "
-			    "module and daemon of the same release");
-		return;
-	}
-	problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR, "the balloon device cannot be opened: %s",
-		    strerror(-r));
-}
-
-static void attached(struct loop *l, uint64_t size, bool handed_over)
-{
-	char ram[UNITS_MAX], held[UNITS_MAX];
-
-	l->attached_us = loop_now();
-	(void)problem_clear(&l->problems, PROBLEM_DEVICE, "the balloon device is there");
-	log_info("balloon device, host \"%s\", %s of RAM%s", l->info.host,
-		 units_format_size(ram, sizeof(ram), l->info.ram),
-		 l->read_only ? ", for reading only" : "");
-	if (size > 0 && !l->read_only)
-		log_notice("taking over a balloon of %s%s",
-			   units_format_size(held, sizeof(held), size),
-			   handed_over ? ", its device handed over by the service manager" : "");
-	/* An operator who named no size meant: as it is. */
-	if (!l->manual_set)
-		l->manual_target = size;
-	loop_resolve(l);
-}
-
-/* Whether the daemon before this one left a device that still works. */
-static bool take_over(struct loop *l)
-{
-	int r, fd;
-
-	while ((fd = notify_take_device(&l->notify)) >= 0) {
-		/* In mode observe nobody would keep up the lease of what is there. */
-		if (l->read_only) {
-			close(fd);
-			r = 0;
-		} else {
-			r = l->world.adopt(l->world.ctx, fd, &l->transport);
-			if (r >= 0)
-				return true;
-			log_info("the balloon device that was handed over is of no use any more "
-				 "(%s); opening it anew", strerror(-r));
-		}
-		notify_forget_device(&l->notify);
-	}
-	return false;
-}
-
-static int attach(struct loop *l)
-{
-	struct sample_balloon b = {};
-	bool handed_over;
-	int r = 0, fd;
-
-	l->read_only = l->mode == MODE_OBSERVE;
-	handed_over = take_over(l);
-	if (!handed_over)
-		r = l->world.open(l->world.ctx, l->read_only, &l->transport);
-	if (r < 0) {
-		open_failed(l, r);
-		return r;
-	}
-	r = l->transport->ops->info(l->transport, &l->info);
-	if (r >= 0)
-		r = l->transport->ops->state(l->transport, &b);
-	l->told = (struct transport_target){.relief_line = b.relief_line};
-	if (r >= 0 && !l->read_only)
-		r = set_bounds(l, b.size, b.size, l->config.lease_us);
-	if (r < 0) {
-		failed(l, "tell its state", r);
-		return r;
-	}
-
-	fd = l->transport->ops->fd(l->transport);
-	if (fd >= 0) {
-		r = sd_event_add_io(l->event, &l->device_source, fd, EPOLLIN | EPOLLPRI, on_device,
-				    l);
-		if (r < 0) {
-			failed(l, "be polled", r);
-			return r;
-		}
-		(void)sd_event_source_set_ratelimit(l->device_source, DEVICE_EVENTS_PERIOD_US,
-						    DEVICE_EVENTS);
-	}
-	if (!l->read_only && !handed_over && fd >= 0)
-		notify_keep_device(&l->notify, fd);
-	attached(l, b.size, handed_over);
-	keepalive_restart(l);
-	return 0;
-}
-
-void device_maintain(struct loop *l)
-{
-	if (l->stopping)
-		return;
-	/* Opened only to look, and now it is to be moved. */
-	if (l->transport && l->read_only && l->mode != MODE_OBSERVE)
-		detach(l);
-	if (!l->transport && loop_now() >= l->reopen_us)
-		(void)attach(l);
+		device_keep(l);
 }
 
 void device_sense(struct loop *l, struct sample_balloon *b)
@@ -321,7 +163,7 @@ void device_sense(struct loop *l, struct sample_balloon *b)
 		return;
 	r = l->transport->ops->state(l->transport, b);
 	if (r < 0) {
-		failed(l, "tell its state", r);
+		device_failed(l, "tell its state", r);
 		*b = (struct sample_balloon){};
 		return;
 	}
@@ -348,9 +190,9 @@ void device_act(struct loop *l, const struct policy_decision *d)
 		(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
 		if (!l->transport || l->read_only || l->stopping || !has_news(l, d))
 			return;
-		r = set_bounds(l, size, size, l->config.lease_us);
+		r = device_bounds(l, size, size, l->config.lease_us);
 		if (r < 0)
-			failed(l, "take a target", r);
+			device_failed(l, "take a target", r);
 		return;
 	}
 
@@ -358,9 +200,9 @@ void device_act(struct loop *l, const struct policy_decision *d)
 		ceiling += (uint64_t)d->step;
 	else
 		floor -= 0 - (uint64_t)d->step > size ? size : 0 - (uint64_t)d->step;
-	r = set_bounds(l, ceiling, floor, l->config.lease_us);
+	r = device_bounds(l, ceiling, floor, l->config.lease_us);
 	if (r < 0) {
-		failed(l, "take a target", r);
+		device_failed(l, "take a target", r);
 		return;
 	}
 	mover_start(&l->mover, d->step, d->may_reclaim);
@@ -403,18 +245,18 @@ static void stop_finish(struct loop *l, int r)
 			    strerror(-r));
 	} else if (b.size == 0) {
 		log_info("all memory is given back");
-		(void)set_bounds(l, 0, 0, 0);
+		(void)device_bounds(l, 0, 0, 0);
 	} else if (b.host_target_valid && !b.may_undercut_host && b.size <= b.host_target) {
 		/* The host insists on it, and the lease would take it away in vain. */
 		log_notice("%s stay with the host, which asks for them",
 			   units_format_size(left, sizeof(left), b.size));
-		(void)set_bounds(l, b.size, b.size, 0);
+		(void)device_bounds(l, b.size, b.size, 0);
 	} else {
 		log_warning("%s are not given back yet; the module goes on with it",
 			    units_format_size(left, sizeof(left), b.size));
-		(void)set_bounds(l, 0, 0, STOP_LEASE_US);
+		(void)device_bounds(l, 0, 0, STOP_LEASE_US);
 	}
-	detach(l);
+	device_detach(l);
 	(void)sd_event_exit(l->event, 0);
 }
 
@@ -457,7 +299,7 @@ static int on_move(sd_event_source *source, void *userdata)
 		return 0;
 	}
 	if (r < 0)
-		failed(l, "move memory", r);
+		device_failed(l, "move memory", r);
 	else if (r == 0)
 		(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
 	return 0;
@@ -479,10 +321,10 @@ static void leave(struct loop *l, uint64_t size, uint64_t lease_us)
 {
 	int r;
 
-	r = set_bounds(l, size, size, lease_us);
+	r = device_bounds(l, size, size, lease_us);
 	if (r < 0)
 		log_error("the balloon cannot be kept: %s", strerror(-r));
-	detach(l);
+	device_detach(l);
 	(void)sd_event_exit(l->event, 0);
 }
 
@@ -493,7 +335,7 @@ static void give_back(struct loop *l, uint64_t size)
 	int r;
 
 	log_info("giving back %s", units_format_size(held, sizeof(held), size));
-	r = set_bounds(l, size, 0, l->config.lease_us);
+	r = device_bounds(l, size, 0, l->config.lease_us);
 	if (r < 0) {
 		stop_finish(l, r);
 		return;
@@ -594,7 +436,7 @@ int device_init(struct loop *l)
 void device_done(struct loop *l)
 {
 	if (l->move_source)
-		detach(l);
+		device_detach(l);
 	sd_event_source_disable_unref(l->move_source);
 	sd_event_source_disable_unref(l->keepalive_source);
 	sd_event_source_disable_unref(l->stop_source);

@@ -2,9 +2,10 @@
 /*
  * loop-internal.h - the one state that loop*.c share
  *
- * loop.c: timers, ticks, signals. loop-device.c: the transport's life, moves,
- * giving everything back. loop-serve.c: what others see. loop-orders.c: what they
- * ask for. loop-keep.c: what is kept in files (history, metrics, hold, peaks).
+ * loop.c: timers, ticks, signals. loop-attach.c: getting a transport. loop-device.c:
+ * its life, moves, giving everything back. loop-serve.c: what others see.
+ * loop-orders.c: what they ask for. loop-keep.c: what is kept in files (history,
+ * metrics, hold, peaks).
  */
 #pragma once
 
@@ -101,12 +102,23 @@ void loop_resolve(struct loop *l);
 /* Open, or close, the PSI triggers as configured. */
 void loop_arm(struct loop *l);
 
+/* loop-attach.c */
+
+/* Get a transport that fits the mode, if there is one to be had. */
+void device_maintain(struct loop *l);
+
 /* loop-device.c */
 
 int device_init(struct loop *l);
 void device_done(struct loop *l);
-/* Get a transport that fits the mode, if there is one to be had. */
-void device_maintain(struct loop *l);
+/* Let go of the file, which the service manager may keep for the next daemon. The balloon stays. */
+void device_detach(struct loop *l);
+/* The transport answered with r < 0 to `what`: it ends, and is opened anew some time later. */
+void device_failed(struct loop *l, const char *what, int r);
+/* Tell the transport its bounds, and what else it is to know. */
+int device_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t lease_us);
+/* Renew the lease in time from now on. */
+void device_keep(struct loop *l);
 /* Fill b, and take the result of the last step with it. */
 void device_sense(struct loop *l, struct sample_balloon *b);
 /* Begin to carry out the decision. */

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * loop-attach.c - how the loop gets its transport
+ *
+ * A balloon that is found on attaching (the daemon crashed, or was upgraded) is
+ * taken over as it is: popping it would hand out and take back gigabytes for
+ * nothing. The open device is left with the service manager from the moment on
+ * that it is used, so that nobody else can take the one place of a writer
+ * meanwhile. What keeps the balloon is the lease alone; where the manager keeps no
+ * file, the next daemon opens the device by its name within the lease.
+ *
+ * In mode observe a device is opened for reading only.
+ *
+ * Leaves out: what becomes of it then (loop-device.c).
+ */
+#include "loop-internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "basic/log.h"
+#include "basic/units.h"
+
+/* A device that always has news must not keep the loop busy. */
+#define DEVICE_EVENTS 20
+#define DEVICE_EVENTS_PERIOD_US (1000 * 1000)
+
+static int on_device(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct loop *l = userdata;
+
+	(void)source, (void)fd;
+	if (revents & (EPOLLERR | EPOLLHUP)) {
+		device_failed(l, "be polled", -ENODEV);
+		return 0;
+	}
+	if (l->stopping) {
+		struct sample_balloon b;
+
+		/* Only to take the news off the file. */
+		(void)l->transport->ops->state(l->transport, &b);
+	}
+	loop_tick_soon(l);
+	return 0;
+}
+
+static void open_failed(struct loop *l, int r)
+{
+	/* Watching needs no device. */
+	if (l->mode == MODE_OBSERVE) {
+		log_debug("no balloon device to look at: %s", strerror(-r));
+		return;
+	}
+	switch (-r) {
+	case ENODEV:
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
+			    "no balloon device; only watching until it appears: %s",
+			    l->world.why_none(l->world.ctx));
+		return;
+	case EBUSY:
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
+			    "another process moves the balloon; waiting for it to end. Who it is: "
+			    "fuser -v /dev/uballoon");
+		return;
+	case EACCES:
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
+			    "no permission to open the balloon device; run as root or in the group "
+			    "balloond, and have udev apply 60-balloond.rules: udevadm trigger "
+			    "/dev/uballoon");
+		return;
+	case EPROTONOSUPPORT:
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
+			    "the balloon device speaks another version of the interface; install "
+			    "module and daemon of the same release");
+		return;
+	}
+	problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR, "the balloon device cannot be opened: %s",
+		    strerror(-r));
+}
+
+static void attached(struct loop *l, uint64_t size, bool handed_over)
+{
+	char ram[UNITS_MAX], held[UNITS_MAX];
+
+	l->attached_us = loop_now();
+	(void)problem_clear(&l->problems, PROBLEM_DEVICE, "the balloon device is there");
+	log_info("balloon device, host \"%s\", %s of RAM%s", l->info.host,
+		 units_format_size(ram, sizeof(ram), l->info.ram),
+		 l->read_only ? ", for reading only" : "");
+	if (size > 0 && !l->read_only)
+		log_notice("taking over a balloon of %s%s",
+			   units_format_size(held, sizeof(held), size),
+			   handed_over ? ", its device handed over by the service manager" : "");
+	/* An operator who named no size meant: as it is. */
+	if (!l->manual_set)
+		l->manual_target = size;
+	loop_resolve(l);
+}
+
+/* Whether the daemon before this one left a device that still works. */
+static bool take_over(struct loop *l)
+{
+	int r, fd;
+
+	while ((fd = notify_take_device(&l->notify)) >= 0) {
+		/* In mode observe nobody would keep up the lease of what is there. */
+		if (l->read_only) {
+			close(fd);
+			r = 0;
+		} else {
+			r = l->world.adopt(l->world.ctx, fd, &l->transport);
+			if (r >= 0)
+				return true;
+			log_info("the balloon device that was handed over is of no use any more "
+				 "(%s); opening it anew", strerror(-r));
+		}
+		notify_forget_device(&l->notify);
+	}
+	return false;
+}
+
+static int attach(struct loop *l)
+{
+	struct sample_balloon b = {};
+	bool handed_over;
+	int r = 0, fd;
+
+	l->read_only = l->mode == MODE_OBSERVE;
+	handed_over = take_over(l);
+	if (!handed_over)
+		r = l->world.open(l->world.ctx, l->read_only, &l->transport);
+	if (r < 0) {
+		open_failed(l, r);
+		return r;
+	}
+	r = l->transport->ops->info(l->transport, &l->info);
+	if (r >= 0)
+		r = l->transport->ops->state(l->transport, &b);
+	l->told = (struct transport_target){.relief_line = b.relief_line};
+	if (r >= 0 && !l->read_only)
+		r = device_bounds(l, b.size, b.size, l->config.lease_us);
+	if (r < 0) {
+		device_failed(l, "tell its state", r);
+		return r;
+	}
+
+	fd = l->transport->ops->fd(l->transport);
+	if (fd >= 0) {
+		r = sd_event_add_io(l->event, &l->device_source, fd, EPOLLIN | EPOLLPRI, on_device,
+				    l);
+		if (r < 0) {
+			device_failed(l, "be polled", r);
+			return r;
+		}
+		(void)sd_event_source_set_ratelimit(l->device_source, DEVICE_EVENTS_PERIOD_US,
+						    DEVICE_EVENTS);
+	}
+	if (!l->read_only && !handed_over && fd >= 0)
+		notify_keep_device(&l->notify, fd);
+	attached(l, b.size, handed_over);
+	device_keep(l);
+	return 0;
+}
+
+void device_maintain(struct loop *l)
+{
+	if (l->stopping)
+		return;
+	/* Opened only to look, and now it is to be moved. */
+	if (l->transport && l->read_only && l->mode != MODE_OBSERVE)
+		device_detach(l);
+	if (!l->transport && loop_now() >= l->reopen_us)
+		(void)attach(l);
+}
