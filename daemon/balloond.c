@@ -20,6 +20,7 @@
 
 #include "act/device.h"
 #include "act/discover.h"
+#include "act/reporting.h"
 #include "basic/cleanup.h"
 #include "basic/log.h"
 #include "basic/machine.h"
@@ -83,6 +84,17 @@ static int world_open(void *ctx, bool read_only, struct transport **ret)
 	if (r < 0)
 		return r;
 	return device_open(node, read_only, ret);
+}
+
+static int world_open_reporting(void *ctx, bool read_only, struct transport **ret)
+{
+	struct machine m;
+
+	(void)ctx;
+	machine_look("", &m);
+	if (!m.reporting)
+		return -ENODEV;
+	return reporting_open(&reporting_kernel, read_only, ret);
 }
 
 static int world_adopt(void *ctx, int fd, struct transport **ret)
@@ -155,6 +167,7 @@ static int run(const struct loop_options *options, const struct config *config)
 		.read = world_read,
 		.news = world_news,
 		.open = world_open,
+		.open_reporting = world_open_reporting,
 		.adopt = world_adopt,
 		.why_none = world_why_none,
 		.arm = world_arm,

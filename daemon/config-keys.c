@@ -61,6 +61,19 @@ const char *config_account_name(int i)
 	return NULL;
 }
 
+const char *config_without_module_name(int i)
+{
+	switch ((enum config_without_module)i) {
+	case WITHOUT_MODULE_RECLAIM:
+		return "reclaim";
+	case WITHOUT_MODULE_WAIT:
+		return "wait";
+	case _WITHOUT_MODULE_MAX:
+		break;
+	}
+	return NULL;
+}
+
 #define POLICY(field) offsetof(struct config, policy.field)
 
 #define ENUM(n, off, name_of, first, h)                                                            \
@@ -123,6 +136,8 @@ static const struct config_key keys[] = {
 	     "File for node_exporter's textfile collector; its name ends with .prom"),
 	BOOL("adopt", offsetof(struct config, adopt),
 	     "At the start of the service, take the device over from the kernel's driver"),
+	ENUM("without_module", offsetof(struct config, without_module), config_without_module_name, 0,
+	     "Where uballoon is missing: push cold cache out by memory.reclaim, or wait"),
 
 	SIZE("adaptive.headroom_min", headroom_min, MIB, 64 * TIB, SIZE_HEADROOM_MIN, "auto", 0,
 	     "Least available memory to keep for bursts"),
@@ -178,6 +193,7 @@ static const struct config_key keys[] = {
 
 _Static_assert(sizeof(enum policy_mode) == 4 && sizeof(enum policy_law) == 4 &&
 	       sizeof(enum config_on_stop) == 4 &&
+	       sizeof(enum config_without_module) == 4 &&
 	       sizeof(enum config_account) == 4, "enumerations are stored as 32 bits");
 
 const struct config_key *config_keys(size_t *ret_n)

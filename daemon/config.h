@@ -21,6 +21,13 @@
 /* Read if no other file is named. */
 #define CONFIG_PATH SYSCONFDIR "/balloond.conf"
 
+/* Where there is no device of ours. */
+enum config_without_module {
+	WITHOUT_MODULE_RECLAIM,	/* push cold cache out, if the kernel's driver reports free pages */
+	WITHOUT_MODULE_WAIT,	/* only watch until it comes */
+	_WITHOUT_MODULE_MAX,
+};
+
 enum config_on_stop {
 	ON_STOP_RETURN,	/* give the memory back before exiting */
 	ON_STOP_KEEP,	/* leave the balloon as it is, without a lease */
@@ -70,6 +77,7 @@ struct config {
 	int log_level;			/* LOG_ERR to LOG_DEBUG */
 	char metrics_file[CONFIG_PATH_MAX]; /* "" = none */
 	bool adopt;			/* at start, by balloonctl */
+	enum config_without_module without_module;
 };
 
 enum config_type {
@@ -145,5 +153,6 @@ void config_resolve(const struct config *c, uint64_t ram, struct policy_config *
 
 /* "return", "keep"; NULL if out of range. */
 const char *config_on_stop_name(int i);
+const char *config_without_module_name(int i);
 /* "auto", "available", "gone"; NULL if out of range. */
 const char *config_account_name(int i);

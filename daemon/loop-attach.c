@@ -11,6 +11,10 @@
  *
  * In mode observe a device is opened for reading only.
  *
+ * Where there is no device of ours, pushing cold cache out serves meanwhile, if the kernel's
+ * driver reports what is free then. That is said, in the log and as a problem; and
+ * ours is looked for now and then, and when it is announced.
+ *
  * Leaves out: what becomes of it then (loop-device.c).
  */
 #include "loop-internal.h"
@@ -25,6 +29,8 @@
 /* A device that always has news must not keep the loop busy. */
 #define DEVICE_EVENTS 20
 #define DEVICE_EVENTS_PERIOD_US (1000 * 1000)
+/* Between two looks for our device while something else serves. */
+#define LOOK_AGAIN_US (60ULL * 1000 * 1000)
 
 static int on_device(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
@@ -79,11 +85,27 @@ static void open_failed(struct loop *l, int r)
 		    strerror(-r));
 }
 
+static void serve_without(struct loop *l)
+{
+	if (l->read_only)
+		log_info("what would be pushed out is looked at only: there is no balloon device");
+	else
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
+			    "pushing out cold cache for free page reports: %s",
+			    l->world.why_none(l->world.ctx));
+	l->reopen_us = loop_now() + LOOK_AGAIN_US;
+	loop_resolve(l);
+}
+
 static void attached(struct loop *l, uint64_t size, bool handed_over)
 {
 	char ram[UNITS_MAX], held[UNITS_MAX];
 
 	l->attached_us = loop_now();
+	if (l->reporting) {
+		serve_without(l);
+		return;
+	}
 	(void)problem_clear(&l->problems, PROBLEM_DEVICE, "the balloon device is there");
 	log_info("balloon device, host \"%s\", %s of RAM%s", l->info.host,
 		 units_format_size(ram, sizeof(ram), l->info.ram),
@@ -120,6 +142,29 @@ static bool take_over(struct loop *l)
 	return false;
 }
 
+/* -ENODEV, said, if neither ours is there nor what serves without it. */
+static int open_new(struct loop *l)
+{
+	int r, q;
+
+	r = l->world.open(l->world.ctx, l->read_only, &l->transport);
+	if (r != -ENODEV || l->config.without_module == WITHOUT_MODULE_WAIT) {
+		if (r < 0)
+			open_failed(l, r);
+		return r;
+	}
+	q = l->world.open_reporting(l->world.ctx, l->read_only, &l->transport);
+	l->reporting = q >= 0;
+	if (q == -EACCES && l->mode != MODE_OBSERVE)
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
+			    "no balloon device, and no permission to write to "
+			    "/sys/fs/cgroup/memory.reclaim meanwhile: systemd-tmpfiles --create "
+			    "balloond.conf");
+	else if (q < 0)
+		open_failed(l, r);
+	return q < 0 ? r : 0;
+}
+
 static int attach(struct loop *l)
 {
 	struct sample_balloon b = {};
@@ -129,11 +174,9 @@ static int attach(struct loop *l)
 	l->read_only = l->mode == MODE_OBSERVE;
 	handed_over = take_over(l);
 	if (!handed_over)
-		r = l->world.open(l->world.ctx, l->read_only, &l->transport);
-	if (r < 0) {
-		open_failed(l, r);
+		r = open_new(l);
+	if (r < 0)
 		return r;
-	}
 	r = l->transport->ops->info(l->transport, &l->info);
 	if (r >= 0)
 		r = l->transport->ops->state(l->transport, &b);
@@ -163,10 +206,30 @@ static int attach(struct loop *l)
 	return 0;
 }
 
+/* Whether ours has come while something else serves, or that is not wanted any more. */
+static bool is_superseded(struct loop *l)
+{
+	struct transport *ours;
+
+	if (l->config.without_module == WITHOUT_MODULE_WAIT)
+		return true;
+	if (loop_now() < l->reopen_us)
+		return false;
+	l->reopen_us = loop_now() + LOOK_AGAIN_US;
+	if (l->world.open(l->world.ctx, l->read_only, &ours) < 0)
+		return false;
+	ours->ops->free(ours);
+	return true;
+}
+
 void device_maintain(struct loop *l)
 {
 	if (l->stopping)
 		return;
+	if (l->transport && l->reporting && is_superseded(l)) {
+		device_detach(l);
+		l->reopen_us = 0;
+	}
 	/* Opened only to look, and now it is to be moved. */
 	if (l->transport && l->read_only && l->mode != MODE_OBSERVE)
 		device_detach(l);

@@ -52,6 +52,7 @@ void device_detach(struct loop *l)
 	if (l->transport)
 		l->transport->ops->free(l->transport);
 	l->transport = NULL;
+	l->reporting = false;
 }
 
 /* The transport answered with r < 0 to `what`. */
@@ -88,7 +89,7 @@ int device_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t lea
 		/* Until the first decision as it was found. */
 		.relief_line = l->decision.relief_line ?: l->told.relief_line,
 		.account = (enum sample_account)l->config.account,
-		.lease_us = lease_us,
+		.lease_us = l->reporting ? 0 : lease_us,
 	};
 	int r;
 
@@ -104,7 +105,7 @@ void device_keep(struct loop *l)
 {
 	uint64_t period = l->config.lease_us / 3;
 
-	if (!l->transport || l->read_only || period == 0) {
+	if (!l->transport || l->read_only || l->reporting || period == 0) {
 		(void)sd_event_source_set_enabled(l->keepalive_source, SD_EVENT_OFF);
 		return;
 	}
@@ -389,7 +390,8 @@ void device_stop(struct loop *l)
 	l->stopping = true;
 	(void)sd_event_source_set_enabled(l->tick_source, SD_EVENT_OFF);
 	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
-	if (!l->transport || l->read_only) {
+	/* What only reports holds nothing. */
+	if (!l->transport || l->read_only || l->reporting) {
 		notify_stopping(&l->notify, 0, STOP_EXTEND_US);
 		(void)sd_event_exit(l->event, 0);
 		return;

@@ -46,6 +46,7 @@ struct loop {
 	struct transport *transport;	/* NULL = no device */
 	struct transport_info info;
 	bool read_only;			/* opened in mode observe */
+	bool reporting;			/* it is none of ours, but what serves meanwhile */
 	uint64_t reopen_us;		/* not before, after a failure */
 	uint64_t reopen_delay_us;
 	uint64_t attached_us;

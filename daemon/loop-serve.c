@@ -68,8 +68,8 @@ static void fill_status(struct loop *l)
 	s->lease_left_us = 0;
 	if (l->transport && !l->read_only) {
 		lease_age = loop_now() - l->lease_renewed_us;
-		if (lease_age < l->config.lease_us)
-			s->lease_left_us = l->config.lease_us - lease_age;
+		if (lease_age < l->told.lease_us)
+			s->lease_left_us = l->told.lease_us - lease_age;
 	}
 	s->hold_off_left_us = d->n.hold_off_left_us;
 	s->expected = d->n.forecast.need ?: UINT64_MAX;

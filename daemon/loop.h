@@ -26,6 +26,8 @@ struct loop_world {
 	const char *(*news)(void *ctx);
 	/* As device_open(), with the node found. */
 	int (*open)(void *ctx, bool read_only, struct transport **ret);
+	/* As reporting_open(), and -ENODEV: the kernel reports no free pages to the host. */
+	int (*open_reporting)(void *ctx, bool read_only, struct transport **ret);
 	/* As device_adopt(). */
 	int (*adopt)(void *ctx, int fd, struct transport **ret);
 	/* Why there is no device and what to do about it: a sentence, valid until the next call. */

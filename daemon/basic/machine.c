@@ -25,6 +25,8 @@
 #include "basic/cleanup.h"
 
 #define VIRTIO_ID_BALLOON "0x0005"
+/* VIRTIO 1.2, 5.5.3: feature bits of the memory balloon. */
+#define VIRTIO_BALLOON_F_REPORTING 5
 
 DEFINE_CLEANUP(DIR *, closedir)
 
@@ -263,6 +265,23 @@ static void look_at_signatures(const char *root, struct machine *m)
 	m->secure_boot = f && fread(variable, 1, 5, f) == 5 && variable[4] == 1;
 }
 
+/* A bit of the device's features, which are text, the lowest first. */
+static bool has_feature(const char *root, const struct machine *m, unsigned bit)
+{
+	char path[PATH_MAX], features[128];
+
+	snprintf(path, sizeof(path), "sys/bus/virtio/devices/%s/features", m->device);
+	first_line(root, path, features, sizeof(features));
+	return strlen(features) > bit && features[bit] == '1';
+}
+
+/* The features are what driver and device have agreed on. */
+static bool stock_reports(const char *root, const struct machine *m)
+{
+	return m->host == MACHINE_VIRTIO && strcmp(m->driver, "virtio_balloon") == 0 &&
+	       has_feature(root, m, VIRTIO_BALLOON_F_REPORTING);
+}
+
 void machine_look(const char *root, struct machine *ret)
 {
 	*ret = (struct machine){
@@ -271,6 +290,7 @@ void machine_look(const char *root, struct machine *ret)
 	};
 	look_at_host(root, ret);
 	ret->stock_built_in = stock_built_in(root, ret);
+	ret->reporting = stock_reports(root, ret);
 	if (ret->loaded)
 		return;
 	first_line(root, "proc/sys/kernel/osrelease", ret->release, sizeof(ret->release));

@@ -40,6 +40,7 @@ struct machine {
 	char device[64];	/* on the virtio bus: "virtio3"; else "" */
 	char driver[64];	/* that holds it: "uballoon", "vmw_balloon" ...; "" = none */
 	bool stock_built_in;	/* it is the kernel's own, and no module */
+	bool reporting;		/* ... and reports free pages to the host */
 
 	/* Looked up only where uballoon is not loaded. */
 	char release[65];	/* of the kernel */

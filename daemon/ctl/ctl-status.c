@@ -244,6 +244,19 @@ static void print_missing(const struct ctl_props *p)
 	print_host_options();
 }
 
+static void print_reporting(void)
+{
+	char why[MACHINE_WHY_MAX];
+	struct machine m;
+
+	machine_look("", &m);
+	under("Cold page cache is pushed out, and the kernel's driver reports what is free.");
+	under("Nothing is held: programs have the memory when they want it, targets bind");
+	under("only balloond, and the host's is followed by that driver.");
+	if (machine_why(&m, why, sizeof(why))[0])
+		under(why);
+}
+
 static void print_host(const struct ctl_props *p)
 {
 	label("Host");
@@ -257,7 +270,10 @@ static void print_host(const struct ctl_props *p)
 	for (char **s = p->capabilities; s && *s; s++)
 		printf("%s%s%s", s == p->capabilities ? " [" : " ", *s, s[1] ? "" : "]");
 	putchar('\n');
-	print_missing(p);
+	if (strcmp(p->host, "reporting") == 0)
+		print_reporting();
+	else
+		print_missing(p);
 	if (known(p->lease_left) && p->lease_left > 0) {
 		label("Lease");
 		printf("%s, then the module gives everything back by itself\n", TIME(p->lease_left));

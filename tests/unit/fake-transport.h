@@ -16,6 +16,7 @@ struct fake_device {
 	uint64_t slice_took_us;
 	bool lease_expired;	/* keepalive says -ETIME until the next set_target */
 	int move_error;		/* move says this */
+	bool claims;		/* what it holds stays part of the guest's free memory */
 	void (*on_move)(struct fake_device *d, int64_t step);
 
 	/* What was done to it. */

@@ -82,6 +82,13 @@ static int world_open(void *ctx, bool read_only, struct transport **ret)
 	return fake_open(&w->device, read_only, ret);
 }
 
+static int world_open_reporting(void *ctx, bool read_only, struct transport **ret)
+{
+	struct fake_world *w = ctx;
+
+	return fake_open(&w->reporting, read_only, ret);
+}
+
 static int world_adopt(void *ctx, int fd, struct transport **ret)
 {
 	struct fake_world *w = ctx;
@@ -166,6 +173,9 @@ int fake_world_setup(void **state)
 		.slice = 256 * MIB,
 		.slice_took_us = 1000,
 	};
+	w.reporting = w.device;
+	w.reporting.present = false;
+	w.reporting.claims = true;
 	config_default(&w.config);
 	w.config.policy.interval_us = 100000;
 	w.config.policy.idle_interval_us = 100000;
@@ -197,6 +207,7 @@ void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 		.read = world_read,
 		.news = world_news,
 		.open = world_open,
+		.open_reporting = world_open_reporting,
 		.adopt = world_adopt,
 		.why_none = world_why_none,
 		.arm = world_arm,
@@ -214,6 +225,7 @@ void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 		close(w->pull[i]);
 	/* Nothing is left open, whatever happened. */
 	assert_int_equal(w->device.opens, w->device.frees);
+	assert_int_equal(w->reporting.opens, w->reporting.frees);
 }
 
 void fake_world_pull(struct fake_world *w, enum sample_trigger which)

@@ -16,6 +16,7 @@
 struct fake_world {
 	/* Set by the test, before or while the loop runs. Bytes. */
 	struct fake_device device;
+	struct fake_device reporting; /* what serves without it; not present unless a case says so */
 	struct config config; /* before only */
 	struct loop_options options; /* before only */
 	int adopt_error; /* what the daemon before left does not work */

@@ -221,6 +221,104 @@ static void device_comes_and_goes(void **state)
 	assert_int_equal(w->device.size, 0);
 }
 
+static void without_module_script(struct fake_world *w)
+{
+	switch (w->step) {
+	case 0:
+		/* Told, and the law works. */
+		if (w->reporting.size < GIB)
+			return;
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
+		assert_int_equal(w->loop->sample.mem[MEM_FREE] + w->loop->sample.balloon.free,
+				 7 * GIB);
+		assert_int_equal(w->loop->sample.mem[MEM_AVAILABLE] + w->loop->sample.balloon.free,
+				 7 * GIB);
+		assert_int_equal(w->loop->status.lease_left_us, 0);
+		/* Ours has come, and is announced. */
+		w->device.present = true;
+		w->loop->reopen_us = 0;
+		w->step = 1;
+		return;
+	case 1:
+		if (w->device.size < GIB)
+			return;
+		assert_int_equal(w->reporting.frees, 1);
+		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
+		assert_int_equal(w->loop->sample.balloon.free, 0);
+		/* ... and is taken away. */
+		w->device.present = false;
+		w->device.size = w->reporting.size = 0;
+		w->step = 2;
+		return;
+	case 2:
+		if (w->reporting.size < GIB)
+			return;
+		w->loop->config.without_module = WITHOUT_MODULE_WAIT;
+		w->step = 3;
+		return;
+	case 3:
+		if (w->loop->transport)
+			return;
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "only watching"));
+		raise(SIGTERM);
+		return;
+	}
+}
+
+static void serves_without_the_module(void **state)
+{
+	struct fake_world *w = *state;
+
+	w->device.present = false;
+	w->reporting.present = true;
+	fake_world_run(w, without_module_script);
+	assert_int_equal(w->step, 3);
+	assert_int_equal(w->reporting.lease_us, 0);
+	assert_int_equal(w->reporting.keepalives, 0);
+}
+
+static void stop_without_script(struct fake_world *w)
+{
+	if (w->reporting.size >= GIB)
+		raise(SIGTERM);
+}
+
+/* There is nothing to give back, and nobody to leave it to. */
+static void stops_at_once_without_the_module(void **state)
+{
+	struct fake_world *w = *state;
+
+	w->device.present = false;
+	w->reporting.present = true;
+	w->config.on_stop = ON_STOP_KEEP;
+	fake_world_run(w, stop_without_script);
+	assert_int_equal(w->reporting.first_lease_us, 0);
+}
+
+static void refused_script(struct fake_world *w)
+{
+	if (w->tick < 3)
+		return;
+	assert_null(w->loop->transport);
+	assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE),
+			       w->reporting.open_error == -EACCES ? "systemd-tmpfiles" : "modprobe"));
+	raise(SIGTERM);
+}
+
+static void says_what_is_missing_without_the_module(void **state)
+{
+	static const int errors[] = {-EACCES, -EOPNOTSUPP, -ENOMEM};
+	struct fake_world *w = *state;
+
+	w->device.present = false;
+	w->reporting.present = true;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		w->tick = 0;
+		w->reporting.open_error = errors[i];
+		fake_world_run(w, refused_script);
+	}
+}
+
 static void vanish_in_move(struct fake_device *d, int64_t step)
 {
 	(void)step;
@@ -476,6 +574,9 @@ int main(void)
 		T(takes_over_a_balloon),
 		T(renews_the_lease),
 		T(device_comes_and_goes),
+		T(serves_without_the_module),
+		T(stops_at_once_without_the_module),
+		T(says_what_is_missing_without_the_module),
 		T(device_vanishes_in_a_move),
 		T(device_vanishes_while_stopping),
 		T(failing_device_is_not_hammered),

@@ -130,6 +130,30 @@ static void nothing(void **state)
 	is(MACHINE_NO_DEVICE, "", "", "");
 }
 
+static void reports(void **state)
+{
+	struct machine m;
+
+	(void)state;
+	virtio("virtio3", "0x0005\n", "virtio_balloon");
+	file("sys/bus/virtio/devices/virtio3", "features", "010001000000000000000000000000001\n");
+	machine_look(root, &m);
+	assert_true(m.reporting);
+	/* Everything but that. */
+	file("sys/bus/virtio/devices/virtio3", "features", "111110111111111111111111111111111\n");
+	machine_look(root, &m);
+	assert_false(m.reporting);
+	file("sys/bus/virtio/devices/virtio3", "features", "");
+	machine_look(root, &m);
+	assert_false(m.reporting);
+	/* Ours reports as well, and needs nobody beside it. */
+	clear();
+	virtio("virtio3", "0x0005\n", "uballoon");
+	file("sys/bus/virtio/devices/virtio3", "features", "010001000000000000000000000000001\n");
+	machine_look(root, &m);
+	assert_false(m.reporting);
+}
+
 static void held_by_the_kernel(void **state)
 {
 	(void)state;
@@ -419,6 +443,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		T(nothing), T(reports), T(nobodys), T(ours), T(vmware), T(built_in),
 		T(nothing), T(held_by_the_kernel), T(nobodys), T(ours), T(vmware), T(built_in),
 		T(others), T(every_combination), T(not_built), T(loaded),
 	};

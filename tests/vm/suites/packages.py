@@ -27,6 +27,7 @@ from harness.paths import cache                       # noqa: E402
 MIB = 1 << 20
 EDIT = 'idle_interval = "9s";\n'
 OWN_FILES = ("/etc/balloond.conf", "/usr/sbin/balloond", "/usr/bin/balloonctl", "/usr/lib/sysusers.d/balloond.conf",
+             "/usr/lib/tmpfiles.d/balloond.conf",
              "/lib/systemd/system/balloond.service", "/lib/systemd/system/balloond.slice",
              "/lib/systemd/system-preset/80-balloond.preset", "/lib/udev/rules.d/60-balloond.rules",
              "/usr/share/dbus-1/system.d/org.balloond1.conf",

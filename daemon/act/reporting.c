@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * reporting.c - the transport without a device of ours: push out, and let the kernel report
+ *
+ * Where the kernel's own driver reports free pages (virtio, VIRTIO_BALLOON_F_REPORTING), all that
+ * is free is the host's already. What is missing is somebody who makes cold cache
+ * free: memory.reclaim of control groups does (Linux, cgroup-v2.rst). Nothing is held, so
+ * nothing need be given back; programs that want memory just take it.
+ *
+ * The balloon is a claim: so much of the free memory is what the policy has taken. It grows by
+ * what is free anyway, and beyond that by what is pushed out for it; it shrinks when the
+ * policy says so, and by itself when somebody uses the memory. What the kernel likes to keep
+ * free is never claimed.
+ *
+ * The kernel spreads what is asked of the root over all groups by their size. It would
+ * take what memory.low protects when there is nothing else, so nothing is asked for
+ * unless that much file cache is unprotected. Only the root's children matter: what is
+ * protected further down is part of what is protected there. Where the kernel takes it,
+ * swappiness=0 is asked for: cache is what is to go, and swapping out is memory lent, not
+ * given.
+ *
+ * Leaves out: holding memory against the guest's programs, the host's target, whether
+ * anything is reported at all.
+ */
+#include "act/reporting.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+
+#include "basic/arith.h"
+#include "basic/cleanup.h"
+#include "uballoon.h"
+
+/* One request: short, for the loop waits; long enough for the kernel to visit each group once. */
+#define CHUNK (4ULL << 20)
+/* Twice what the high watermarks of a large guest are, and enough for a small one. */
+#define KEEP_FREE_DIVISOR 50
+#define KEEP_FREE_MIN	  (16ULL << 20)
+/* Unprotected cache that is left alone: the kernel counts in batches for each CPU. */
+#define CACHE_MIN (16ULL << 20)
+
+DEFINE_CLEANUP(DIR *, closedir)
+
+struct reporting {
+	struct transport transport;
+	const struct reporting_kernel *kernel;
+	int fd; /* memory.reclaim; -1 = only to look */
+	bool swappiness; /* not known to be refused */
+	uint64_t size; /* the claim */
+	uint64_t relief_line;
+	enum sample_account account;
+};
+
+static struct reporting *reporting_of(struct transport *t)
+{
+	return (struct reporting *)t;
+}
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void kernel_memory(uint64_t *ret_ram, uint64_t *ret_free)
+{
+	struct sysinfo i;
+
+	/* It fails for bad pointers only. */
+	(void)sysinfo(&i);
+	*ret_ram = (uint64_t)i.totalram * i.mem_unit;
+	*ret_free = (uint64_t)i.freeram * i.mem_unit;
+}
+
+static int kernel_reclaim(int fd, const char *text)
+{
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+const struct reporting_kernel reporting_kernel = {
+	.cgroup = "/sys/fs/cgroup",
+	.memory = kernel_memory,
+	.reclaim = kernel_reclaim,
+};
+
+/* What may be claimed, and the RAM. */
+static uint64_t claimable(const struct reporting *r, uint64_t *ret_ram)
+{
+	uint64_t ram, unused;
+
+	r->kernel->memory(&ram, &unused);
+	*ret_ram = ram;
+	return sub_sat(unused, max_u64(ram / KEEP_FREE_DIVISOR, KEEP_FREE_MIN));
+}
+
+/* The number behind key in a file of a group, for NULL the file's only one; 0 if there is none. */
+static uint64_t group_number(const char *cgroup, const char *group, const char *file,
+			     const char *key)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	char path[512], line[128], name[64];
+	uint64_t v;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s/%s", cgroup, group, file) >= sizeof(path))
+		return 0;
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!key && strcmp(line, "max\n") == 0)
+			return UINT64_MAX;
+		if (!key && sscanf(line, "%" SCNu64, &v) == 1)
+			return v;
+		if (key && sscanf(line, "%63s %" SCNu64, name, &v) == 2 && strcmp(name, key) == 0)
+			return v;
+	}
+	return 0;
+}
+
+/* Bytes of file cache of a child of the root that nothing protects. */
+static uint64_t unprotected_of(const char *cgroup, const char *group)
+{
+	uint64_t cache = add_sat(group_number(cgroup, group, "memory.stat", "inactive_file"),
+				 group_number(cgroup, group, "memory.stat", "active_file"));
+	uint64_t keeps = max_u64(group_number(cgroup, group, "memory.low", NULL),
+				 group_number(cgroup, group, "memory.min", NULL));
+
+	return min_u64(cache, sub_sat(group_number(cgroup, group, "memory.current", NULL), keeps));
+}
+
+/* Whether so many bytes can be pushed out without touching what is protected. */
+static bool is_unprotected(const struct reporting *r, uint64_t bytes)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(r->kernel->cgroup);
+	const struct dirent *entry;
+	uint64_t sum = 0;
+
+	while (dir && sum < bytes && (entry = readdir(dir)))
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			sum = add_sat(sum, unprotected_of(r->kernel->cgroup, entry->d_name));
+	return sum >= bytes;
+}
+
+/* -EAGAIN: there is nothing (more) that may be pushed out. */
+static int push_out(struct reporting *r, uint64_t bytes)
+{
+	char text[64];
+	int k;
+
+	if (r->fd < 0 || !is_unprotected(r, add_sat(bytes, CACHE_MIN)))
+		return -EAGAIN;
+	if (r->swappiness) {
+		snprintf(text, sizeof(text), "%" PRIu64 " swappiness=0", bytes);
+		k = r->kernel->reclaim(r->fd, text);
+		/* Linux before 6.9. */
+		if (k != -EINVAL)
+			return k;
+		r->swappiness = false;
+	}
+	snprintf(text, sizeof(text), "%" PRIu64, bytes);
+	return r->kernel->reclaim(r->fd, text);
+}
+
+static int reporting_info(struct transport *t, struct transport_info *ret)
+{
+	*ret = (struct transport_info){
+		.host = "reporting",
+		.capabilities = UBALLOON_CAP_REPORTING,
+	};
+	(void)claimable(reporting_of(t), &ret->ram);
+	return 0;
+}
+
+static int reporting_state(struct transport *t, struct sample_balloon *ret)
+{
+	struct reporting *r = reporting_of(t);
+
+	r->size = min_u64(r->size, claimable(r, &ret->ram));
+	ret->valid = true;
+	ret->may_exceed_host = true;
+	ret->may_undercut_host = true;
+	ret->size = ret->free = r->size;
+	ret->limit = ret->ram;
+	ret->account = r->account;
+	ret->relief_line = r->relief_line;
+	return 0;
+}
+
+static int reporting_set_target(struct transport *t, const struct transport_target *to)
+{
+	struct reporting *r = reporting_of(t);
+
+	/* No bounds: nothing is moved but by move(). No lease: nothing is held. */
+	r->relief_line = to->relief_line;
+	r->account = to->account;
+	return 0;
+}
+
+/* Claim what is free, up to the goal. */
+static bool claim(struct reporting *r, uint64_t goal)
+{
+	uint64_t ram;
+
+	r->size = max_u64(r->size, min_u64(goal, claimable(r, &ram)));
+	return r->size >= goal;
+}
+
+static uint32_t grow(struct reporting *r, uint64_t goal, bool may_reclaim, uint64_t end_us)
+{
+	int k = 0;
+
+	for (;;) {
+		if (claim(r, goal))
+			return UBALLOON_STOP_DONE;
+		if (!may_reclaim)
+			return UBALLOON_STOP_NOMEM;
+		if (k < 0)
+			return k == -EINTR ? UBALLOON_STOP_INTERRUPTED : UBALLOON_STOP_FLOOR;
+		if (monotonic_us() >= end_us)
+			return UBALLOON_STOP_BUDGET;
+		/* Also of a request that was not met in full something came. */
+		k = push_out(r, min_u64(goal - r->size, CHUNK));
+	}
+}
+
+static int reporting_move(struct transport *t, int64_t step, bool may_reclaim, uint64_t budget_us,
+			  struct transport_result *ret)
+{
+	struct reporting *r = reporting_of(t);
+	uint64_t before = r->size, start_us = monotonic_us();
+
+	*ret = (struct transport_result){.stop = UBALLOON_STOP_DONE};
+	if (step > 0)
+		ret->stop = grow(r, add_sat(before, (uint64_t)step), may_reclaim,
+				 start_us + budget_us);
+	else
+		r->size -= min_u64(0 - (uint64_t)step, before);
+	ret->moved = (int64_t)(r->size - before);
+	ret->took_us = monotonic_us() - start_us;
+	return 0;
+}
+
+static int reporting_keepalive(struct transport *t)
+{
+	(void)t;
+	return 0;
+}
+
+static int reporting_pop(struct transport *t)
+{
+	reporting_of(t)->size = 0;
+	return 0;
+}
+
+static int reporting_fd(struct transport *t)
+{
+	(void)t;
+	return -1;
+}
+
+static void reporting_free(struct transport *t)
+{
+	struct reporting *r = reporting_of(t);
+
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r);
+}
+
+static const struct transport_ops reporting_ops = {
+	.info = reporting_info,
+	.state = reporting_state,
+	.set_target = reporting_set_target,
+	.move = reporting_move,
+	.keepalive = reporting_keepalive,
+	.pop = reporting_pop,
+	.fd = reporting_fd,
+	.free = reporting_free,
+};
+
+int reporting_open(const struct reporting_kernel *kernel, bool read_only, struct transport **ret)
+{
+	_cleanup_free_ struct reporting *r = NULL;
+	char path[512];
+
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->transport.ops = &reporting_ops;
+	r->kernel = kernel;
+	r->swappiness = true;
+	r->fd = -1;
+	snprintf(path, sizeof(path), "%s/memory.reclaim", kernel->cgroup);
+	if (!read_only)
+		r->fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (!read_only && r->fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? -EOPNOTSUPP :
+		       errno == EPERM || errno == EROFS	   ? -EACCES :
+							     -errno;
+	*ret = &steal_pointer(r)->transport;
+	return 0;
+}
