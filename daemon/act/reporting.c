@@ -12,12 +12,14 @@
  * policy says so, and by itself when somebody uses the memory. What the kernel likes to keep
  * free is never claimed.
  *
- * The kernel spreads what is asked of the root over all groups by their size. It would
- * take what memory.low protects when there is nothing else, so nothing is asked for
- * unless that much file cache is unprotected. Only the root's children matter: what is
- * protected further down is part of what is protected there. Where the kernel takes it,
- * swappiness=0 is asked for: cache is what is to go, and swapping out is memory lent, not
- * given.
+ * The kernel spreads what is asked of the root over all groups by their size, and
+ * leaves alone what memory.min protects. What memory.low protects it does not, with the
+ * multi-generational LRU (mm/vmscan.c, shrink_one()): where a child of the root has such a
+ * protection, the children are asked instead, each for its share of the page cache that is
+ * not protected. Only the root's children matter: what is protected further down is part of what
+ * is protected there. Nothing is asked for unless there is as much, for the kernel would
+ * take the protected when it finds nothing else. Where it takes it, swappiness=0 is asked for:
+ * cache is what is to go, and swapping out is memory lent, not given.
  *
  * Leaves out: holding memory against the guest's programs, the host's target, whether
  * anything is reported at all.
@@ -45,8 +47,25 @@
 #define KEEP_FREE_MIN	  (16ULL << 20)
 /* Unprotected cache that is left alone: the kernel counts in batches for each CPU. */
 #define CACHE_MIN (16ULL << 20)
+/* Children of the root; systemd has five or six. */
+#define GROUPS_MAX 32
+/* What the kernel reclaims at a time (SWAP_CLUSTER_MAX, 32 pages). */
+#define SHARE_GRAIN (128ULL << 10)
 
 DEFINE_CLEANUP(DIR *, closedir)
+
+/* A child of the root, and what of its page cache nothing protects. */
+struct group {
+	char name[256];
+	uint64_t unprotected;
+};
+
+struct groups {
+	struct group group[GROUPS_MAX];
+	size_t n;
+	uint64_t unprotected; /* of all, also of those that are too many */
+	bool low; /* one has memory.low */
+};
 
 struct reporting {
 	struct transport transport;
@@ -56,6 +75,7 @@ struct reporting {
 	uint64_t size; /* the claim */
 	uint64_t relief_line;
 	enum sample_account account;
+	struct groups groups; /* of the last look; here, for it is large */
 };
 
 static struct reporting *reporting_of(struct transport *t)
@@ -124,48 +144,97 @@ static uint64_t group_number(const char *cgroup, const char *group, const char *
 	return 0;
 }
 
-/* Bytes of file cache of a child of the root that nothing protects. */
-static uint64_t unprotected_of(const char *cgroup, const char *group)
+static void group_look(const char *cgroup, const char *name, struct groups *all)
 {
-	uint64_t cache = add_sat(group_number(cgroup, group, "memory.stat", "inactive_file"),
-				 group_number(cgroup, group, "memory.stat", "active_file"));
-	uint64_t keeps = max_u64(group_number(cgroup, group, "memory.low", NULL),
-				 group_number(cgroup, group, "memory.min", NULL));
+	uint64_t cache = add_sat(group_number(cgroup, name, "memory.stat", "inactive_file"),
+				 group_number(cgroup, name, "memory.stat", "active_file"));
+	uint64_t low = group_number(cgroup, name, "memory.low", NULL);
+	uint64_t keeps = max_u64(low, group_number(cgroup, name, "memory.min", NULL));
+	uint64_t current = group_number(cgroup, name, "memory.current", NULL);
+	struct group *g = &all->group[all->n];
 
-	return min_u64(cache, sub_sat(group_number(cgroup, group, "memory.current", NULL), keeps));
+	all->low |= low > 0;
+	cache = min_u64(cache, sub_sat(current, keeps));
+	all->unprotected = add_sat(all->unprotected, cache);
+	if (!cache || all->n == GROUPS_MAX)
+		return;
+	g->unprotected = cache;
+	snprintf(g->name, sizeof(g->name), "%s", name);
+	all->n++;
 }
 
-/* Whether so many bytes can be pushed out without touching what is protected. */
-static bool is_unprotected(const struct reporting *r, uint64_t bytes)
+static void groups_look(const char *cgroup, struct groups *ret)
 {
-	_cleanup_(closedirp) DIR *dir = opendir(r->kernel->cgroup);
+	_cleanup_(closedirp) DIR *dir = opendir(cgroup);
 	const struct dirent *entry;
-	uint64_t sum = 0;
 
-	while (dir && sum < bytes && (entry = readdir(dir)))
+	ret->n = 0;
+	ret->unprotected = 0;
+	ret->low = false;
+	while (dir && (entry = readdir(dir)))
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-			sum = add_sat(sum, unprotected_of(r->kernel->cgroup, entry->d_name));
-	return sum >= bytes;
+			group_look(cgroup, entry->d_name, ret);
 }
 
-/* -EAGAIN: there is nothing (more) that may be pushed out. */
-static int push_out(struct reporting *r, uint64_t bytes)
+static int ask(struct reporting *r, int fd, uint64_t bytes)
 {
 	char text[64];
 	int k;
 
-	if (r->fd < 0 || !is_unprotected(r, add_sat(bytes, CACHE_MIN)))
-		return -EAGAIN;
 	if (r->swappiness) {
 		snprintf(text, sizeof(text), "%" PRIu64 " swappiness=0", bytes);
-		k = r->kernel->reclaim(r->fd, text);
+		k = r->kernel->reclaim(fd, text);
 		/* Linux before 6.9. */
 		if (k != -EINVAL)
 			return k;
 		r->swappiness = false;
 	}
 	snprintf(text, sizeof(text), "%" PRIu64, bytes);
-	return r->kernel->reclaim(r->fd, text);
+	return r->kernel->reclaim(fd, text);
+}
+
+static int open_file(const struct reporting_kernel *kernel, const char *group)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.200s/%.255s/memory.reclaim", kernel->cgroup, group);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Each child its share. One that has gone, or has not been given to us, has none. */
+static int ask_each(struct reporting *r, const struct groups *groups, uint64_t bytes)
+{
+	int k = -EAGAIN, q;
+
+	for (size_t i = 0; i < groups->n; i++) {
+		const struct group *g = &groups->group[i];
+		_cleanup_close_ int fd = open_file(r->kernel, g->name);
+		uint64_t share = scale(bytes, g->unprotected, groups->unprotected);
+
+		if (fd < 0)
+			continue;
+		q = ask(r, fd, share - share % SHARE_GRAIN + SHARE_GRAIN);
+		if (q == -EINTR)
+			return q;
+		if (q == 0)
+			k = 0;
+	}
+	return k;
+}
+
+/* -EAGAIN: there is nothing (more) that may be pushed out. */
+static int push_out(struct reporting *r, uint64_t bytes)
+{
+	struct groups *groups = &r->groups;
+
+	if (r->fd < 0)
+		return -EAGAIN;
+	groups_look(r->kernel->cgroup, groups);
+	if (groups->unprotected < add_sat(bytes, CACHE_MIN))
+		return -EAGAIN;
+	return groups->low ? ask_each(r, groups, bytes) : ask(r, r->fd, bytes);
 }
 
 static int reporting_info(struct transport *t, struct transport_info *ret)
@@ -288,7 +357,6 @@ static const struct transport_ops reporting_ops = {
 int reporting_open(const struct reporting_kernel *kernel, bool read_only, struct transport **ret)
 {
 	_cleanup_free_ struct reporting *r = NULL;
-	char path[512];
 
 	r = calloc(1, sizeof(*r));
 	if (!r)
@@ -296,14 +364,11 @@ int reporting_open(const struct reporting_kernel *kernel, bool read_only, struct
 	r->transport.ops = &reporting_ops;
 	r->kernel = kernel;
 	r->swappiness = true;
-	r->fd = -1;
-	snprintf(path, sizeof(path), "%s/memory.reclaim", kernel->cgroup);
-	if (!read_only)
-		r->fd = open(path, O_WRONLY | O_CLOEXEC);
+	r->fd = read_only ? -1 : open_file(kernel, ".");
 	if (!read_only && r->fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? -EOPNOTSUPP :
-		       errno == EPERM || errno == EROFS	   ? -EACCES :
-							     -errno;
+		return r->fd == -ENOENT || r->fd == -ENOTDIR ? -EOPNOTSUPP :
+		       r->fd == -EPERM || r->fd == -EROFS    ? -EACCES :
+							       r->fd;
 	*ret = &steal_pointer(r)->transport;
 	return 0;
 }

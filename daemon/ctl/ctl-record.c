@@ -185,6 +185,9 @@ static void add_daemon(struct recorder *r, struct sample *s, struct recording_da
 	d->reason = p->reason;
 	if (!p->host || !*p->host || p->size == CTL_NONE)
 		return;
+	/* What is only claimed is free memory of the guest, and in the other figures already. */
+	if (strcmp(p->host, "reporting") == 0)
+		return;
 	s->balloon = (struct sample_balloon){
 		.valid = true,
 		.size = p->size,

@@ -95,7 +95,7 @@ def capabilities(t):
     # The one line that is run as root is not the daemon.
     privileged = [line.lstrip("-@:+!") for line in re.findall(r"^Exec\w+=(.*)$", text, re.M)
                   if re.match("[-@:]*[+!]", line)]
-    t.equal([os.path.basename(line.split()[0]) for line in privileged], ["balloonctl"], "programs with all rights")
+    t.equal([os.path.basename(line.split()[0]) for line in privileged], ["balloonctl", "systemd-tmpfiles"], "programs with all rights")
 
 
 @tap.case("the kernel's modules can be seen, and not be loaded")

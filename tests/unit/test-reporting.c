@@ -35,6 +35,7 @@ static struct {
 	int error;		/* ... and then says this */
 	bool old;		/* it does not know swappiness=0 */
 	unsigned requests, refused;
+	uint64_t of_root, of_user, of_system, of_others; /* asked for */
 	char last[64];
 } machine;
 
@@ -42,6 +43,26 @@ static void memory(uint64_t *ret_ram, uint64_t *ret_free)
 {
 	*ret_ram = RAM;
 	*ret_free = machine.unused;
+}
+
+static void note_whose(int fd, uint64_t bytes)
+{
+	char link[64], path[256];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	assert_true(n > 0);
+	path[n] = '\0';
+	assert_int_equal(strncmp(path, root, strlen(root)), 0);
+	if (strcmp(path + strlen(root), "/memory.reclaim") == 0)
+		machine.of_root += bytes;
+	else if (strstr(path, "user.slice"))
+		machine.of_user += bytes;
+	else if (strstr(path, "system.slice"))
+		machine.of_system += bytes;
+	else
+		machine.of_others += bytes;
 }
 
 static int reclaim(int fd, const char *text)
@@ -57,6 +78,7 @@ static int reclaim(int fd, const char *text)
 		return -EINVAL;
 	}
 	machine.requests++;
+	note_whose(fd, bytes);
 	if (bytes > machine.cold) {
 		machine.unused += machine.cold;
 		machine.cold = 0;
@@ -100,6 +122,7 @@ static void group(const char *name, uint64_t cache, uint64_t current, const char
 	put(name, "memory.current", text);
 	put(name, "memory.low", low);
 	put(name, "memory.min", min);
+	put(name, "memory.reclaim", "");
 }
 
 static int drop(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -238,16 +261,39 @@ static void leaves_the_protected_alone(void **state)
 		assert_int_equal(machine.requests, 0);
 		t->ops->free(t);
 	}
-	/* Another group's cache is no reason to spare this one, and its protection no reason to ask. */
-	{
-		struct transport *t = open_it();
+}
 
-		group("user.slice", 90 * MIB, 90 * MIB, "0\n", "0\n");
-		group("init.scope", 100 * MIB, 400 * MIB, "419430400\n", "0\n");
-		move(t, 220 * MIB, true, 220 * MIB, UBALLOON_STOP_DONE);
-		assert_true(machine.requests > 0);
-		t->ops->free(t);
-	}
+/* memory.min is the kernel's business; for memory.low each group is asked for its share. */
+static void asks_each_group_for_its_share(void **state)
+{
+	struct transport *t = open_it();
+	char path[256];
+
+	(void)state;
+	group("system.slice", 512 * MIB, 600 * MIB, "0\n", "0\n");
+	group("user.slice", 256 * MIB, 300 * MIB, "0\n", "0\n");
+	group("init.scope", 100 * MIB, 400 * MIB, "0\n", "419430400\n");
+	move(t, 220 * MIB, true, 220 * MIB, UBALLOON_STOP_DONE);
+	assert_true(machine.of_root >= 20 * MIB && !machine.of_user && !machine.of_system);
+
+	machine.of_root = 0;
+	group("init.scope", 100 * MIB, 400 * MIB, "419430400\n", "0\n");
+	move(t, 120 * MIB, true, 120 * MIB, UBALLOON_STOP_DONE);
+	assert_int_equal(machine.of_root, 0);
+	assert_int_equal(machine.of_others, 0);
+	assert_true(machine.of_system >= 80 * MIB && machine.of_system <= 90 * MIB);
+	assert_true(machine.of_user >= 40 * MIB && machine.of_user <= 45 * MIB);
+
+	/* One that was not given to us is left out, and the others go on. */
+	snprintf(path, sizeof(path), "%s/system.slice/memory.reclaim", root);
+	assert_int_equal(unlink(path), 0);
+	machine.of_system = 0;
+	move(t, 20 * MIB, true, 20 * MIB, UBALLOON_STOP_DONE);
+	assert_int_equal(machine.of_system, 0);
+	snprintf(path, sizeof(path), "%s/user.slice/memory.reclaim", root);
+	assert_int_equal(unlink(path), 0);
+	move(t, 20 * MIB, true, 0, UBALLOON_STOP_FLOOR);
+	t->ops->free(t);
 }
 
 static void keeps_to_its_time(void **state)
@@ -324,6 +370,7 @@ int main(void)
 		T(asks_old_kernels_plainly),
 		T(stops_where_nothing_is_cold),
 		T(leaves_the_protected_alone),
+		T(asks_each_group_for_its_share),
 		T(keeps_to_its_time),
 		T(needs_its_file),
 		T(passes_on_what_it_is_told),

@@ -21,8 +21,9 @@ OURS = DEVICE.format(oom="on", reporting="on")
 LEAST_SHARE = 4
 
 # device: QEMU's, or None. project: is ours installed? setup: shell in the guest. unit: of systemd, that must live through
-# it. law: of the host, or None.
-Config = collections.namedtuple("Config", "name device project setup unit law says", defaults=(False, "", "", None, ""))
+# it. law: of the host, or None. module: with uballoon.ko, where ours is installed.
+Config = collections.namedtuple("Config", "name device project setup unit law says module",
+                                defaults=(False, "", "", None, "", True))
 
 ALL = (
     Config("none", None, says="no balloon device"),
@@ -33,6 +34,8 @@ ALL = (
            says="the same, and senpai's law through memory.reclaim in the guest"),
     Config("Proxmox's law", STOCK, law=laws.Proxmox, says="the kernel's driver, driven by Proxmox VE's law over QMP"),
     Config("MOM's law", STOCK, law=laws.Mom, says="the kernel's driver, driven by oVirt MOM's law over QMP"),
+    Config("no module", STOCK, project=True, setup="systemctl enable --quiet --now balloond", unit="balloond", module=False,
+           says="balloond without uballoon.ko: it pushes cold cache out, the kernel's driver reports what is free"),
     Config("balloond", OURS, project=True, setup="systemctl enable --quiet --now balloond", unit="balloond",
            says="default settings"),
 )

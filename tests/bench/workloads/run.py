@@ -178,6 +178,7 @@ class Run(threading.Thread):
         build = os.path.join(debian.build_dir(), "daemon", "ctl", "balloonctl")
         self.g = programs.guest(self.series, "workload", memory=self.ram, lifetime=3600, balloon=self.config.device,
                                 devices=devices, disk_options=DISK, project=self.config.project,
+                                module=self.config.module,
                                 more=[(CTL, build, 0o755)])
         if self.stop.is_set():
             raise Stopped
