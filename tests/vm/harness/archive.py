@@ -18,7 +18,7 @@ import os
 import re
 import sys
 
-from .architecture import NATIVE
+from .architecture import ARCHITECTURES, NATIVE
 from .paths import HarnessError, cache, command, digest, locked, replace, scratch
 
 HERE = "bookworm"
@@ -189,4 +189,5 @@ class Workshop:
         """argv of a build with the @headers inside, of the module in @folder below self.root/tmp."""
         # objtool looks at its limits in /proc; ours is gone with the build.
         return ["unshare", "--pid", "--fork", f"--mount-proc={self.root}/proc", "chroot", self.root, "make", "-C",
-                headers, f"M=/{os.path.relpath(folder, self.root)}", *arguments]
+                headers, f"M=/{os.path.relpath(folder, self.root)}",
+                f"CROSS_COMPILE={ARCHITECTURES[self.architecture].prefix}", *arguments]

@@ -6,7 +6,7 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import MIB, PAGES_PER_MIB, answer, balloon, both, tap   # noqa: E402
+from kmod_lib import INFLATE_ONLY, MIB, PAGES_PER_MIB, answer, arm, balloon, both, tap   # noqa: E402
 from harness import debian, kernels, libraries                        # noqa: E402
 from harness.paths import TOP, cache, scratch                         # noqa: E402
 
@@ -141,6 +141,41 @@ def events(t, series):
         t.equal(a[3]["host_target_events"], 1, "host_target_events")
 
 
+def whole_pages(t, series):
+    """Amounts that are no whole pages of a kernel whose pages are larger than 4 KiB."""
+    with balloon(t, series, memory=1024 * MIB, balloon=INFLATE_ONLY, parameters="guest_driven=1") as b:
+        page = b.page
+        with t.subtest("never more than asked for"):
+            a = b.ok("target 20M", f"lock 4k {page - 1}")
+            t.equal((a["done_pages"], a["stop"]), (0, "DONE"), "lock of less than a page")
+            a = b.ok(f"lock 4k {2 * page - 1}")
+            t.equal((a["done_pages"], a["stop"]), (page, "DONE"), "lock of less than two")
+            a = b.ok(f"target {4 * page - 1}", f"lock 4k {8 * page}", "state")
+            t.equal((a["size_pages"], a["ceiling_pages"], a["last_stop"]), (3 * page, 3 * page, "TARGET"), "ceiling")
+        with t.subtest("never less given back"):
+            a = b.ok("unlock 4k 1")
+            t.equal((a["done_pages"], a["stop"]), (page, "DONE"), "unlock of less than a page")
+            a = b.ok(f"target {3 * page} {2 * page - 1} 0 1", f"unlock 4k {8 * page}", "state")
+            t.equal((a["size_pages"], a["floor_pages"], a["relief_pages"]), (page, page, page), "floor, relief line")
+        with t.subtest("the host's target"):
+            b.g.balloon(b.g.memory - 10 * MIB - 4096)
+            t.wait(lambda: b.state()["host_target_pages"] == 10 * PAGES_PER_MIB, 10, "rounded down to a page")
+        with t.subtest("the host gets all of each page"):
+            # Of what is locked a third may not have been in use before.
+            held = b.touched(820)
+            b.lock("4k", 300)
+            t.wait(lambda: held - b.g.ram_rss() > 180 * MIB, 30, f"the host holds 180 of {held >> 20} MiB less")
+            t.equal(b.actual_mib() * PAGES_PER_MIB, 300 * PAGES_PER_MIB + page, "the balloon as the host sees it")
+            s = b.balanced()
+            t.check(s["told_4k_batches"] > 0 and not s["quiet_4k_batches"], "they went through the inflate queue")
+        with t.subtest("and takes it back"):
+            before = b.state()["virtio_deflate_entries"]
+            a = b.ok("pop")
+            t.equal(a["done_pages"], 300 * PAGES_PER_MIB + page, "popped")
+            t.equal(b.state()["virtio_deflate_entries"] - before, a["done_pages"], "page numbers of 4 KiB")
+            t.equal(b.actual_mib(), 0, "the balloon as the host sees it, MiB")
+
+
 DAEMON = b"""mode = "auto"; interval = "100ms"; idle_interval = "200ms";
 """
 
@@ -180,6 +215,10 @@ both("bounds, budget and signals", bounds)
 both("malformed calls", refusals)
 both("lease", lease)
 both("poll", events)
+for name, fn in (("both page sizes move both ways", moves), ("bounds, budget and signals", bounds),
+                 ("malformed calls", refusals), ("lease", lease), ("poll", events)):
+    arm(name, fn)
+tap.add("amounts that are no whole pages (6.12 arm64-16k)", whole_pages, "6.12 arm64-16k", timeout=400)
 
 if __name__ == "__main__":
     tap.main()

@@ -23,6 +23,7 @@ from harness.guest import BALLOON, qemu_path                          # noqa: E4
 from harness.paths import VM                                          # noqa: E402
 
 DRIVER = "/sys/bus/virtio/drivers/uballoon"
+INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
 MIB = 1 << 20
 PAGES_PER_MIB = 256
 # What a size that a test relies on must be away from the module's floor: the next kernel package
@@ -69,6 +70,8 @@ def swap_disk(t, mib):
 class Balloon:
     def __init__(self, t, guest):
         self.t, self.g = t, guest
+        # In units of 4 KiB, in which the module counts.
+        self.page = guest.kernel.page_bytes // 4096
 
     def load(self, parameters="", module="uballoon"):
         self.g.sh(f"insmod /lib/modules-test/{module}.ko {parameters}")
@@ -148,13 +151,14 @@ class Balloon:
         counted = re.search(r"^nr_balloon_pages (\d+)$", self.g.read("/proc/vmstat"), re.M)
         if counted:
             # Each CPU may keep 125 pages of a counter to itself.
-            self.t.between(int(counted[1]), size - COUNTER_SLACK, size + COUNTER_SLACK, "nr_balloon_pages")
+            slack = COUNTER_SLACK * self.page
+            self.t.between(int(counted[1]) * self.page, size - slack, size + slack, "nr_balloon_pages")
         return s
 
     def free(self):
         """Bytes of free memory, with what lies on the lists of the CPUs."""
         lists = re.findall(r"^ +count: +(\d+)$", self.g.read("/proc/zoneinfo"), re.M)
-        return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * 4096
+        return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * self.page * 4096
 
     def actual_mib(self):
         """The balloon as the host sees it."""
@@ -172,13 +176,17 @@ def balloon(t, series, parameters="", modules=("uballoon",), load=True, **option
 
 
 SERIES = (*kernels.SERIES, kernels.NEWEST)
+# Emulated, whatever the machine; by pages of 4 and 16 KiB.
+ARM_SERIES = ("6.12 arm64", "6.12 arm64-16k")
+ARM_PATIENCE = 3
 
 
 @tap.setup
 def modules():
     """Where the newest kernel is not there yet it takes minutes, which are no case's."""
-    for series in SERIES:
-        micro.uballoon(kernels.Kernel(series))
+    for series in (*SERIES, *ARM_SERIES):
+        if "arm64" not in series or not sys.argv[1:] or any("arm64" in a for a in sys.argv[1:]):
+            micro.uballoon(kernels.Kernel(series))
 
 
 modules.timeout = 1800
@@ -188,3 +196,9 @@ def both(name, fn, timeout=240):
     """The case @fn(t, series) on each kernel."""
     for series in SERIES:
         tap.add(f"{name} ({series})", fn, series, timeout=timeout)
+
+
+def arm(name, fn, timeout=240):
+    """The same on arm64."""
+    for series in ARM_SERIES:
+        tap.add(f"{name} ({series})", fn, series, timeout=timeout * ARM_PATIENCE)
