@@ -23,8 +23,8 @@ class Architecture(NamedTuple):
 AMD64 = Architecture("amd64", "", "qemu-system-x86_64", "pc", "qemu64,+rdrand", "ttyS0", "/dev/ttyS1",
                      "-serial chardev:verdict")
 # The machine has but one serial port of its own. The CPU is one that has pages of 16 KiB, too.
-ARM64 = Architecture("arm64", "aarch64-linux-gnu-", "qemu-system-aarch64", "virt,gic-version=3", "neoverse-n1", "ttyAMA0",
-                     "/dev/ttyS0", "-device pci-serial,chardev=verdict")
+ARM64 = Architecture("arm64", "aarch64-linux-gnu-", "qemu-system-aarch64", "virt,gic-version=3", "neoverse-n1",
+                     "ttyAMA0", "/dev/ttyS0", "-device pci-serial,chardev=verdict")
 NATIVE = AMD64.name
 ARCHITECTURES = {a.name: a for a in (AMD64, ARM64)}
 

@@ -208,8 +208,8 @@ class Guest:
         try:
             if self._control and not self._control.closed:
                 try:
-                    _, said = self.run(f"VERDICT={self.arch.verdict} /usr/lib/vmtest/finish {self.end_tolerance // 1024} "
-                                       f"{' '.join(modules)}", timeout)
+                    _, said = self.run(f"VERDICT={self.arch.verdict} /usr/lib/vmtest/finish "
+                                       f"{self.end_tolerance // 1024} {' '.join(modules)}", timeout)
                 except GuestDied as e:
                     said = str(e)
             # Give the serial port's bytes the time to come out.

@@ -46,7 +46,8 @@ def release(series):
 
 def archived(series, flavour=FLAVOUR, debian=NEXT):
     """The newest release of @series that the archive of @debian has headers of."""
-    name = Archive(debian, of_flavour(flavour).name).newest("linux-headers-", rf"{re.escape(series)}\.[\d.]+(-\d+|\+deb\d+)-{flavour}")
+    archive = Archive(debian, of_flavour(flavour).name)
+    name = archive.newest("linux-headers-", rf"{re.escape(series)}\.[\d.]+(-\d+|\+deb\d+)-{flavour}")
     return name[len("linux-headers-"):]
 
 
@@ -187,7 +188,8 @@ def build_static(source, name, include=(), arch=AMD64):
     out = cache("guest", f"{name}-{digest((name, source), arch.prefix, *headers)}")
     with locked("guest"):
         if not os.path.exists(out):
-            argv = [f"{arch.prefix}gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-static", "-s", "-o", out + ".tmp"]
+            argv = [f"{arch.prefix}gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-static", "-s",
+                    "-o", out + ".tmp"]
             argv += [f"-I{folder}" for folder in include]
             command(argv + [source], f"build of {name}")
             os.rename(out + ".tmp", out)

@@ -5,7 +5,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import ARM_SERIES, BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, arm, balloon, both, helper, tap   # noqa: E402
+from kmod_lib import (ARM_SERIES, BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, arm, balloon, both, helper,   # noqa: E402
+                      tap)
 from harness import debian, kernels, libraries                        # noqa: E402
 from harness.architecture import ARM64                                # noqa: E402
 
