@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 class Architecture(NamedTuple):
     name: str           # in Debian
+    family: str         # as meson calls it
+    triple: str         # folder of its libraries
+    loader: str         # of dynamic programs
     prefix: str         # of compiler and binutils
     qemu: str
     machine: str
@@ -20,11 +23,15 @@ class Architecture(NamedTuple):
     port: str           # option of QEMU that makes this port, of the chardev "verdict"
 
 
-AMD64 = Architecture("amd64", "", "qemu-system-x86_64", "pc", "qemu64,+rdrand", "ttyS0", "/dev/ttyS1",
-                     "-serial chardev:verdict")
+AMD64 = Architecture(
+    name="amd64", family="x86_64", triple="x86_64-linux-gnu", loader="lib64/ld-linux-x86-64.so.2", prefix="",
+    qemu="qemu-system-x86_64", machine="pc", cpu="qemu64,+rdrand", console="ttyS0",
+    verdict="/dev/ttyS1", port="-serial chardev:verdict")
 # The machine has but one serial port of its own. The CPU is one that has pages of 16 KiB, too.
-ARM64 = Architecture("arm64", "aarch64-linux-gnu-", "qemu-system-aarch64", "virt,gic-version=3", "neoverse-n1",
-                     "ttyAMA0", "/dev/ttyS0", "-device pci-serial,chardev=verdict")
+ARM64 = Architecture(
+    name="arm64", family="aarch64", triple="aarch64-linux-gnu", loader="lib/ld-linux-aarch64.so.1",
+    prefix="aarch64-linux-gnu-", qemu="qemu-system-aarch64", machine="virt,gic-version=3", cpu="neoverse-n1",
+    console="ttyAMA0", verdict="/dev/ttyS0", port="-device pci-serial,chardev=verdict")
 NATIVE = AMD64.name
 ARCHITECTURES = {a.name: a for a in (AMD64, ARM64)}
 

@@ -6,8 +6,8 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import INFLATE_ONLY, MIB, PAGES_PER_MIB, answer, arm, balloon, both, tap   # noqa: E402
-from harness import debian, kernels, libraries                        # noqa: E402
+from kmod_lib import INFLATE_ONLY, MIB, PAGES_PER_MIB, answer, arm, balloon, both, daemon, tap   # noqa: E402
+from harness import kernels                                           # noqa: E402
 from harness.paths import TOP, cache, scratch                         # noqa: E402
 
 # What each malformed call of `ubtool malformed` must get.
@@ -192,21 +192,19 @@ def releases(t, series):
         with open(header, "w") as f:
             f.write(other)
         ko = kernels.build_module(kernels.Kernel(series), tmp + "/kmod", "uballoon")
-    program = os.path.join(debian.build_dir(), "daemon", "balloond")
-    with balloon(t, series, load=False, files=libraries.files([("/bin/balloond", program)]) +
-                 [("lib/modules-test/other.ko", ko, 0o644)]) as b:
+    with balloon(t, series, load=False, files=[*daemon(series), ("lib/modules-test/other.ko", ko, 0o644)]) as b:
         b.g.put(DAEMON, "/etc/balloond.conf")
         b.load("host=none", module="other")
-        daemon = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=300)
+        running = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=300)
         said = "module and daemon of the same release"
         t.wait(lambda: said in b.g.run("cat /run/balloond.log")[1], 30, "it is said")
         b.g.sh("sleep 3")
         t.equal(b.g.read("/run/balloond.log").count(said), 1, "times that it is said")
         s = b.state()
         t.equal((s["size_pages"], s["lock_calls"], s["ceiling_pages"], s["lease_ms"]), (0, 0, 0, 0), "nothing is done")
-        t.check(daemon.running(), "the daemon goes on")
+        t.check(running.running(), "the daemon goes on")
         b.g.sh("kill -TERM $(pidof balloond)")
-        t.equal(daemon.wait()[0], 0, "exit status")
+        t.equal(running.wait()[0], 0, "exit status")
 
 
 both("module and daemon of different releases", releases, timeout=400)
@@ -216,7 +214,8 @@ both("malformed calls", refusals)
 both("lease", lease)
 both("poll", events)
 for name, fn in (("both page sizes move both ways", moves), ("bounds, budget and signals", bounds),
-                 ("malformed calls", refusals), ("lease", lease), ("poll", events)):
+                 ("malformed calls", refusals), ("lease", lease), ("poll", events),
+                 ("module and daemon of different releases", releases)):
     arm(name, fn)
 tap.add("amounts that are no whole pages (6.12 arm64-16k)", whole_pages, "6.12 arm64-16k", timeout=400)
 

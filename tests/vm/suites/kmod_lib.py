@@ -18,7 +18,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from harness import kernels, micro                                    # noqa: E402
+from harness import cross, debian, kernels, libraries, micro          # noqa: E402
+from harness.architecture import AMD64                                # noqa: E402
 from harness.guest import BALLOON, qemu_path                          # noqa: E402,F401
 from harness.paths import VM                                          # noqa: E402
 
@@ -50,6 +51,13 @@ def helper(series, name):
 
 def meddle(series):
     return helper(series, "meddle")
+
+
+def daemon(series):
+    """Files of a guest that may run balloond."""
+    arch = kernels.Kernel(series).arch
+    root, build = ("/", debian.build_dir()) if arch is AMD64 else (cross.sysroot(arch), cross.programs(arch))
+    return libraries.files([("/bin/balloond", os.path.join(build, "daemon", "balloond"))], root, arch)
 
 
 # What the guest has to do before it can use the disk of swap_disk(), and then.
@@ -187,6 +195,8 @@ def modules():
     for series in (*SERIES, *ARM_SERIES):
         if "arm64" not in series or not sys.argv[1:] or any("arm64" in a for a in sys.argv[1:]):
             micro.uballoon(kernels.Kernel(series))
+            if "arm64" in series:
+                daemon(series)
 
 
 modules.timeout = 1800
