@@ -194,8 +194,8 @@ for _series in (*kernels.SERIES, *ARM_SERIES):
     tap.add(f"page locks that compaction holds ({_series})", contended, _series, timeout=180)
 both("free page reporting", reporting, timeout=180)
 for name, case in (("OOM notifier", notifier), ("daemon that is stopped", stopped_daemon),
-                   ("pages held quietly migrate", migrate_quiet), ("pages that the host is told about migrate", migrate_told),
-                   ("free page reporting", reporting)):
+                   ("pages held quietly migrate", migrate_quiet),
+                   ("pages that the host is told about migrate", migrate_told), ("free page reporting", reporting)):
     arm(name, case, timeout=180)
 
 if __name__ == "__main__":
