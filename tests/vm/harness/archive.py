@@ -113,6 +113,20 @@ class Archive:
         found = re.findall(r"^\s*\|?(?:Pre)?Depends: (\S+)$", self._cache("depends", "--important", name), re.M)
         return [name] + sorted({n for n in found if re.fullmatch(pattern, n)})
 
+    def closure(self, names, pattern):
+        """[@names, their dependencies whose names match @pattern, and the dependencies of these]"""
+        depends, package = {}, None
+        for line in self._cache("depends", "--important", "--recurse", *names).splitlines():
+            if re.match(r"\S", line):
+                package = line.strip()
+            elif found := re.match(r"\s*\|?(?:Pre)?Depends: (\S+)$", line):
+                depends.setdefault(package, set()).add(found[1])
+        out, new = set(), set(names)
+        while new:
+            out |= new
+            new = {d for name in new for d in depends.get(name, ()) if re.fullmatch(pattern, d)} - out
+        return sorted(out)
+
     def unpack(self, names, folder):
         """Unpacks the packages @names into the new folder @folder."""
         with scratch(folder) as tmp:

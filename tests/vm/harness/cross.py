@@ -8,6 +8,7 @@ and does only what is left to do.
 
 Left out: the test programs; the module (kernels.py).
 """
+import functools
 import os
 
 from .archive import HERE, Archive
@@ -35,18 +36,16 @@ endian = 'little'
 """
 
 
+@functools.lru_cache
 def sysroot(arch):
     """Path of the root with libraries of @arch, and what is needed to link with them."""
     archive = Archive(HERE, arch.name)
-    names, new = set(), set(PACKAGES)
-    while new:
-        names |= new
-        new = {d for name in new for d in archive.with_depends(name, LIBRARY)} - names
-    root = cache("cross", f"{arch.name}-{digest(*sorted(names))}")
+    names = archive.closure(PACKAGES, LIBRARY)
+    root = cache("cross", f"{arch.name}-{digest(*names)}")
     with locked(f"cross-{arch.name}"):
         if not os.path.exists(root):
             with scratch(root) as tmp:
-                archive.unpack(sorted(names), f"{tmp}/root")
+                archive.unpack(names, f"{tmp}/root")
                 _relative(f"{tmp}/root")
                 os.rename(f"{tmp}/root", root)
     return root
@@ -61,6 +60,7 @@ def _relative(root):
                 os.symlink(os.path.relpath(root + goal, folder), path)
 
 
+@functools.lru_cache
 def programs(arch):
     """The folder that the programs for @arch are built in: daemon/balloond, daemon/ctl/balloonctl."""
     text = CROSS_FILE.format(prefix=arch.prefix, root=sysroot(arch), triple=arch.triple, family=arch.family)

@@ -189,14 +189,20 @@ ARM_SERIES = ("6.12 arm64", "6.12 arm64-16k")
 ARM_PATIENCE = 3
 
 
+def selected(series):
+    """Whether cases of that kernel may be among those that the command line selects."""
+    named = [a for a in sys.argv[1:] if "(" in a or "arm64" in a]
+    return len(named) < len(sys.argv[1:]) or not named or \
+        any(f"({series})" in a or "arm64" in a and "arm64" in series for a in named)
+
+
 @tap.setup
 def modules():
     """Where the newest kernel is not there yet it takes minutes, which are no case's."""
-    for series in (*SERIES, *ARM_SERIES):
-        if "arm64" not in series or not sys.argv[1:] or any("arm64" in a for a in sys.argv[1:]):
-            micro.uballoon(kernels.Kernel(series))
-            if "arm64" in series:
-                daemon(series)
+    for series in filter(selected, (*SERIES, *ARM_SERIES)):
+        micro.uballoon(kernels.Kernel(series))
+        if series in ARM_SERIES:
+            daemon(series)
 
 
 modules.timeout = 1800
