@@ -9,7 +9,8 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import ARM_SERIES, MIB, PAGES_PER_MIB, balloon, daemon, tap   # noqa: E402
+from kmod_lib import (ARM_SERIES, MIB, PAGES_PER_MIB, SWAP_OFF, SWAP_ON, balloon, daemon, swap_disk,   # noqa: E402
+                      tap)
 
 CONFIG = b"""mode = "auto"; interval = "500ms"; idle_interval = "1s"; lease = "1h";
 tail: { worthwhile = "1M"; settle = "0"; hold_off = "0"; start_wait = "0"; };
@@ -42,8 +43,36 @@ def auto(t, series):
             t.equal((running.wait()[0], b.state()["size_pages"]), (0, 0), "exit status, size")
 
 
+def settled(t, b):
+    """Pages swapped out, once nobody reclaims any more."""
+    seen = [None]
+
+    def same():
+        seen.append(b.g.vmstat()["pswpout"])
+        return seen[-1] == seen[-2] and seen[-1]
+
+    return t.wait(same, 30, "pages were swapped out, and no more are", interval=2)
+
+
+def reads(t, series):
+    """The counters of a kernel with larger pages, and the module's figures, as all programs read them."""
+    with balloon(t, series, memory=512 * MIB, files=daemon(series), devices=swap_disk(t, 512)) as b:
+        b.g.sh(SWAP_ON)
+        b.lock("2m", 100)
+        b.tool(f"hog {b.state()['mem_available_pages'] // PAGES_PER_MIB + 150}M", timeout=100)
+        swapped = settled(t, b)
+        b.g.sh("balloonctl record --duration 3s --interval 1s /run/recording.csv")
+        lines = [line for line in b.g.read("/run/recording.csv").splitlines() if not line.startswith("#")]
+        row = dict(zip(lines[0].split(","), lines[-1].split(",")))
+        t.equal(int(row["pswpout_pages"]) * 4096, swapped * b.g.kernel.page_bytes, "bytes swapped out")
+        available = b.state()["mem_available_pages"] // PAGES_PER_MIB
+        t.between(int(row["mem_available_kib"]) // 1024, available - 16, available + 16, "MiB available")
+        b.g.sh(SWAP_OFF)
+
+
 for name in ARM_SERIES:
     tap.add(f"the daemon decides ({name})", auto, name, timeout=400)
+    tap.add(f"what the programs read ({name})", reads, name, timeout=400)
 
 if __name__ == "__main__":
     tap.main()

@@ -152,6 +152,7 @@ def whole_pages(t, series):
             t.equal((a["done_pages"], a["stop"]), (page, "DONE"), "lock of less than two")
             a = b.ok(f"target {4 * page - 1}", f"lock 4k {8 * page}", "state")
             t.equal((a["size_pages"], a["ceiling_pages"], a["last_stop"]), (3 * page, 3 * page, "TARGET"), "ceiling")
+            t.equal(int(b.g.read("/sys/class/misc/uballoon/available_pages")), 3 * page, "in sysfs")
         with t.subtest("never less given back"):
             a = b.ok("unlock 4k 1")
             t.equal((a["done_pages"], a["stop"]), (page, "DONE"), "unlock of less than a page")

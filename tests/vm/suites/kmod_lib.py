@@ -54,10 +54,11 @@ def meddle(series):
 
 
 def daemon(series):
-    """Files of a guest that may run balloond."""
+    """Files of a guest that may run balloond and balloonctl."""
     arch = kernels.Kernel(series).arch
     root, build = ("/", debian.build_dir()) if arch is AMD64 else (cross.sysroot(arch), cross.programs(arch))
-    return libraries.files([("/bin/balloond", os.path.join(build, "daemon", "balloond"))], root, arch)
+    return libraries.files([("/bin/balloond", os.path.join(build, "daemon", "balloond")),
+                            ("/bin/balloonctl", os.path.join(build, "daemon", "ctl", "balloonctl"))], root, arch)
 
 
 # What the guest has to do before it can use the disk of swap_disk(), and then.

@@ -173,6 +173,8 @@ def reporting(t, series):
     """The guest's own free pages keep being reported while the balloon uses the queue."""
     with balloon(t, series, memory=1024 * MIB) as b:
         t.equal(b.state()["virtio_free_page_reporting"], 1, "virtio_free_page_reporting")
+        order = int(b.g.read("/sys/module/page_reporting/parameters/page_reporting_order"))
+        t.equal(b.g.kernel.page_bytes << order, 2 * MIB, "what is reported together")
         with t.subtest("without a balloon"):
             held = b.touched(500)
             t.wait(lambda: held - b.g.ram_rss() > 300 * MIB, 40, "host memory falls by itself")
