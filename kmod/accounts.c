@@ -36,7 +36,7 @@ static struct page *page_of_zone(struct zone *zone)
 	unsigned long pfn;
 
 	for (pfn = zone->zone_start_pfn; pfn < zone_end_pfn(zone);
-	     pfn = ALIGN(pfn + 1, UBALLOON_PAGES_PER_2M)) {
+	     pfn = ALIGN(pfn + 1, UBALLOON_LARGE_PAGES)) {
 		struct page *page = pfn_to_online_page(pfn);
 
 		if (page && page_zone(page) == zone)

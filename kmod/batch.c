@@ -75,7 +75,7 @@ struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep
 	b->old_refused = 0;
 	b->count = 0;
 	b->refused_count = 0;
-	b->order = UBALLOON_ORDER_4K;
+	b->order = UBALLOON_BASE_ORDER;
 	b->unlock = false;
 	b->hold = UBALLOON_HOLD_QUIET;
 	b->stop = UBALLOON_STOP_NONE;
@@ -165,7 +165,7 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	LIST_HEAD(to_free);
 	bool drain;
 
-	if (order == UBALLOON_ORDER_2M) {
+	if (order == UBALLOON_LARGE_ORDER) {
 		list_for_each_entry(page, &b->pages, lru)
 			uballoon_page_mark_offline(page);
 	}
@@ -180,7 +180,7 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 
 	spin_lock(&ub->lock);
 	ours = ub->call && b->call == ub->call;
-	if (ours && ub->call_splits && order == UBALLOON_ORDER_2M &&
+	if (ours && ub->call_splits && order == UBALLOON_LARGE_ORDER &&
 	    b->stop == UBALLOON_STOP_NONE) {
 		list_splice_tail_init(&b->refused, &ub->whole);
 		ub->part_pages += refused_4k;
@@ -193,7 +193,7 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 		ub->internals.batches[b->hold][uballoon_pagesize(order)]++;
 		ub->inflight_pages -= taken_4k + refused_4k;
 		ub->size[uballoon_pagesize(order)] += taken_4k;
-		if (order == UBALLOON_ORDER_2M)
+		if (order == UBALLOON_LARGE_ORDER)
 			ub->counters.locked_2m_pages += taken_4k;
 		else
 			ub->counters.locked_4k_pages += taken_4k;
@@ -206,7 +206,7 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 		ub->call_refused_pages += refused_4k;
 		if (b->stop != UBALLOON_STOP_NONE)
 			ub->call_stop = b->stop;
-		if (b->stop == UBALLOON_STOP_NONE && order == UBALLOON_ORDER_4K &&
+		if (b->stop == UBALLOON_STOP_NONE && order == UBALLOON_BASE_ORDER &&
 		    ub->refused_count + b->refused_count <= REFUSED_MAX) {
 			list_splice_init(&b->refused, &ub->refused);
 			ub->refused_count += b->refused_count;

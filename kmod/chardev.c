@@ -151,7 +151,8 @@ static long set_target(struct uballoon *ub, void __user *argp)
 		return -EFAULT;
 	if (t.size != sizeof(t) || !all_zero(t.reserved, ARRAY_SIZE(t.reserved)) ||
 	    t.lease_ms > UBALLOON_MAX_LEASE_MS || t.floor_pages > t.ceiling_pages ||
-	    t.ceiling_pages > uballoon_ram(ub) || t.relief_pages > uballoon_ram(ub) ||
+	    t.ceiling_pages > uballoon_units(uballoon_ram(ub)) ||
+	    t.relief_pages > uballoon_units(uballoon_ram(ub)) ||
 	    t.account > UBALLOON_ACCOUNT_GONE || t.reserved32)
 		return -EINVAL;
 	uballoon_core_set_target(ub, &t);
@@ -172,7 +173,7 @@ static int check_move(struct uballoon *ub, const struct uballoon_move *mv, bool 
 		return -EINVAL;
 	if (!mv->pages || mv->pages & ((1ULL << mv->page_order) - 1))
 		return -EINVAL;
-	if (mv->pages > uballoon_ram(ub))
+	if (mv->pages > uballoon_units(uballoon_ram(ub)))
 		return -E2BIG;
 	if (mv->page_order == UBALLOON_ORDER_2M && !(ub->host->caps & UBALLOON_CAP_2M))
 		return -EOPNOTSUPP;
@@ -181,7 +182,7 @@ static int check_move(struct uballoon *ub, const struct uballoon_move *mv, bool 
 
 static long move(struct uballoon *ub, void __user *argp, bool lock)
 {
-	struct uballoon_move mv;
+	struct uballoon_move mv, in_pages;
 	int r;
 
 	if (copy_from_user(&mv, argp, sizeof(mv)))
@@ -189,12 +190,22 @@ static long move(struct uballoon *ub, void __user *argp, bool lock)
 	r = check_move(ub, &mv, lock);
 	if (r)
 		return r;
-	if (lock)
-		uballoon_move_lock(ub, &mv);
-	else
-		uballoon_move_unlock(ub, &mv);
+	in_pages = mv;
+	in_pages.page_order = mv.page_order == UBALLOON_ORDER_2M ? UBALLOON_LARGE_ORDER :
+								   UBALLOON_BASE_ORDER;
+	/* Never more taken than asked for, and never less given back. */
+	if (lock) {
+		in_pages.pages = uballoon_pages_down(mv.pages);
+		uballoon_move_lock(ub, &in_pages);
+	} else {
+		in_pages.pages = uballoon_pages_up(mv.pages);
+		uballoon_move_unlock(ub, &in_pages);
+	}
 	if (READ_ONCE(ub->gone))
 		return -ENODEV;
+	mv.done_pages = uballoon_units(in_pages.done_pages);
+	mv.refused_pages = uballoon_units(in_pages.refused_pages);
+	mv.stop = in_pages.stop;
 	return copy_to_user(argp, &mv, sizeof(mv)) ? -EFAULT : 0;
 }
 
@@ -207,6 +218,7 @@ static long pop(struct uballoon *ub, void __user *argp)
 	if (p.size != sizeof(p) || p.reserved32 || !all_zero(p.reserved, ARRAY_SIZE(p.reserved)))
 		return -EINVAL;
 	uballoon_move_pop(ub, &p);
+	p.done_pages = uballoon_units(p.done_pages);
 	return copy_to_user(argp, &p, sizeof(p)) ? -EFAULT : 0;
 }
 
@@ -267,13 +279,15 @@ static struct uballoon *balloon_of(struct device *dev)
 static ssize_t mem_available_pages_show(struct device *dev, struct device_attribute *attr,
 					char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", uballoon_available(balloon_of(dev)));
+	return sysfs_emit(buf, "%llu\n", uballoon_units(uballoon_available(balloon_of(dev))));
 }
 static DEVICE_ATTR_RO(mem_available_pages);
 
 static ssize_t available_pages_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", READ_ONCE(balloon_of(dev)->available_pages));
+	struct uballoon *ub = balloon_of(dev);
+
+	return sysfs_emit(buf, "%llu\n", uballoon_units(READ_ONCE(ub->available_pages)));
 }
 static DEVICE_ATTR_RO(available_pages);
 

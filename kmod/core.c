@@ -21,7 +21,7 @@ static DEFINE_MUTEX(uballoon_only_lock);
 static bool uballoon_only;		/* protected by uballoon_only_lock */
 
 /*
- * The balloon, in 4 KiB pages. A host that moves them itself is asked, so two
+ * The balloon, in pages of the kernel. A host that moves them itself is asked, so two
  * calls may differ: compute from one answer.
  */
 u64 uballoon_total(struct uballoon *ub)
@@ -88,7 +88,7 @@ u64 uballoon_host_bound(struct uballoon *ub)
 }
 
 /**
- * uballoon_insisted - the balloon that the host does not let go of, 4 KiB pages
+ * uballoon_insisted - the balloon that the host does not let go of
  * @ub:	balloon; locked
  */
 u64 uballoon_insisted(struct uballoon *ub)
@@ -100,7 +100,7 @@ u64 uballoon_insisted(struct uballoon *ub)
 }
 
 /**
- * uballoon_firm - the part of the balloon that is not the guest's to have at will, 4 KiB pages
+ * uballoon_firm - the part of the balloon that is not the guest's to have at will
  * @ub:	balloon; locked
  */
 u64 uballoon_firm(struct uballoon *ub)
@@ -142,9 +142,10 @@ static void restart_lease(struct uballoon *ub)
 void uballoon_core_set_target(struct uballoon *ub, const struct uballoon_target *t)
 {
 	spin_lock(&ub->lock);
-	ub->ceiling_pages = t->ceiling_pages;
-	ub->floor_pages = t->floor_pages;
-	ub->relief_pages = t->relief_pages;
+	/* Never more held than asked for, and never less given back or left alone. */
+	ub->ceiling_pages = uballoon_pages_down(t->ceiling_pages);
+	ub->floor_pages = uballoon_pages_down(t->floor_pages);
+	ub->relief_pages = uballoon_pages_up(t->relief_pages);
 	ub->account = t->account;
 	ub->lease_ms = t->lease_ms;
 	ub->lease_expired = false;
@@ -266,11 +267,48 @@ void uballoon_core_info(struct uballoon *ub, struct uballoon_info *ret)
 	ret->size = sizeof(*ret);
 	ret->abi_version = UBALLOON_ABI_VERSION;
 	ret->capabilities = host->caps;
-	ret->ram_pages = uballoon_ram(ub);
-	ret->floor_pages = uballoon_floor(ub);
-	ret->batch_pages_4k = host->batch_4k;
+	ret->ram_pages = uballoon_units(uballoon_ram(ub));
+	ret->floor_pages = uballoon_units(uballoon_floor(ub));
+	ret->batch_pages_4k = uballoon_units(host->batch_4k);
 	ret->batch_pages_2m = host->batch_2m;
 	strscpy(ret->host, host->ops->name, sizeof(ret->host));
+}
+
+/* Pages of the kernel become units of the ABI; events and calls stay. */
+static void counters_in_units(struct uballoon_counters *c)
+{
+	c->locked_4k_pages = uballoon_units(c->locked_4k_pages);
+	c->locked_2m_pages = uballoon_units(c->locked_2m_pages);
+	c->unlocked_4k_pages = uballoon_units(c->unlocked_4k_pages);
+	c->unlocked_2m_pages = uballoon_units(c->unlocked_2m_pages);
+	c->refused_pages = uballoon_units(c->refused_pages);
+	c->oom_pages = uballoon_units(c->oom_pages);
+	c->shrink_pages = uballoon_units(c->shrink_pages);
+	c->lease_pages = uballoon_units(c->lease_pages);
+	c->pop_pages = uballoon_units(c->pop_pages);
+	c->migrated_pages = uballoon_units(c->migrated_pages);
+	c->reported_pages = uballoon_units(c->reported_pages);
+	c->direct_pages = uballoon_units(c->direct_pages);
+}
+
+/* The same for all of it. */
+static void state_in_units(struct uballoon_state *st)
+{
+	st->size_4k_pages = uballoon_units(st->size_4k_pages);
+	st->size_2m_pages = uballoon_units(st->size_2m_pages);
+	st->ceiling_pages = uballoon_units(st->ceiling_pages);
+	st->floor_pages = uballoon_units(st->floor_pages);
+	st->host_target_pages = uballoon_units(st->host_target_pages);
+	st->limit_pages = uballoon_units(st->limit_pages);
+	st->ram_pages = uballoon_units(st->ram_pages);
+	st->module_floor_pages = uballoon_units(st->module_floor_pages);
+	st->mem_available_pages = uballoon_units(st->mem_available_pages);
+	st->available_pages = uballoon_units(st->available_pages);
+	st->gone_pages = uballoon_units(st->gone_pages);
+	st->host_pages = uballoon_units(st->host_pages);
+	st->firm_pages = uballoon_units(st->firm_pages);
+	st->relief_pages = uballoon_units(st->relief_pages);
+	counters_in_units(&st->counters);
 }
 
 void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *ret_host_generation,
@@ -317,6 +355,7 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 	*ret_host_generation = ub->host_generation;
 	*ret_relief_generation = ub->relief_generation;
 	spin_unlock(&ub->lock);
+	state_in_units(ret);
 }
 
 /* ---- life ---- */

@@ -44,7 +44,7 @@ enum uballoon_pagesize {
 
 static inline enum uballoon_pagesize uballoon_pagesize(unsigned int order)
 {
-	return order == UBALLOON_ORDER_2M ? UBALLOON_2M : UBALLOON_4K;
+	return order == UBALLOON_LARGE_ORDER ? UBALLOON_2M : UBALLOON_4K;
 }
 
 /* Batches in all: enough for the host to work while the guest allocates. */
@@ -131,7 +131,7 @@ struct uballoon {
 	bool writer;
 	bool moving;			/* a LOCK, UNLOCK or POP runs */
 
-	/* The balloon, in 4 KiB pages. */
+	/* The balloon, in pages of the kernel (host/host.h). */
 	u64 size[UBALLOON_PAGESIZES];
 	u64 inflight_pages;		/* claimed by LOCK, not answered yet */
 	u64 available_pages;		/* counted as reclaimable; sum of the zones, as is ... */
@@ -176,7 +176,7 @@ struct uballoon {
 	bool call_splits;		/* 2 MiB pages that are refused go to @whole */
 	struct list_head whole;		/* to be offered in parts; still in flight */
 	struct list_head parts;		/* 4 KiB pages out of them */
-	unsigned int part_pages;	/* on both lists, in 4 KiB pages */
+	unsigned int part_pages;	/* on both lists, in single pages */
 	struct task_struct *locker;	/* allocates for the balloon: must not shrink it */
 
 	/* Batches. */

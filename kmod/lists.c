@@ -96,11 +96,11 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 {
 	struct page *page, *next;
 
-	if (order == UBALLOON_ORDER_2M) {
+	if (order == UBALLOON_LARGE_ORDER) {
 		spin_lock(&ub->lock);
 		list_for_each_entry_safe(page, next, pages, lru) {
 			list_move(&page->lru, &uballoon_zone(ub, page)->pages_2m[hold]);
-			uballoon_count_pages(page, UBALLOON_PAGES_PER_2M);
+			uballoon_count_pages(page, UBALLOON_LARGE_PAGES);
 		}
 		spin_unlock(&ub->lock);
 		return;
@@ -115,14 +115,14 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 	unsigned int taken = 0;
 	struct page *page;
 
-	if (order == UBALLOON_ORDER_4K)
+	if (order == UBALLOON_BASE_ORDER)
 		return balloon_page_list_dequeue(&z->lists_4k[hold].dev, pages, count);
 
 	spin_lock(&ub->lock);
 	while (taken < count && !list_empty(&z->pages_2m[hold])) {
 		page = list_first_entry(&z->pages_2m[hold], struct page, lru);
 		list_move(&page->lru, pages);
-		uballoon_count_pages(page, -(long)UBALLOON_PAGES_PER_2M);
+		uballoon_count_pages(page, -(long)UBALLOON_LARGE_PAGES);
 		taken++;
 	}
 	spin_unlock(&ub->lock);
@@ -131,7 +131,7 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 
 static bool has_pages(struct uballoon_zone *z, unsigned int order, unsigned int hold)
 {
-	return !list_empty(order == UBALLOON_ORDER_2M ? &z->pages_2m[hold] :
+	return !list_empty(order == UBALLOON_LARGE_ORDER ? &z->pages_2m[hold] :
 							&z->lists_4k[hold].dev.pages);
 }
 
@@ -176,7 +176,7 @@ unsigned int uballoon_lists_take(struct uballoon *ub, unsigned int order, unsign
 	struct uballoon_zone *first;
 	unsigned int i, taken;
 
-	if (order == UBALLOON_ORDER_2M && hold == UBALLOON_HOLD_NEW)
+	if (order == UBALLOON_LARGE_ORDER && hold == UBALLOON_HOLD_NEW)
 		return 0;
 	first = shortest(ub, order, hold, nid);
 	if (!first)
@@ -198,7 +198,7 @@ bool uballoon_lists_have_new(struct uballoon *ub)
 	unsigned int i;
 
 	for (i = 0; i < ub->zone_count; i++) {
-		if (has_pages(&ub->zones[i], UBALLOON_ORDER_4K, UBALLOON_HOLD_NEW))
+		if (has_pages(&ub->zones[i], UBALLOON_BASE_ORDER, UBALLOON_HOLD_NEW))
 			return true;
 	}
 	return false;

@@ -19,7 +19,7 @@
 #include "core.h"
 
 /* A LOCK call gives the host no more than that ahead of its answers: 256 MiB. */
-#define INFLIGHT_MAX_PAGES	(512 * 128)
+#define INFLIGHT_MAX_PAGES	(256 * UBALLOON_MIB_PAGES)
 /*
  * 2 MiB pages in a batch when the kernel clears what it allocates: small
  * enough that the host gets memory back before it has to find new memory for
@@ -88,7 +88,7 @@ static ktime_t with_grace(ktime_t until)
 
 static gfp_t lock_gfp(const struct uballoon_move *mv)
 {
-	gfp_t gfp = mv->page_order == UBALLOON_ORDER_4K ? GFP_HIGHUSER_MOVABLE : GFP_HIGHUSER;
+	gfp_t gfp = mv->page_order == UBALLOON_BASE_ORDER ? GFP_HIGHUSER_MOVABLE : GFP_HIGHUSER;
 
 	if (mv->flags & UBALLOON_MOVE_NOSLEEP)
 		gfp &= ~__GFP_RECLAIM;
@@ -204,8 +204,8 @@ static u32 lock_parts(struct uballoon *ub, ktime_t until)
 			if (!page)
 				break;
 			list_del(&page->lru);
-			split_page(page, UBALLOON_ORDER_2M);
-			for (i = 0; i < UBALLOON_PAGES_PER_2M; i++)
+			split_page(page, UBALLOON_LARGE_ORDER);
+			for (i = 0; i < UBALLOON_LARGE_PAGES; i++)
 				list_add_tail(&page[i].lru, &ub->parts);
 		}
 		list_move_tail(ub->parts.next, &b->pages);
@@ -233,8 +233,8 @@ static void drop_parts(struct uballoon *ub)
 	list_splice_init(&ub->whole, &whole);
 	list_splice_init(&ub->parts, &parts);
 	spin_unlock(&ub->lock);
-	uballoon_pages_free(&whole, UBALLOON_ORDER_2M);
-	uballoon_pages_free(&parts, UBALLOON_ORDER_4K);
+	uballoon_pages_free(&whole, UBALLOON_LARGE_ORDER);
+	uballoon_pages_free(&parts, UBALLOON_BASE_ORDER);
 }
 
 /* A claim of the running call, for a host that moves the pages itself. */
@@ -300,7 +300,7 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
 	spin_lock(&ub->lock);
-	if (order == UBALLOON_ORDER_2M)
+	if (order == UBALLOON_LARGE_ORDER)
 		ub->counters.alloc_fail_2m_events++;
 	else
 		ub->counters.alloc_fail_4k_events++;
@@ -328,7 +328,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	if (stop != UBALLOON_STOP_NONE)
 		goto out;
 
-	if (mv->page_order == UBALLOON_ORDER_4K)
+	if (mv->page_order == UBALLOON_BASE_ORDER)
 		most = host->batch_4k;
 	else if (want_init_on_alloc(gfp))
 		most = min_t(unsigned int, host->batch_2m, CLEARED_BATCH_2M);
@@ -341,7 +341,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	ub->call_done_pages = 0;
 	ub->call_refused_pages = 0;
 	ub->call_stop = UBALLOON_STOP_NONE;
-	ub->call_splits = mv->page_order == UBALLOON_ORDER_2M;
+	ub->call_splits = mv->page_order == UBALLOON_LARGE_ORDER;
 	ub->locker = current;
 	ub->counters.lock_calls++;
 	spin_unlock(&ub->lock);
@@ -376,7 +376,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	ub->refused_count = 0;
 	spin_unlock(&ub->lock);
 
-	uballoon_pages_free(&refused, UBALLOON_ORDER_4K);
+	uballoon_pages_free(&refused, UBALLOON_BASE_ORDER);
 	move_end(ub);
 out:
 	mv->stop = stop;

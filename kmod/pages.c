@@ -47,9 +47,9 @@ unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, i
 	unsigned int chunk, got = 0;
 	struct page *page;
 
-	if (order == UBALLOON_ORDER_2M) {
+	if (order == UBALLOON_LARGE_ORDER) {
 		while (got < count && !uballoon_params.refuse_2m) {
-			page = alloc_pages_node(nid, gfp, UBALLOON_ORDER_2M);
+			page = alloc_pages_node(nid, gfp, UBALLOON_LARGE_ORDER);
 			if (!page)
 				break;
 			list_add_tail(&page->lru, pages);
@@ -81,7 +81,7 @@ void uballoon_page_mark_offline(struct page *page)
 {
 	unsigned int i;
 
-	for (i = 0; i < UBALLOON_PAGES_PER_2M; i++)
+	for (i = 0; i < UBALLOON_LARGE_PAGES; i++)
 		__SetPageOffline(page + i);
 }
 
@@ -89,7 +89,7 @@ static void mark_online(struct page *page)
 {
 	unsigned int i;
 
-	for (i = 0; i < UBALLOON_PAGES_PER_2M; i++)
+	for (i = 0; i < UBALLOON_LARGE_PAGES; i++)
 		__ClearPageOffline(page + i);
 }
 
@@ -125,7 +125,7 @@ void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsign
 	/* Page by page: the kernel looks at each struct page, too, and finds it in the cache. */
 	list_for_each_entry_safe(page, next, pages, lru) {
 		list_del(&page->lru);
-		if (order == UBALLOON_ORDER_2M)
+		if (order == UBALLOON_LARGE_ORDER)
 			mark_online(page);
 		__free_pages(page, order);
 	}

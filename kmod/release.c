@@ -17,12 +17,12 @@
 #include "core.h"
 
 /* Large pages that are given back at a time: bounds the latency of a signal. */
-#define QUIET_PAGES	(32 * UBALLOON_PAGES_PER_2M)
+#define QUIET_PAGES	(32 * UBALLOON_LARGE_PAGES)
 /* The OOM notifier gives back at least 64 MiB and at least 1/8 of the balloon. */
-#define OOM_MIN_PAGES		(64 * 256)
+#define OOM_MIN_PAGES		(64 * UBALLOON_MIB_PAGES)
 #define OOM_SHARE		8
 /* What reclaim gets between two looks at what is missing: 4 MiB. */
-#define RELIEF_PAGES		(2 * UBALLOON_PAGES_PER_2M)
+#define RELIEF_PAGES		(2 * UBALLOON_LARGE_PAGES)
 /* How often the background tries again when the host or compaction has the pages. */
 #define DRAIN_RETRY_MS		100
 
@@ -36,7 +36,7 @@
  */
 void uballoon_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most)
 {
-	b->count = uballoon_lists_take(ub, UBALLOON_ORDER_4K, UBALLOON_HOLD_NEW, NUMA_NO_NODE,
+	b->count = uballoon_lists_take(ub, UBALLOON_BASE_ORDER, UBALLOON_HOLD_NEW, NUMA_NO_NODE,
 				       min(most, ub->host->batch_4k), &b->pages);
 	uballoon_pages_sort(&b->pages);
 }
@@ -75,7 +75,7 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, int 
 	b->unlock = true;
 	b->order = order;
 	b->hold = UBALLOON_HOLD_TOLD;
-	count = min(count, order == UBALLOON_ORDER_2M ? host->batch_2m : host->batch_4k);
+	count = min(count, order == UBALLOON_LARGE_ORDER ? host->batch_2m : host->batch_4k);
 	count = uballoon_lists_take(ub, order, UBALLOON_HOLD_TOLD, nid, count, &b->pages);
 	b->count = count;
 	if (!count) {
@@ -116,8 +116,8 @@ static u64 take_back_by_host(struct uballoon *ub, unsigned int order, u64 want_p
 	size = uballoon_total(ub);
 	want_pages = min3(want_pages, size - uballoon_min_size(ub), (u64)host->batch_4k);
 	spin_unlock(&ub->lock);
-	if (order != UBALLOON_ORDER_4K || !want_pages) {
-		*ret_stop = order == UBALLOON_ORDER_4K && size ? UBALLOON_STOP_TARGET :
+	if (order != UBALLOON_BASE_ORDER || !want_pages) {
+		*ret_stop = order == UBALLOON_BASE_ORDER && size ? UBALLOON_STOP_TARGET :
 								 UBALLOON_STOP_NOMEM;
 		return 0;
 	}
@@ -165,8 +165,8 @@ u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 wan
 	total = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
 	room = total - uballoon_min_size(ub);
 	claim = min3(min(want_pages, room), ub->size[ps], (u64)QUIET_PAGES) >> order;
-	if (order == UBALLOON_ORDER_4K)
-		claim = min_t(unsigned int, claim, UBALLOON_PAGES_PER_2M);
+	if (order == UBALLOON_BASE_ORDER)
+		claim = min_t(unsigned int, claim, UBALLOON_LARGE_PAGES);
 	ub->size[ps] -= (u64)claim << order;
 	if (!claim)
 		*ret_stop = ub->size[ps] < unit ? UBALLOON_STOP_NOMEM : UBALLOON_STOP_TARGET;
@@ -184,7 +184,7 @@ u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 wan
 	spin_lock(&ub->lock);
 	ub->size[ps] += (u64)(claim - got) << order;
 	got -= kept;
-	if (order == UBALLOON_ORDER_2M)
+	if (order == UBALLOON_LARGE_ORDER)
 		ub->counters.unlocked_2m_pages += (u64)got << order;
 	else
 		ub->counters.unlocked_4k_pages += got;
@@ -225,11 +225,11 @@ u64 uballoon_give_back(struct uballoon *ub, int nid, u64 want_pages, ktime_t unt
 {
 	u64 got = 0, refused = 0;
 
-	if (want_pages >= UBALLOON_PAGES_PER_2M)
-		got = uballoon_take_back(ub, UBALLOON_ORDER_2M, nid, want_pages, until, mode,
+	if (want_pages >= UBALLOON_LARGE_PAGES)
+		got = uballoon_take_back(ub, UBALLOON_LARGE_ORDER, nid, want_pages, until, mode,
 					 &refused, ret_stop);
 	if (!got)
-		got = uballoon_take_back(ub, UBALLOON_ORDER_4K, nid, want_pages, until, mode,
+		got = uballoon_take_back(ub, UBALLOON_BASE_ORDER, nid, want_pages, until, mode,
 					 &refused, ret_stop);
 	return got;
 }
@@ -253,7 +253,7 @@ static u64 relieve_once(struct uballoon *ub, enum uballoon_relief who, int nid, 
 	bool oom = who == UBALLOON_RELIEF_OOM;
 
 	/* A little more than asked for, rather than small pages out of thrift. */
-	left = max_t(u64, left, UBALLOON_PAGES_PER_2M);
+	left = max_t(u64, left, UBALLOON_LARGE_PAGES);
 	return uballoon_give_back(ub, nid, oom ? left : min_t(u64, left, RELIEF_PAGES), until,
 				  TASK_UNINTERRUPTIBLE, ret_stop);
 }
@@ -425,23 +425,23 @@ void uballoon_lists_drop(struct uballoon *ub)
 	LIST_HEAD(pages);
 
 	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-		n = uballoon_lists_take(ub, UBALLOON_ORDER_2M, hold, NUMA_NO_NODE, UINT_MAX,
+		n = uballoon_lists_take(ub, UBALLOON_LARGE_ORDER, hold, NUMA_NO_NODE, UINT_MAX,
 					&pages);
 		spin_lock(&ub->lock);
-		ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_ORDER_2M;
-		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_ORDER_2M;
-		ub->counters.pop_pages += (u64)n << UBALLOON_ORDER_2M;
+		ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_LARGE_ORDER;
+		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_LARGE_ORDER;
+		ub->counters.pop_pages += (u64)n << UBALLOON_LARGE_ORDER;
 		spin_unlock(&ub->lock);
-		uballoon_pages_release(ub, &pages, UBALLOON_ORDER_2M);
+		uballoon_pages_release(ub, &pages, UBALLOON_LARGE_ORDER);
 		do {
-			n = uballoon_lists_take(ub, UBALLOON_ORDER_4K, hold, NUMA_NO_NODE,
-						UBALLOON_PAGES_PER_2M, &pages);
+			n = uballoon_lists_take(ub, UBALLOON_BASE_ORDER, hold, NUMA_NO_NODE,
+						UBALLOON_LARGE_PAGES, &pages);
 			spin_lock(&ub->lock);
 			ub->size[UBALLOON_4K] -= n;
 			ub->counters.unlocked_4k_pages += n;
 			ub->counters.pop_pages += n;
 			spin_unlock(&ub->lock);
-			uballoon_pages_release(ub, &pages, UBALLOON_ORDER_4K);
+			uballoon_pages_release(ub, &pages, UBALLOON_BASE_ORDER);
 			cond_resched();
 		} while (n);
 	}

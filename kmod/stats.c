@@ -120,7 +120,7 @@ static int state_show(struct seq_file *m, void *unused)
 	show_counters(m, &st.counters);
 	seq_printf(m, "host_generation %llu\n", host_gen);
 	seq_printf(m, "relief_generation %llu\n", relief_gen);
-	seq_printf(m, "inflight_pages %llu\n", inflight);
+	seq_printf(m, "inflight_pages %llu\n", uballoon_units(inflight));
 	seq_printf(m, "inflight_batches %u\n", busy);
 	show_internals(m, &in);
 	if (ub->host->ops->show)

@@ -29,6 +29,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "basic/cleanup.h"
 #include "basic/machine.h"
@@ -166,7 +167,7 @@ static bool wait_for(const char *driver)
 	return has_it(driver);
 }
 
-/* What the kernel's own virtio driver holds, by its counters: sysfs does not tell. */
+/* What the kernel's own virtio driver holds, by its counters of pages: sysfs does not tell. */
 static uint64_t stock_size(void)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/vmstat", "re");
@@ -179,7 +180,7 @@ static uint64_t stock_size(void)
 		else if (strcmp(name, "balloon_deflate") == 0)
 			deflated = value;
 	}
-	return inflated > deflated ? (inflated - deflated) * 4096 : 0;
+	return inflated > deflated ? (inflated - deflated) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 /*

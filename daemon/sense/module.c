@@ -4,7 +4,8 @@
  *
  * How much of the balloon MemAvailable contains is for the module alone to
  * compute (kmod/accounts.c): it depends on the kernel's rounding and must be looked at
- * in one instant. So its answer replaces the one of /proc/meminfo.
+ * in one instant. So its answer replaces the one of /proc/meminfo. It counts 4 KiB, whatever the
+ * kernel's page.
  *
  * The module comes and goes: its files are opened again when they are gone.
  * Leaves out: the device itself (act/).
@@ -65,7 +66,7 @@ static int read_number(const char *root, const char *name, int *fd, uint64_t *re
 	return 1;
 }
 
-int module_leave_out(struct module *m, uint64_t page_bytes, struct sample *s)
+int module_leave_out(struct module *m, struct sample *s)
 {
 	uint64_t available = 0, counted = 0;
 	int r, q;
@@ -74,15 +75,15 @@ int module_leave_out(struct module *m, uint64_t page_bytes, struct sample *s)
 	q = read_number(m->root, "available_pages", &m->counted_fd, &counted);
 	if (r == 0 && q == 0)
 		return 0;
-	if (r <= 0 || q <= 0 || available > UINT64_MAX / page_bytes ||
-	    counted > UINT64_MAX / page_bytes) {
+	if (r <= 0 || q <= 0 || available > UINT64_MAX / SAMPLE_PAGE_BYTES ||
+	    counted > UINT64_MAX / SAMPLE_PAGE_BYTES) {
 		s->mem_have &= ~(1U << MEM_AVAILABLE | 1U << MEM_TOTAL);
 		return -ENODATA;
 	}
 	if (sample_has_mem(s, MEM_AVAILABLE))
-		s->mem[MEM_AVAILABLE] = available * page_bytes;
+		s->mem[MEM_AVAILABLE] = available * SAMPLE_PAGE_BYTES;
 	if (sample_has_mem(s, MEM_TOTAL)) {
-		counted *= page_bytes;
+		counted *= SAMPLE_PAGE_BYTES;
 		s->mem[MEM_TOTAL] -= counted < s->mem[MEM_TOTAL] ? counted : s->mem[MEM_TOTAL];
 	}
 	return 0;

@@ -24,7 +24,7 @@ void module_done(struct module *m);
 
 /*
  * Take the balloon out of MEM_TOTAL and MEM_AVAILABLE of *s, as far as it is in them.
- * page_bytes: the kernel's page. Without the module nothing is changed. -ENODATA: it is there and
- * cannot be read; MEM_AVAILABLE is taken away then, because it would be too large.
+ * Without the module nothing is changed. -ENODATA: it is there and cannot be read; MEM_AVAILABLE
+ * is taken away then, because it would be too large.
  */
-int module_leave_out(struct module *m, uint64_t page_bytes, struct sample *s);
+int module_leave_out(struct module *m, struct sample *s);

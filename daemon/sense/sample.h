@@ -42,6 +42,9 @@ enum sample_mem_field {
 	_MEM_FIELD_MAX,
 };
 
+/* The pages of a sample. Those of the kernel may be larger. */
+#define SAMPLE_PAGE_BYTES 4096ULL
+
 /* /proc/vmstat, events (pages where the name says so in the kernel). */
 enum sample_vm_field {
 	VM_PSWPIN,

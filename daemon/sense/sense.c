@@ -158,6 +158,7 @@ static void read_vmstat(struct sense *s, struct sample *ret)
 	if (n < 0)
 		return;
 	vmstat_parse(s->buffer.data, n, ret);
+	vmstat_convert(ret, s->page_bytes);
 	news(s, NEWS_NO_WORKINGSET, (ret->vm_have & wanted) != wanted);
 }
 
@@ -211,7 +212,7 @@ int sense_read(struct sense *s, struct sample *ret)
 	ret->has_week = week_second(time(NULL), &ret->week_s);
 
 	meminfo_read(&s->meminfo, ret);
-	news(s, NEWS_NO_MODULE, module_leave_out(&s->module, s->page_bytes, ret) < 0);
+	news(s, NEWS_NO_MODULE, module_leave_out(&s->module, ret) < 0);
 	news(s, NEWS_NO_AVAILABLE, !sample_has_mem(ret, MEM_AVAILABLE));
 	news(s, NEWS_NO_FREE, !sample_has_mem(ret, MEM_FREE));
 	read_vmstat(s, ret);

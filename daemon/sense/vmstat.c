@@ -5,7 +5,8 @@
  * libproc2 does not know the workingset_* fields as they are since Linux 5.9
  * and reads no more than a page of the file. Models the fields in the table and
  * ignores all others; allocstall is the sum over its zones, which differ
- * between machines. Values stay in the kernel's unit (pages or events).
+ * between machines. Values are pages or events, as the kernel has them until they
+ * are converted: a sample's pages are of 4 KiB whatever the kernel's are.
  */
 #include "sense/text.h"
 #include "sense/vmstat.h"
@@ -64,4 +65,21 @@ void vmstat_parse(const char *text, size_t len, struct sample *ret)
 	for (f = 0; f < _VM_FIELD_MAX; f++)
 		ret->vm[f] = have & (1U << f) ? vm[f] : 0;
 	ret->vm_have = have;
+}
+
+void vmstat_convert(struct sample *s, uint64_t page_bytes)
+{
+	const uint32_t events = 1U << VM_ALLOCSTALL | 1U << VM_OOM_KILL;
+	uint64_t units = page_bytes / SAMPLE_PAGE_BYTES;
+
+	for (int f = 0; f < _VM_FIELD_MAX; f++) {
+		if (events & (1U << f))
+			continue;
+		/* Not a count that a machine can have reached. */
+		if (s->vm[f] > UINT64_MAX / units) {
+			s->vm[f] = 0;
+			s->vm_have &= ~(1U << f);
+		}
+		s->vm[f] *= units;
+	}
 }

@@ -13,3 +13,6 @@
  * is missing or malformed is absent. Everything else in *ret is untouched.
  */
 void vmstat_parse(const char *text, size_t len, struct sample *ret);
+
+/* What counts pages of the kernel, page_bytes each, becomes pages of 4 KiB; events stay. */
+void vmstat_convert(struct sample *s, uint64_t page_bytes);

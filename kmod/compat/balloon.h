@@ -32,7 +32,7 @@
 #endif
 
 /*
- * So many more 4 KiB pages at @page are the balloon's, or fewer; for those that the kernel does
+ * So many more single pages at @page are the balloon's, or fewer; for those that the kernel does
  * not count itself.
  */
 static inline void uballoon_count_pages(struct page *page, long pages)
@@ -44,7 +44,7 @@ static inline void uballoon_count_pages(struct page *page, long pages)
 
 #ifdef UBALLOON_HAVE_BALLOON_H
 
-/* Puts 4 KiB pages on a list. @pages is empty afterwards. May sleep. */
+/* Puts single pages on a list. @pages is empty afterwards. May sleep. */
 static inline void uballoon_list_add(struct balloon_dev_info *list, struct list_head *pages)
 {
 	balloon_page_list_enqueue(list, pages);

@@ -25,8 +25,14 @@
 
 #include "balloon.h"
 
-/* The device counts in 4 KiB pages, and so does all of the module. */
-static_assert(PAGE_SHIFT == 12);
+/* A page of the kernel is one unit of the ABI or more, and can be a part of 2 MiB, which ... */
+static_assert(PAGE_SHIFT >= 12 && PAGE_SHIFT < 21);
+/* ... can be allocated. 6.8: the largest order has a name of its own, and 6.4: is one itself. */
+#ifdef MAX_PAGE_ORDER
+static_assert(21 - PAGE_SHIFT <= MAX_PAGE_ORDER);
+#else
+static_assert(21 - PAGE_SHIFT < MAX_ORDER);
+#endif
 
 /* ---- page allocation ---- */
 
@@ -131,8 +137,14 @@ static inline void uballoon_account_reclaimed(unsigned long pages)
 
 /* ---- free page reporting ---- */
 
-/* 6.17: zero is an order like any other. */
-#ifdef PAGE_REPORTING_ORDER_UNSPECIFIED
+/*
+ * Free areas of the kernel's own choice, 2 MiB with pages of 4 KiB. With larger pages that would be
+ * 32 or 512 MiB, which are seldom free; the host has smaller ones.
+ * 6.17: zero is an order like any other.
+ */
+#if PAGE_SHIFT > 12
+#define UBALLOON_REPORTING_ORDER (21 - PAGE_SHIFT)
+#elif defined(PAGE_REPORTING_ORDER_UNSPECIFIED)
 #define UBALLOON_REPORTING_ORDER PAGE_REPORTING_ORDER_UNSPECIFIED
 #else
 #define UBALLOON_REPORTING_ORDER 0

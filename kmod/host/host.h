@@ -18,6 +18,7 @@
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/llist.h>
+#include <linux/mm.h>
 #include <linux/types.h>
 
 #include "../uapi/uballoon.h"
@@ -38,8 +39,41 @@ enum uballoon_hold {
 	UBALLOON_HOLDS,
 };
 
-/* Most pages in uballoon_batch.old_pages. */
-#define UBALLOON_BATCH_OLD	256
+/*
+ * Inside the module, amounts of memory are pages of the kernel, and orders are the kernel's, too.
+ * The ABI and most hosts count units of 4 KiB: on kernels with pages of 16 or 64 KiB a page is 4
+ * or 16 of them. What is called 4K here is one page of the kernel, whatever its size, and what is
+ * called 2M is that size.
+ *
+ * Amounts are converted where they come in and go out: those of the calls in chardev.c, what is
+ * told of the balloon in core.c and stats.c, a host's in the host's file.
+ */
+#define UBALLOON_UNIT_SHIFT	(PAGE_SHIFT - UBALLOON_PAGE_SHIFT)
+#define UBALLOON_BASE_ORDER	0
+#define UBALLOON_LARGE_ORDER	(UBALLOON_ORDER_2M - UBALLOON_UNIT_SHIFT)
+#define UBALLOON_LARGE_PAGES	(1 << UBALLOON_LARGE_ORDER)
+/* Pages of the kernel in a MiB. */
+#define UBALLOON_MIB_PAGES	(1 << (20 - PAGE_SHIFT))
+
+static inline u64 uballoon_units(u64 pages)
+{
+	return pages << UBALLOON_UNIT_SHIFT;
+}
+
+/* So many whole pages, and a part of one left over is none (_down) or a whole one (_up). */
+static inline u64 uballoon_pages_down(u64 units)
+{
+	return units >> UBALLOON_UNIT_SHIFT;
+}
+
+static inline u64 uballoon_pages_up(u64 units)
+{
+	return (units >> UBALLOON_UNIT_SHIFT) +
+	       !!(units & ((1ULL << UBALLOON_UNIT_SHIFT) - 1));
+}
+
+/* Most pages in uballoon_batch.old_pages: 1 MiB of them. */
+#define UBALLOON_BATCH_OLD	UBALLOON_MIB_PAGES
 
 /**
  * struct uballoon_batch - pages on their way to or from the host
@@ -52,7 +86,7 @@ enum uballoon_hold {
  * @old_refused:	how many of them, first in the array, the host does not release
  * @count:		balloon pages on @pages
  * @refused_count:	balloon pages on @refused; the host keeps it and @count right
- * @order:		UBALLOON_ORDER_4K or UBALLOON_ORDER_2M
+ * @order:		UBALLOON_BASE_ORDER or UBALLOON_LARGE_ORDER
  * @unlock:		direction
  * @hold:		lock: filled in by the host before it answers; unlock: as it was then
  * @stop:		host's word: UBALLOON_STOP_NONE (go on), REFUSED, NOT_NEEDED or RESET. An

@@ -8,6 +8,8 @@
  * (submitter, waiter or interrupt). A queue's lock covers its ring and its list,
  * never a notification: under emulation the host does its work in there.
  *
+ * The protocol's page numbers are of 4 KiB, so a larger page of the kernel has several.
+ *
  * The kernel's own free page reporting shares the reporting queue; the token
  * of a buffer says whose it is.
  *
@@ -194,10 +196,18 @@ static void submit(struct vballoon *v, enum queue_index i, struct uballoon_batch
 	uballoon_batch_done(v->host.core, b);
 }
 
+static void add_page(struct vballoon *v, struct vbatch *vb, struct page *page, unsigned int order)
+{
+	unsigned long unit = page_to_pfn(page) << UBALLOON_UNIT_SHIFT;
+	unsigned int i;
+
+	for (i = 0; i < 1U << (order + UBALLOON_UNIT_SHIFT); i++)
+		vb->pfn[vb->pfns++] = cpu_to_virtio32(v->vdev, unit + i);
+}
+
 static void set_pfns(struct vballoon *v, struct uballoon_batch *b)
 {
 	struct vbatch *vb = vbatch(b);
-	unsigned long pfn;
 	struct page *page;
 	unsigned int i;
 
@@ -206,12 +216,9 @@ static void set_pfns(struct vballoon *v, struct uballoon_batch *b)
 	vb->next_pfn = 0;
 	vb->pfns = 0;
 	for (i = 0; i < b->old_count; i++)
-		vb->pfn[vb->pfns++] = cpu_to_virtio32(v->vdev, page_to_pfn(b->old_pages[i]));
-	list_for_each_entry(page, &b->pages, lru) {
-		pfn = page_to_pfn(page);
-		for (i = 0; i < 1U << b->order; i++)
-			vb->pfn[vb->pfns++] = cpu_to_virtio32(v->vdev, pfn + i);
-	}
+		add_page(v, vb, b->old_pages[i], UBALLOON_BASE_ORDER);
+	list_for_each_entry(page, &b->pages, lru)
+		add_page(v, vb, page, b->order);
 }
 
 void uballoon_virtio_lock(struct uballoon_host *host, struct uballoon_batch *b)

@@ -35,7 +35,7 @@ static void virtio_size_changed(struct uballoon_host *host)
 	mutex_lock(&v->actual_lock);
 	size = uballoon_size(host->core);
 	if (v->ready && size != v->actual) {
-		u32 actual = size;
+		u32 actual = uballoon_units(size);
 
 		virtio_cwrite_le(v->vdev, struct virtio_balloon_config, actual, &actual);
 		v->actual = size;
@@ -43,12 +43,13 @@ static void virtio_size_changed(struct uballoon_host *host)
 	mutex_unlock(&v->actual_lock);
 }
 
+/* A part of a page is not taken: more than the host asks for would not be its target. */
 static void read_target(struct vballoon *v)
 {
-	u32 pages;
+	u32 units;
 
-	virtio_cread_le(v->vdev, struct virtio_balloon_config, num_pages, &pages);
-	uballoon_host_target(v->host.core, pages);
+	virtio_cread_le(v->vdev, struct virtio_balloon_config, num_pages, &units);
+	uballoon_host_target(v->host.core, uballoon_pages_down(units));
 }
 
 static void target_work(struct work_struct *work)
@@ -194,7 +195,7 @@ static void set_caps(struct vballoon *v)
 	if (uballoon_params.guest_driven)
 		host->caps |= UBALLOON_CAP_GUEST_DRIVEN;
 
-	host->batch_4k = PFNS_PER_BATCH;
+	host->batch_4k = PFNS_PER_BATCH >> UBALLOON_UNIT_SHIFT;
 	host->batch_2m = host->caps & UBALLOON_CAP_REPORTING ? REPORT_BATCH_2M : 1;
 }
 

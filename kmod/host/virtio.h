@@ -16,7 +16,7 @@
 
 /* Firecracker and cloud-hypervisor skip longer buffers, and say nothing. */
 #define PFNS_PER_BUFFER		256
-/* Two buffers: a 2 MiB page of 512. */
+/* Two buffers: a 2 MiB page, of 512 units. */
 #define PFNS_PER_BATCH		512
 /* QEMU's and cloud-hypervisor's limit. */
 #define RUNS_PER_REPORT		32

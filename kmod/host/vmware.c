@@ -253,7 +253,7 @@ static void move_each(struct vmware *v, struct uballoon_batch *b)
 /* One call for all. */
 static void move_together(struct vmware *v, struct uballoon_batch *b)
 {
-	bool large = b->order == UBALLOON_ORDER_2M;
+	bool large = b->order == UBALLOON_LARGE_ORDER;
 	unsigned long status;
 	struct page *page, *next;
 	unsigned int n = 0;
@@ -294,7 +294,7 @@ static void settle_reset(struct uballoon_batch *b)
 
 static void vmware_move(struct uballoon_host *host, struct uballoon_batch *b)
 {
-	unsigned long need = b->order == UBALLOON_ORDER_2M ? CAP_BATCHED | CAP_BATCHED_2M :
+	unsigned long need = b->order == UBALLOON_LARGE_ORDER ? CAP_BATCHED | CAP_BATCHED_2M :
 							     CAP_BATCHED;
 	struct vmware *v = to_vmware(host);
 
@@ -304,7 +304,7 @@ static void vmware_move(struct uballoon_host *host, struct uballoon_batch *b)
 		b->stop = UBALLOON_STOP_RESET;
 	else if ((v->caps & need) == need)
 		move_together(v, b);
-	else if (b->order == UBALLOON_ORDER_4K && v->caps & CAP_BASIC)
+	else if (b->order == UBALLOON_BASE_ORDER && v->caps & CAP_BASIC)
 		move_each(v, b);
 	else
 		refuse_all(b, UBALLOON_STOP_REFUSED);

@@ -6,6 +6,11 @@
  *
  *  - All amounts of memory are u64 counts of 4 KiB pages, whatever the guest's
  *    own page size and whatever the size of the balloon page that is moved.
+ *  - Where the guest's own pages are larger, what is called a 4 KiB balloon page
+ *    is one of those: 4 of the unit with pages of 16 KiB, 16 with 64 KiB. What
+ *    is asked for is made whole pages, so that never more is held and never less
+ *    given back: LOCK, ceiling and floor are rounded down, UNLOCK and the
+ *    relief line up. What comes out is always whole pages.
  *  - Each struct starts with its own size in bytes; reserved fields must be
  *    zero. Anything else is EINVAL and changes nothing.
  *  - No struct has padding holes; the sizes are asserted at the end of this
@@ -56,7 +61,7 @@
 /**
  * enum uballoon_stop - why a LOCK or UNLOCK ended
  * @UBALLOON_STOP_NONE:		nothing has been moved yet
- * @UBALLOON_STOP_DONE:		all pages asked for were moved
+ * @UBALLOON_STOP_DONE:		all pages asked for were moved (all whole ones, see above)
  * @UBALLOON_STOP_TARGET:	the ceiling (LOCK) or floor (UNLOCK) of SET_TARGET, or the
  *				host's own bound, was reached
  * @UBALLOON_STOP_NOMEM:	LOCK: no page of that size could be allocated, or the module gave
@@ -282,7 +287,8 @@ struct uballoon_target {
  * @flags:		in: UBALLOON_MOVE_* bits
  * @page_order:		in: UBALLOON_ORDER_4K or UBALLOON_ORDER_2M
  * @budget_ms:		in: 1 to UBALLOON_MAX_BUDGET_MS; overrun by at most one batch
- * @pages:		in: how much to move, 1 to RAM, a multiple of the page size
+ * @pages:		in: how much to move, 1 to RAM, a multiple of the page size. Where the
+ *			guest's pages are larger than 4 KiB it is rounded, see above
  * @done_pages:		out: moved
  * @refused_pages:	out: refused by the host (LOCK), or kept because the host would
  *			not release them (UNLOCK)

@@ -2,8 +2,8 @@
 """The module against Debian's kernels, each with the compiler of its release.
 
 Without arguments, the newest of each series that the project supports, cloud
-flavour; with --all, every release and flavour that Debian has of them. (Other
-arguments are names of cases.) Headers and compilers are unpacked into the cache
+flavour; with --all, every release and flavour that Debian has of them, and arm64,
+by a cross compiler. (Other arguments are names of cases.) Headers and compilers are unpacked into the cache
 of tests/vm/harness, which takes root and, the first time, the network. A warning
 is a failure, and so is a kernel that is not there: nothing is skipped.
 
@@ -20,15 +20,18 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "vm")]
 
 import tap                                                            # noqa: E402
-from harness import archive, kernels                                  # noqa: E402
+from harness import architecture, archive, kernels                    # noqa: E402
 from harness.paths import TOP, tree                                   # noqa: E402
 
 KMOD = os.path.join(TOP, "kmod")
 FLAVOURS = ("cloud-amd64", "amd64", "rt-amd64")
+# Of Debian 13, which has pages of 16 KiB, too.
+ARM_FLAVOURS = ("arm64", "arm64-16k")
 # The series of each release, its backports included. That of the newest Debian comes last: it counts.
 SERIES = (("bookworm", "6.1"), ("bookworm", "6.12"), ("trixie", "6.12"), ("trixie", "7.2"), ("trixie", "7.3"))
 NEWEST = [(debian, series, kernels.FLAVOUR) for series, debian in {s: d for d, s in SERIES}.items()]
-ALL = [(debian, series, flavour) for debian, series in SERIES for flavour in FLAVOURS]
+ALL = [(debian, series, flavour) for debian, series in SERIES
+       for flavour in FLAVOURS + (ARM_FLAVOURS if debian == kernels.NEXT else ("arm64",))]
 DEBIANS = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 RANGE = f"Linux {SERIES[0][1]} to {SERIES[-1][1]}"
 WARNING = re.compile(r"\b(warning|error)\b", re.I)
@@ -38,7 +41,8 @@ def headers(debian, series, flavour):
     # Those of this machine are installed anyway.
     if debian == archive.HERE and flavour == kernels.FLAVOUR:
         return kernels.Headers(kernels.release(series))
-    return kernels.Headers(kernels.archived(series, flavour, debian), archive.Workshop(debian))
+    workshop = archive.Workshop(debian, architecture.of_flavour(flavour).name)
+    return kernels.Headers(kernels.archived(series, flavour, debian), workshop)
 
 
 def build(t, h, prepare=lambda folder: None):

@@ -12,7 +12,6 @@
 #include "sense/module.h"
 
 #define MIB (1ULL << 20)
-#define PAGE 4096ULL
 
 struct fixture {
 	char dir[64];
@@ -71,7 +70,7 @@ static void no_module_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(module_leave_out(&f->m, PAGE, &f->s), 0);
+	assert_int_equal(module_leave_out(&f->m, &f->s), 0);
 	assert_int_equal(f->s.mem[MEM_AVAILABLE], 1800 * MIB);
 	assert_int_equal(f->s.mem[MEM_TOTAL], 2000 * MIB);
 }
@@ -82,7 +81,7 @@ static void the_balloon_is_left_out(void **state)
 
 	put(f, "mem_available_pages", "76800\n");
 	put(f, "available_pages", "358400\n");
-	assert_int_equal(module_leave_out(&f->m, PAGE, &f->s), 0);
+	assert_int_equal(module_leave_out(&f->m, &f->s), 0);
 	assert_int_equal(f->s.mem[MEM_AVAILABLE], 300 * MIB);
 	assert_int_equal(f->s.mem[MEM_TOTAL], 600 * MIB);
 	assert_int_equal(f->s.mem[MEM_FREE], 100 * MIB);
@@ -90,12 +89,12 @@ static void the_balloon_is_left_out(void **state)
 	put(f, "mem_available_pages", "51200\n");
 	put(f, "available_pages", "0\n");
 	f->s.mem[MEM_TOTAL] = 2000 * MIB;
-	assert_int_equal(module_leave_out(&f->m, PAGE, &f->s), 0);
+	assert_int_equal(module_leave_out(&f->m, &f->s), 0);
 	assert_int_equal(f->s.mem[MEM_AVAILABLE], 200 * MIB);
 	assert_int_equal(f->s.mem[MEM_TOTAL], 2000 * MIB);
 	/* More than there is: lines are not read at one instant. */
 	put(f, "available_pages", "999999999\n");
-	assert_int_equal(module_leave_out(&f->m, PAGE, &f->s), 0);
+	assert_int_equal(module_leave_out(&f->m, &f->s), 0);
 	assert_int_equal(f->s.mem[MEM_TOTAL], 0);
 }
 
@@ -106,7 +105,7 @@ static void what_was_absent_stays_absent(void **state)
 	put(f, "mem_available_pages", "76800\n");
 	put(f, "available_pages", "358400\n");
 	f->s.mem_have = 1U << MEM_FREE;
-	assert_int_equal(module_leave_out(&f->m, PAGE, &f->s), 0);
+	assert_int_equal(module_leave_out(&f->m, &f->s), 0);
 	assert_int_equal(f->s.mem_have, 1U << MEM_FREE);
 }
 
@@ -120,7 +119,7 @@ static void nonsense_is_no_data(void **state)
 		f->s.mem_have = 1U << MEM_AVAILABLE | 1U << MEM_TOTAL | 1U << MEM_FREE;
 		put(f, "mem_available_pages", bad[i]);
 		put(f, "available_pages", "358400\n");
-		assert_int_equal(module_leave_out(&f->m, PAGE, &f->s), -ENODATA);
+		assert_int_equal(module_leave_out(&f->m, &f->s), -ENODATA);
 		assert_int_equal(f->s.mem_have, 1U << MEM_FREE);
 	}
 	/* One file without the other, as an interrupted removal might leave it. */
@@ -128,7 +127,7 @@ static void nonsense_is_no_data(void **state)
 	module_done(&f->m);
 	put(f, "available_pages", "358400\n");
 	f->s.mem_have = 1U << MEM_AVAILABLE;
-	assert_int_equal(module_leave_out(&f->m, PAGE, &f->s), -ENODATA);
+	assert_int_equal(module_leave_out(&f->m, &f->s), -ENODATA);
 	assert_int_equal(f->s.mem_have, 0);
 }
 

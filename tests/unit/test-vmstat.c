@@ -122,6 +122,24 @@ static void test_stale_values_go(void **state)
 	assert_int_equal(s.vm[VM_PSWPIN], 0);
 }
 
+static void test_larger_pages(void **state)
+{
+	struct sample s;
+
+	(void)state;
+	parse("pswpin 7\nworkingset_refault_file 5\nallocstall_normal 3\noom_kill 2\n"
+	      "pswpout 4611686018427387904\n", &s);
+	vmstat_convert(&s, 16384);
+	assert_int_equal(s.vm[VM_PSWPIN], 28);
+	assert_int_equal(s.vm[VM_REFAULT_FILE], 20);
+	assert_int_equal(s.vm[VM_ALLOCSTALL], 3);
+	assert_int_equal(s.vm[VM_OOM_KILL], 2);
+	assert_int_equal(s.vm_have, 1U << VM_PSWPIN | 1U << VM_REFAULT_FILE |
+				    1U << VM_ALLOCSTALL | 1U << VM_OOM_KILL);
+	vmstat_convert(&s, 4096);
+	assert_int_equal(s.vm[VM_PSWPIN], 28);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +150,7 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_cut_line_does_not_count),
 		cmocka_unit_test(test_stale_values_go),
+		cmocka_unit_test(test_larger_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

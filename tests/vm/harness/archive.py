@@ -5,10 +5,11 @@
             machine is asked as the machine is configured. Another one is asked by
             lists of our own in the cache, from the server that this machine uses;
             they are as old as the machine's (`./bootstrap deps` refreshes those),
-            and what is in the cache needs no network
+            and what is in the cache needs no network. So is another architecture's
   Workshop  a root of the release with a compiler, and the headers of kernels
             unpacked into it: their tools want its C library, and have absolute
-            paths. Nothing of it is installed on the machine
+            paths. Nothing of it is installed on the machine. For the kernels of another
+            architecture it has a compiler that makes code for that
 
 Left out: which kernels there are to be (kernels.py).
 """
@@ -17,6 +18,7 @@ import os
 import re
 import sys
 
+from .architecture import ARCHITECTURES, NATIVE
 from .paths import HarnessError, cache, command, digest, locked, replace, scratch
 
 HERE = "bookworm"
@@ -26,6 +28,11 @@ APT_LISTS = "/var/lib/apt/lists"
 TOOLS = {
     "bookworm": ("make", "gcc-12", "pahole", "libelf1", "libssl3"),
     "trixie": ("make", "gcc-14", "pahole", "libelf1t64", "libssl3t64"),
+}
+# And for each foreign architecture, by release, too.
+CROSS = {
+    ("bookworm", "arm64"): ("gcc-12-aarch64-linux-gnu",),
+    ("trixie", "arm64"): ("gcc-14-aarch64-linux-gnu",),
 }
 ENV = dict(os.environ, LC_ALL="C")
 
@@ -58,20 +65,23 @@ def _age():
 
 
 class Archive:
-    def __init__(self, release=HERE):
-        self.release = release
-        self._options = [] if release == HERE else self._own_lists()
+    def __init__(self, release=HERE, architecture=NATIVE):
+        self.release, self.architecture = release, architecture
+        self._options = [] if (release, architecture) == (HERE, NATIVE) else self._own_lists()
 
     def _own_lists(self):
-        root = cache("archive", self.release)
+        name = self.release if self.architecture == NATIVE else f"{self.release}-{self.architecture}"
+        root = cache("archive", name)
         for name in ("lists/partial", "cache/archives/partial"):
             os.makedirs(f"{root}/{name}", exist_ok=True)
         options = [f"-oDir::State={root}", f"-oDir::State::status={root}/status", f"-oDir::State::lists={root}/lists",
                    f"-oDir::Cache={root}/cache", f"-oDir::Etc::sourcelist={root}/sources.list",
                    "-oDir::Etc::sourceparts=/dev/null", "-oDir::Etc::preferencesparts=/dev/null"]
+        if self.architecture != NATIVE:
+            options += [f"-oAPT::Architecture={self.architecture}", f"-oAPT::Architectures={self.architecture}"]
         stamp, text = f"{root}/stamp", package_sources(self.release)
         age = digest(text, _age())
-        with locked(f"archive-{self.release}"):
+        with locked(f"archive-{name}"):
             known = _read(stamp)
             if known == age:
                 return options
@@ -79,11 +89,11 @@ class Archive:
             _write(f"{root}/sources.list", text.replace("deb ", f"deb [signed-by={KEYRING}] "))
             try:
                 command(["apt-get", "-q", "-oAPT::Sandbox::User=root", "-oAPT::Update::Error-Mode=any", *options,
-                         "update"], f"reading of {self.release}'s package lists", env=ENV)
+                         "update"], f"reading of {name}'s package lists", env=ENV)
             except HarnessError as e:
                 if known is None:
                     raise
-                print(f"# the package lists of {self.release} stay as they were: {e}", file=sys.stderr)
+                print(f"# the package lists of {name} stay as they were: {e}", file=sys.stderr)
                 return options
             _write(stamp, age)
         return options
@@ -102,6 +112,20 @@ class Archive:
         """[@name and those of its direct dependencies whose names match @pattern]"""
         found = re.findall(r"^\s*\|?(?:Pre)?Depends: (\S+)$", self._cache("depends", "--important", name), re.M)
         return [name] + sorted({n for n in found if re.fullmatch(pattern, n)})
+
+    def closure(self, names, pattern):
+        """[@names, their dependencies whose names match @pattern, and the dependencies of these]"""
+        depends, package = {}, None
+        for line in self._cache("depends", "--important", "--recurse", *names).splitlines():
+            if re.match(r"\S", line):
+                package = line.strip()
+            elif found := re.match(r"\s*\|?(?:Pre)?Depends: (\S+)$", line):
+                depends.setdefault(package, set()).add(found[1])
+        out, new = set(), set(names)
+        while new:
+            out |= new
+            new = {d for name in new for d in depends.get(name, ()) if re.fullmatch(pattern, d)} - out
+        return sorted(out)
 
     def unpack(self, names, folder):
         """Unpacks the packages @names into the new folder @folder."""
@@ -130,11 +154,13 @@ def _write(path, text):
 class Workshop:
     """root: its path. Made now if it is not cached, which takes root and a minute or two."""
 
-    def __init__(self, release):
-        self.release = release
+    def __init__(self, release, architecture=NATIVE):
+        self.release, self.architecture = release, architecture
+        self._tools = TOOLS[release] + CROSS.get((release, architecture), ())
+        self._name = release if architecture == NATIVE else f"{architecture}-{release}"
         sources = package_sources(release)
-        self.root = cache("workshop", f"{release}-{digest(sources, *TOOLS[release])}")
-        with locked(f"workshop-{release}"):
+        self.root = cache("workshop", f"{self._name}-{digest(sources, *self._tools)}")
+        with locked(f"workshop-{self._name}"):
             if not os.path.exists(self.root):
                 self._make(sources)
 
@@ -149,23 +175,26 @@ class Workshop:
                      '--aptopt=APT::Install-Recommends "false"', *proxies(),
                      "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                      "--dpkgopt=path-exclude=/usr/share/locale/*",
-                     f"--include={','.join(TOOLS[self.release])}", self.release, f"{tmp}/root",
+                     f"--include={','.join(self._tools)}", self.release, f"{tmp}/root",
                      f"{tmp}/sources.list"], "mmdebstrap", timeout=900)
-            replace(f"{tmp}/root", self.root, f"{self.release}-")
+            replace(f"{tmp}/root", self.root, f"{self._name}-")
 
     def headers(self, release):
         """Unpacks the headers of the kernel @release; their folder as it is called inside."""
         inside = f"/usr/src/linux-headers-{release}"
-        with locked(f"workshop-{self.release}"):
+        with locked(f"workshop-{self._name}"):
             if not os.path.exists(self.root + inside):
-                archive = Archive(self.release)
+                archive = Archive(self.release, self.architecture)
                 names = archive.with_depends(f"linux-headers-{release}", r"linux-(headers|kbuild)-\S+")
                 with scratch(self.root + "/usr/src/x") as tmp:
-                    archive.unpack(names, f"{tmp}/tree")
-                    found = glob.glob(f"{tmp}/tree/usr/lib/linux-kbuild-*") + glob.glob(f"{tmp}/tree/usr/src/*")
+                    # The tools are to run here.
+                    tools = [n for n in names if n.startswith("linux-kbuild-")]
+                    Archive(self.release).unpack(tools, f"{tmp}/tools")
+                    archive.unpack([n for n in names if n not in tools], f"{tmp}/tree")
+                    found = glob.glob(f"{tmp}/tools/usr/lib/linux-kbuild-*") + glob.glob(f"{tmp}/tree/usr/src/*")
                     # The folder that is asked for comes last: it says that all is there.
                     for path in sorted(found, key=lambda p: p.endswith(inside)):
-                        goal = self.root + path[len(f"{tmp}/tree"):]
+                        goal = self.root + path[path.index("/usr/", len(tmp)):]
                         if not os.path.lexists(goal):
                             os.rename(path, goal)
         return inside
@@ -174,4 +203,5 @@ class Workshop:
         """argv of a build with the @headers inside, of the module in @folder below self.root/tmp."""
         # objtool looks at its limits in /proc; ours is gone with the build.
         return ["unshare", "--pid", "--fork", f"--mount-proc={self.root}/proc", "chroot", self.root, "make", "-C",
-                headers, f"M=/{os.path.relpath(folder, self.root)}", *arguments]
+                headers, f"M=/{os.path.relpath(folder, self.root)}",
+                f"CROSS_COMPILE={ARCHITECTURES[self.architecture].prefix}", *arguments]

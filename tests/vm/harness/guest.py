@@ -17,7 +17,8 @@ after a panic), leaves the word out and is a failure.
 The kernel runs with panic_on_warn, and QEMU ends instead of rebooting. QEMU is
 killed with the process that started it, and by a timer in any case.
 
-Serial ports: 0 console (kernel log), 1 verdict; control is virtio-serial.
+Serial ports: 0 console (kernel log), 1 verdict; control is virtio-serial. What is another
+architecture's is in architecture.py.
 """
 import ctypes
 import os
@@ -31,6 +32,7 @@ import threading
 import time
 
 from . import accel
+from .architecture import AMD64
 from .control import Control, GuestDied
 from .paths import LOGS, HarnessError, prune
 from .qmp import Qmp, QmpError
@@ -46,7 +48,7 @@ BAD_LOG = re.compile(
 
 # Shared by all guests. The stall detectors get long limits: on a loaded machine
 # an emulated CPU may stand still for many seconds through no fault of the guest.
-APPEND = ("console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic "
+APPEND = ("loglevel=5 panic=-1 panic_on_warn=1 oops=panic "
           "mitigations=off no_timer_check random.trust_cpu=on "
           "rcupdate.rcu_cpu_stall_timeout=200 nmi_watchdog=0 nosoftlockup")
 
@@ -72,22 +74,23 @@ class Guest:
     """Not started until start(). All sizes are bytes; memory and cpus are fixed for its life."""
 
     def __init__(self, name, kernel, initrd, memory=512 * MIB, cpus=2, append="", balloon=BALLOON,
-                 devices=(), machine="pc", cpu=None, lifetime=600, boot_timeout=90,
+                 devices=(), machine=None, cpu=None, lifetime=600, boot_timeout=90,
                  end_tolerance=4 * MIB, accelerator=None):
         self.name, self.kernel, self.memory = name, kernel, memory
         self.lifetime, self.boot_timeout, self.end_tolerance = lifetime, boot_timeout, end_tolerance
-        self.accelerator = accelerator or accel.choose()
+        self.arch = arch = kernel.arch
+        self.accelerator = accelerator or (accel.choose() if arch is AMD64 else "tcg")
         self.process = None
         self.abandoned = False
         self._verdict = secrets.token_hex(16)
         self._dir = self.log = self.qmp = self._control = self._timer = None
-        cpu = cpu or ("host" if self.accelerator == "kvm" else "qemu64,+rdrand")
+        cpu = cpu or ("host" if self.accelerator == "kvm" else arch.cpu)
         accel_arg = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi,tb-size=128"
         self._argv = [
-            "qemu-system-x86_64", "-accel", accel_arg, "-machine", machine, "-cpu", cpu,
+            arch.qemu, "-accel", accel_arg, "-machine", machine or arch.machine, "-cpu", cpu,
             "-m", f"{memory // MIB}", "-smp", str(cpus), "-nodefaults", "-no-user-config",
-            "-display", "none", "-vga", "none", "-no-reboot",
-            "-kernel", kernel.image, "-initrd", initrd, "-append", f"{APPEND} {append}".strip()]
+            "-display", "none", "-vga", "none", "-no-reboot", "-kernel", kernel.image, "-initrd", initrd,
+            "-append", f"console={arch.console} {APPEND} {append}".strip()]
         if balloon:
             self._argv += ["-device", balloon]
         for device in devices:
@@ -125,7 +128,7 @@ class Guest:
         self._stderr = open(os.path.join(self._dir, "stderr"), "w+")
         argv = self._argv + [
             "-chardev", f"file,id=console,path={qemu_path(self.log)}", "-serial", "chardev:console",
-            "-chardev", f"file,id=verdict,path={self._verdict_path}", "-serial", "chardev:verdict",
+            "-chardev", f"file,id=verdict,path={self._verdict_path}", *self.arch.port.split(),
             "-chardev", f"socket,id=control,path={self._dir}/control,server=on,wait=off",
             "-device", "virtio-serial-pci,id=serial0",
             "-device", "virtserialport,bus=serial0.0,chardev=control,name=vmtest.control",
@@ -205,8 +208,8 @@ class Guest:
         try:
             if self._control and not self._control.closed:
                 try:
-                    _, said = self.run(f"/usr/lib/vmtest/finish {self.end_tolerance // 1024} "
-                                       f"{' '.join(modules)}", timeout)
+                    _, said = self.run(f"VERDICT={self.arch.verdict} /usr/lib/vmtest/finish "
+                                       f"{self.end_tolerance // 1024} {' '.join(modules)}", timeout)
                 except GuestDied as e:
                     said = str(e)
             # Give the serial port's bytes the time to come out.

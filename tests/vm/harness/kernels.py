@@ -4,7 +4,9 @@
 A kernel is named by its series. Those of this machine's Debian ("6.1", "6.12")
 are resolved to the release whose headers are installed, because that is what our
 modules are built against. Any other one ("7.3") is the newest of Debian 13 and
-its backports; its modules are built in a root of that release (archive.py).
+its backports; its modules are built in a root of that release (archive.py). A name
+with a flavour ("6.12 arm64-16k") means the newest of that flavour in Debian 13; one of
+another architecture is built by a cross compiler.
 
 The image comes from this machine if it happens to be installed, else its package
 is downloaded and unpacked into the cache; nothing is installed and /boot is only
@@ -18,6 +20,7 @@ import re
 import shutil
 import tempfile
 
+from .architecture import AMD64, of_flavour, page_bytes
 from .archive import HERE, Archive, Workshop
 from .paths import HarnessError, cache, command, digest, locked, tree
 
@@ -43,7 +46,8 @@ def release(series):
 
 def archived(series, flavour=FLAVOUR, debian=NEXT):
     """The newest release of @series that the archive of @debian has headers of."""
-    name = Archive(debian).newest("linux-headers-", rf"{re.escape(series)}\.[\d.]+(-\d+|\+deb\d+)-{flavour}")
+    archive = Archive(debian, of_flavour(flavour).name)
+    name = archive.newest("linux-headers-", rf"{re.escape(series)}\.[\d.]+(-\d+|\+deb\d+)-{flavour}")
     return name[len("linux-headers-"):]
 
 
@@ -51,10 +55,14 @@ class Headers:
     """release, and headers to build with: on this machine, or in the @workshop that has them."""
 
     workshop = None
+    arch = AMD64
+    page_bytes = 4096
 
     def __init__(self, release, workshop=None):
         self.release = release
         self.workshop = workshop
+        self.arch = of_flavour(release)
+        self.page_bytes = page_bytes(release)
         self.headers = workshop.headers(release) if workshop else f"/usr/src/linux-headers-{release}"
 
     def outside(self, path):
@@ -83,10 +91,12 @@ class Kernel(Headers):
 
     def __init__(self, series):
         self.series = series
+        number, _, flavour = series.partition(" ")
+        flavour = flavour or FLAVOUR
         if series in SERIES:
             super().__init__(release(series))
         else:
-            super().__init__(archived(series), Workshop(NEXT))
+            super().__init__(archived(number, flavour), Workshop(NEXT, of_flavour(flavour).name))
         self._adopt(self._root())
 
     def _adopt(self, root):
@@ -109,7 +119,7 @@ class Kernel(Headers):
         root = cache("kernel", self.release)
         with locked("kernel"):
             if not os.path.exists(root):
-                archive = Archive(self.workshop.release if self.workshop else HERE)
+                archive = Archive(self.workshop.release if self.workshop else HERE, self.arch.name)
                 # One package, or since 7.3 one for each part.
                 archive.unpack(archive.with_depends(f"linux-image-{self.release}",
                                                     rf"linux-(base|binary|modules)-{re.escape(self.release)}"), root)
@@ -165,20 +175,21 @@ def build_module(kernel, source, name):
         if not os.path.exists(ko):
             with kernel.copy(files) as tmp:
                 command(kernel.make(tmp, "modules"), f"build of {name}.ko for {kernel.release}")
-                command(["strip", "-g", f"{tmp}/{name}.ko"], "strip")
+                command([f"{kernel.arch.prefix}strip", "-g", f"{tmp}/{name}.ko"], "strip")
                 os.makedirs(out, exist_ok=True)
                 shutil.copy(f"{tmp}/{name}.ko", ko + ".tmp")
                 os.rename(ko + ".tmp", ko)
     return ko
 
 
-def build_static(source, name, include=()):
-    """Compiles one C file to a static program for the guest; its path."""
+def build_static(source, name, include=(), arch=AMD64):
+    """Compiles one C file to a static program for a guest of that architecture; its path."""
     headers = [f for folder in include for f in tree(folder, (".h",))]
-    out = cache("guest", f"{name}-{digest((name, source), *headers)}")
+    out = cache("guest", f"{name}-{digest((name, source), arch.prefix, *headers)}")
     with locked("guest"):
         if not os.path.exists(out):
-            argv = ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-static", "-s", "-o", out + ".tmp"]
+            argv = [f"{arch.prefix}gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-static", "-s",
+                    "-o", out + ".tmp"]
             argv += [f"-I{folder}" for folder in include]
             command(argv + [source], f"build of {name}")
             os.rename(out + ".tmp", out)

@@ -9,42 +9,41 @@ Left out: what a program opens by name at run time; whoever knows adds it.
 import os
 import re
 
+from .architecture import AMD64
 from .paths import HarnessError, command
 
-FOLDERS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64")
-
-
-def needed(path):
+def needed(path, arch=AMD64):
     """Names of the libraries that the ELF file @path asks for, the loader included."""
-    out = command(["objdump", "-p", path], f"objdump of {path}", env=dict(os.environ, LC_ALL="C"))
-    return set(re.findall(r"^\s+NEEDED\s+(\S+)$", out, re.M)) | {"ld-linux-x86-64.so.2"}
+    out = command([f"{arch.prefix}objdump", "-p", path], f"objdump of {path}", env=dict(os.environ, LC_ALL="C"))
+    return set(re.findall(r"^\s+NEEDED\s+(\S+)$", out, re.M)) | {os.path.basename(arch.loader)}
 
 
-def closure(programs, root="/"):
+def closure(programs, root="/", arch=AMD64):
     """{name: path} of all libraries that @programs need, found below @root."""
-    found, missing = {}, {n for p in programs for n in needed(p)}
+    found, missing = {}, {n for p in programs for n in needed(p, arch)}
+    loaders = os.path.dirname(arch.loader)
     while missing:
         name = missing.pop()
-        for folder in FOLDERS:
+        for folder in (f"lib/{arch.triple}", f"usr/lib/{arch.triple}", loaders, f"usr/{loaders}"):
             path = os.path.join(root, folder, name)
             if os.path.exists(path):
                 break
         else:
             raise HarnessError(f"{name}: no such library below {root}")
         found[name] = path
-        missing |= needed(path) - set(found)
+        missing |= needed(path, arch) - set(found)
     return found
 
 
-def files(programs, root="/"):
+def files(programs, root="/", arch=AMD64):
     """[(name in the guest, path outside, mode)] of @programs, [(name in the guest, path outside)],
     and of the libraries that they need."""
     for _, path in programs:
         if not os.path.exists(path):
             raise HarnessError(f"{path} is not there; run ./bootstrap build")
     found = [(name.lstrip("/"), path, 0o755) for name, path in programs]
-    for name, path in sorted(closure([p for _, p in programs], root).items()):
-        folder = "lib64" if name.startswith("ld-linux") else "lib/x86_64-linux-gnu"
+    for name, path in sorted(closure([p for _, p in programs], root, arch).items()):
+        folder = os.path.dirname(arch.loader) if name.startswith("ld-linux") else f"lib/{arch.triple}"
         found.append((f"{folder}/{name}", path, 0o755))
     return found
 

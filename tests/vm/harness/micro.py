@@ -9,6 +9,8 @@ import contextlib
 import os
 
 from . import kernels
+from .archive import Archive as Packages
+from .architecture import AMD64
 from .cpio import Archive
 from .guest import Guest, MIB
 from .paths import TOP, VM, HarnessError, cache, digest, locked, prune
@@ -16,7 +18,8 @@ from .paths import TOP, VM, HarnessError, cache, digest, locked, prune
 # Present in every guest; loaded by its init in this order.
 BOOT_MODULES = ("virtio_ring", "virtio", "virtio_pci", "virtio_console")
 # Present, left to the tests to load.
-SPARE_MODULES = ("virtio_balloon", "virtio_blk", "zram", "vmw_balloon")
+SPARE_MODULES = ("virtio_balloon", "virtio_blk", "zram")
+SPARE_MODULES_OF = {"amd64": ("vmw_balloon",)}
 
 # Enough for all suites of one state of the tree on all kernels.
 INITRDS_KEPT = 40
@@ -24,15 +27,25 @@ BUSYBOX = "/bin/busybox"
 UAPI = os.path.join(TOP, "kmod", "uapi")
 
 
-def busybox_archive(init):
-    """An archive with busybox and all its applets as links, and @init."""
+def busybox(arch=AMD64):
+    """Path of a static busybox for a guest of that architecture."""
+    if arch is not AMD64:
+        root = cache("guest", f"busybox-{arch.name}")
+        with locked("guest"):
+            if not os.path.exists(root):
+                Packages(kernels.NEXT, arch.name).unpack(["busybox-static"], root)
+        return os.path.join(root, "usr", "bin", "busybox")
     if not os.path.exists(BUSYBOX):
         raise HarnessError("busybox-static is not installed; run ./bootstrap deps")
+    return BUSYBOX
+
+
+def busybox_archive(init, arch=AMD64):
+    """An archive with busybox and all its applets as links, and @init."""
     archive = Archive()
     for folder in ("proc", "sys", "dev", "run", "tmp", "etc", "root", "mnt", "sys/kernel/debug"):
         archive.dir(folder)
-    with open(BUSYBOX, "rb") as f:
-        archive.file("bin/busybox", f.read(), 0o755)
+    archive.file("bin/busybox", _read(busybox(arch)), 0o755)
     for applet in ("sh", "mount", "poweroff"):
         archive.symlink(f"bin/{applet}", "busybox")
     archive.chardev("dev/console", 5, 1)
@@ -46,12 +59,12 @@ def uballoon(kernel):
     return kernels.build_module(kernel, os.path.join(TOP, "kmod"), "uballoon")
 
 
-def agent():
-    return kernels.build_static(os.path.join(VM, "guest", "agent.c"), "agent")
+def agent(arch=AMD64):
+    return kernels.build_static(os.path.join(VM, "guest", "agent.c"), "agent", arch=arch)
 
 
-def ubtool():
-    return kernels.build_static(os.path.join(VM, "guest", "ubtool.c"), "ubtool", (UAPI,))
+def ubtool(arch=AMD64):
+    return kernels.build_static(os.path.join(VM, "guest", "ubtool.c"), "ubtool", (UAPI,), arch)
 
 
 def _read(path):
@@ -61,25 +74,27 @@ def _read(path):
 
 def initrd(kernel, files=()):
     """Path of the initramfs for @kernel; @files is [(name in the guest, path outside, mode)]."""
-    contents = [("usr/lib/vmtest/agent", _read(agent()), 0o755),
+    arch = kernel.arch
+    contents = [("usr/lib/vmtest/agent", _read(agent(arch)), 0o755),
                 ("usr/lib/vmtest/finish", _read(os.path.join(VM, "guest", "finish")), 0o755),
                 ("usr/lib/vmtest/baseline", _read(os.path.join(VM, "guest", "baseline")), 0o755)]
     boot = kernel.closure(BOOT_MODULES)
-    spare = [m for m in kernel.closure(BOOT_MODULES + SPARE_MODULES) if m not in boot]
+    spare = [m for m in kernel.closure(BOOT_MODULES + SPARE_MODULES + SPARE_MODULES_OF.get(arch.name, ()))
+             if m not in boot]
     for i, (name, data) in enumerate(boot):
         contents.append((f"lib/modules-boot/{i:02}-{name}.ko", data, 0o644))
     contents += [(f"lib/modules-test/{name}.ko", data, 0o644) for name, data in spare]
     if os.path.exists(os.path.join(TOP, "kmod", "Kbuild")):
         contents.append(("lib/modules-test/uballoon.ko", _read(uballoon(kernel)), 0o644))
     if os.path.exists(os.path.join(VM, "guest", "ubtool.c")):
-        contents.append(("bin/ubtool", _read(ubtool()), 0o755))
+        contents.append(("bin/ubtool", _read(ubtool(arch)), 0o755))
     contents += [(name, _read(path), mode) for name, path, mode in files]
     init = _read(os.path.join(VM, "guest", "init"))
-    path = cache("initrd", digest(init, _read(BUSYBOX), _read(__file__),
+    path = cache("initrd", digest(init, _read(busybox(arch)), _read(__file__),
                                   *(x for name, data, mode in contents for x in (f"{name} {mode}", data))))
     with locked("initrd"):
         if not os.path.exists(path):
-            archive = busybox_archive(init.decode())
+            archive = busybox_archive(init.decode(), arch)
             for name, data, mode in contents:
                 archive.file(name, data, mode)
             with open(path + ".tmp", "wb") as f:
@@ -93,7 +108,7 @@ def guest(series, name="micro", files=(), **options):
     """A Guest, not started. @files as for initrd(), the rest as for Guest."""
     kernel = kernels.Kernel(series)
     options.setdefault("memory", 512 * MIB)
-    return Guest(f"{name}-{series}", kernel, initrd(kernel, files), **options)
+    return Guest(f"{name}-{series.replace(' ', '-')}", kernel, initrd(kernel, files), **options)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import MIB, PAGES_PER_MIB, answer, balloon, both, tap   # noqa: E402
-from harness import debian, kernels, libraries                        # noqa: E402
+from kmod_lib import INFLATE_ONLY, MIB, PAGES_PER_MIB, answer, arm, balloon, both, daemon, tap   # noqa: E402
+from harness import kernels                                           # noqa: E402
 from harness.paths import TOP, cache, scratch                         # noqa: E402
 
 # What each malformed call of `ubtool malformed` must get.
@@ -141,6 +141,42 @@ def events(t, series):
         t.equal(a[3]["host_target_events"], 1, "host_target_events")
 
 
+def whole_pages(t, series):
+    """Amounts that are no whole pages of a kernel whose pages are larger than 4 KiB."""
+    with balloon(t, series, memory=1024 * MIB, balloon=INFLATE_ONLY, parameters="guest_driven=1") as b:
+        page = b.page
+        with t.subtest("never more than asked for"):
+            a = b.ok("target 20M", f"lock 4k {page - 1}")
+            t.equal((a["done_pages"], a["stop"]), (0, "DONE"), "lock of less than a page")
+            a = b.ok(f"lock 4k {2 * page - 1}")
+            t.equal((a["done_pages"], a["stop"]), (page, "DONE"), "lock of less than two")
+            a = b.ok(f"target {4 * page - 1}", f"lock 4k {8 * page}", "state")
+            t.equal((a["size_pages"], a["ceiling_pages"], a["last_stop"]), (3 * page, 3 * page, "TARGET"), "ceiling")
+            t.equal(int(b.g.read("/sys/class/misc/uballoon/available_pages")), 3 * page, "in sysfs")
+        with t.subtest("never less given back"):
+            a = b.ok("unlock 4k 1")
+            t.equal((a["done_pages"], a["stop"]), (page, "DONE"), "unlock of less than a page")
+            a = b.ok(f"target {3 * page} {2 * page - 1} 0 1", f"unlock 4k {8 * page}", "state")
+            t.equal((a["size_pages"], a["floor_pages"], a["relief_pages"]), (page, page, page), "floor, relief line")
+        with t.subtest("the host's target"):
+            b.g.balloon(b.g.memory - 10 * MIB - 4096)
+            t.wait(lambda: b.state()["host_target_pages"] == 10 * PAGES_PER_MIB, 10, "rounded down to a page")
+        with t.subtest("the host gets all of each page"):
+            # Of what is locked a third may not have been in use before.
+            held = b.touched(820)
+            b.lock("4k", 300)
+            t.wait(lambda: held - b.g.ram_rss() > 180 * MIB, 30, f"the host holds 180 of {held >> 20} MiB less")
+            t.equal(b.actual_mib() * PAGES_PER_MIB, 300 * PAGES_PER_MIB + page, "the balloon as the host sees it")
+            s = b.balanced()
+            t.check(s["told_4k_batches"] > 0 and not s["quiet_4k_batches"], "they went through the inflate queue")
+        with t.subtest("and takes it back"):
+            before = b.state()["virtio_deflate_entries"]
+            a = b.ok("pop")
+            t.equal(a["done_pages"], 300 * PAGES_PER_MIB + page, "popped")
+            t.equal(b.state()["virtio_deflate_entries"] - before, a["done_pages"], "page numbers of 4 KiB")
+            t.equal(b.actual_mib(), 0, "the balloon as the host sees it, MiB")
+
+
 DAEMON = b"""mode = "auto"; interval = "100ms"; idle_interval = "200ms";
 """
 
@@ -157,21 +193,19 @@ def releases(t, series):
         with open(header, "w") as f:
             f.write(other)
         ko = kernels.build_module(kernels.Kernel(series), tmp + "/kmod", "uballoon")
-    program = os.path.join(debian.build_dir(), "daemon", "balloond")
-    with balloon(t, series, load=False, files=libraries.files([("/bin/balloond", program)]) +
-                 [("lib/modules-test/other.ko", ko, 0o644)]) as b:
+    with balloon(t, series, load=False, files=[*daemon(series), ("lib/modules-test/other.ko", ko, 0o644)]) as b:
         b.g.put(DAEMON, "/etc/balloond.conf")
         b.load("host=none", module="other")
-        daemon = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=300)
+        running = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=300)
         said = "module and daemon of the same release"
         t.wait(lambda: said in b.g.run("cat /run/balloond.log")[1], 30, "it is said")
         b.g.sh("sleep 3")
         t.equal(b.g.read("/run/balloond.log").count(said), 1, "times that it is said")
         s = b.state()
         t.equal((s["size_pages"], s["lock_calls"], s["ceiling_pages"], s["lease_ms"]), (0, 0, 0, 0), "nothing is done")
-        t.check(daemon.running(), "the daemon goes on")
+        t.check(running.running(), "the daemon goes on")
         b.g.sh("kill -TERM $(pidof balloond)")
-        t.equal(daemon.wait()[0], 0, "exit status")
+        t.equal(running.wait()[0], 0, "exit status")
 
 
 both("module and daemon of different releases", releases, timeout=400)
@@ -180,6 +214,11 @@ both("bounds, budget and signals", bounds)
 both("malformed calls", refusals)
 both("lease", lease)
 both("poll", events)
+for name, fn in (("both page sizes move both ways", moves), ("bounds, budget and signals", bounds),
+                 ("malformed calls", refusals), ("lease", lease), ("poll", events),
+                 ("module and daemon of different releases", releases)):
+    arm(name, fn)
+tap.add("amounts that are no whole pages (6.12 arm64-16k)", whole_pages, "6.12 arm64-16k", timeout=400)
 
 if __name__ == "__main__":
     tap.main()

@@ -18,11 +18,13 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from harness import kernels, micro                                    # noqa: E402
+from harness import cross, debian, kernels, libraries, micro          # noqa: E402
+from harness.architecture import AMD64                                # noqa: E402
 from harness.guest import BALLOON, qemu_path                          # noqa: E402,F401
 from harness.paths import VM                                          # noqa: E402
 
 DRIVER = "/sys/bus/virtio/drivers/uballoon"
+INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
 MIB = 1 << 20
 PAGES_PER_MIB = 256
 # What a size that a test relies on must be away from the module's floor: the next kernel package
@@ -51,6 +53,14 @@ def meddle(series):
     return helper(series, "meddle")
 
 
+def daemon(series):
+    """Files of a guest that may run balloond and balloonctl."""
+    arch = kernels.Kernel(series).arch
+    root, build = ("/", debian.build_dir()) if arch is AMD64 else (cross.sysroot(arch), cross.programs(arch))
+    return libraries.files([("/bin/balloond", os.path.join(build, "daemon", "balloond")),
+                            ("/bin/balloonctl", os.path.join(build, "daemon", "ctl", "balloonctl"))], root, arch)
+
+
 # What the guest has to do before it can use the disk of swap_disk(), and then.
 SWAP_LOAD = "insmod /lib/modules-test/virtio_blk.ko && until test -b /dev/vda; do usleep 50000; done"
 SWAP_ON = f"{SWAP_LOAD} && mkswap /dev/vda >/dev/null && swapon /dev/vda"
@@ -69,6 +79,8 @@ def swap_disk(t, mib):
 class Balloon:
     def __init__(self, t, guest):
         self.t, self.g = t, guest
+        # In units of 4 KiB, in which the module counts.
+        self.page = guest.kernel.page_bytes // 4096
 
     def load(self, parameters="", module="uballoon"):
         self.g.sh(f"insmod /lib/modules-test/{module}.ko {parameters}")
@@ -148,13 +160,14 @@ class Balloon:
         counted = re.search(r"^nr_balloon_pages (\d+)$", self.g.read("/proc/vmstat"), re.M)
         if counted:
             # Each CPU may keep 125 pages of a counter to itself.
-            self.t.between(int(counted[1]), size - COUNTER_SLACK, size + COUNTER_SLACK, "nr_balloon_pages")
+            slack = COUNTER_SLACK * self.page
+            self.t.between(int(counted[1]) * self.page, size - slack, size + slack, "nr_balloon_pages")
         return s
 
     def free(self):
         """Bytes of free memory, with what lies on the lists of the CPUs."""
         lists = re.findall(r"^ +count: +(\d+)$", self.g.read("/proc/zoneinfo"), re.M)
-        return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * 4096
+        return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * self.page * 4096
 
     def actual_mib(self):
         """The balloon as the host sees it."""
@@ -172,13 +185,25 @@ def balloon(t, series, parameters="", modules=("uballoon",), load=True, **option
 
 
 SERIES = (*kernels.SERIES, kernels.NEWEST)
+# Emulated, whatever the machine; by pages of 4 and 16 KiB.
+ARM_SERIES = ("6.12 arm64", "6.12 arm64-16k")
+ARM_PATIENCE = 3
+
+
+def selected(series):
+    """Whether cases of that kernel may be among those that the command line selects."""
+    named = [a for a in sys.argv[1:] if "(" in a or "arm64" in a]
+    return len(named) < len(sys.argv[1:]) or not named or \
+        any(f"({series})" in a or "arm64" in a and "arm64" in series for a in named)
 
 
 @tap.setup
 def modules():
     """Where the newest kernel is not there yet it takes minutes, which are no case's."""
-    for series in SERIES:
+    for series in filter(selected, (*SERIES, *ARM_SERIES)):
         micro.uballoon(kernels.Kernel(series))
+        if series in ARM_SERIES:
+            daemon(series)
 
 
 modules.timeout = 1800
@@ -188,3 +213,9 @@ def both(name, fn, timeout=240):
     """The case @fn(t, series) on each kernel."""
     for series in SERIES:
         tap.add(f"{name} ({series})", fn, series, timeout=timeout)
+
+
+def arm(name, fn, timeout=240):
+    """The same on arm64."""
+    for series in ARM_SERIES:
+        tap.add(f"{name} ({series})", fn, series, timeout=timeout * ARM_PATIENCE)
