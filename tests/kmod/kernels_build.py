@@ -26,17 +26,17 @@ from harness.paths import TOP, tree                                   # noqa: E4
 KMOD = os.path.join(TOP, "kmod")
 FLAVOURS = ("cloud-amd64", "amd64", "rt-amd64")
 # The series of each release, its backports included. That of the newest Debian comes last: it counts.
-SERIES = (("bookworm", "6.1"), ("bookworm", "6.12"), ("trixie", "6.12"), ("trixie", "7.2"), ("trixie", "7.3"))
+SERIES = tuple((d, s) for d in archive.RELEASES for s in archive.KERNELS[d] + archive.BACKPORTS[d])
 NEWEST = [(debian, series, kernels.FLAVOUR) for series, debian in {s: d for d, s in SERIES}.items()]
 ALL = [(debian, series, flavour) for debian, series in SERIES for flavour in FLAVOURS]
-DEBIANS = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+DEBIANS = {d: f"Debian {number}" for d, number in archive.RELEASES.items()}
 RANGE = f"Linux {SERIES[0][1]} to {SERIES[-1][1]}"
 WARNING = re.compile(r"\b(warning|error)\b", re.I)
 
 
 def headers(debian, series, flavour):
     # Those of this machine are installed anyway.
-    if debian == archive.HERE and flavour == kernels.FLAVOUR:
+    if debian == archive.HERE and flavour == kernels.FLAVOUR and series in archive.KERNELS[debian]:
         return kernels.Headers(kernels.release(series))
     return kernels.Headers(kernels.archived(series, flavour, debian), archive.Workshop(debian))
 

@@ -12,6 +12,7 @@
 
 Left out: which kernels there are to be (kernels.py).
 """
+import contextlib
 import glob
 import os
 import re
@@ -19,7 +20,27 @@ import sys
 
 from .paths import HarnessError, cache, command, digest, locked, replace, scratch
 
-HERE = "bookworm"
+
+def codename(path="/etc/os-release"):
+    """What this machine's Debian is called; if the harness does not know it, the first that it does."""
+    with contextlib.suppress(OSError), open(path) as f:
+        named = re.search(r'^VERSION_CODENAME="?(\w+)"?$', f.read(), re.M)
+        if named and named[1] in RELEASES:
+            return named[1]
+    return next(iter(RELEASES))
+
+
+# Oldest first; their numbers.
+RELEASES = {"bookworm": 12, "trixie": 13}
+# The series of kernels that a release has by itself, and others that are in its backports.
+KERNELS = {"bookworm": ("6.1", "6.12"), "trixie": ("6.12",)}
+BACKPORTS = {"bookworm": (), "trixie": ("7.2", "7.3")}
+HERE = codename()
+# The names in bookworm, and what there is in their place.
+OTHER_NAMES = {
+    "trixie": {"libconfig9": "libconfig11", "openjdk-17-jre-headless": "openjdk-21-jre-headless"},
+}
+POSTGRESQL = {"bookworm": 15, "trixie": 17}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 APT_LISTS = "/var/lib/apt/lists"
 # What the build tools in the headers' packages are linked with, and what they call.
@@ -30,8 +51,16 @@ TOOLS = {
 ENV = dict(os.environ, LC_ALL="C")
 
 
-def package_sources(release=HERE):
-    """This machine's own package sources, as one-line entries; for another @release from the same server."""
+def names(packages, release):
+    """What the @packages, by their names in bookworm, are called in @release."""
+    return tuple(OTHER_NAMES.get(release, {}).get(name, name) for name in packages)
+
+
+def package_sources(release=HERE, backports=None):
+    """This machine's own package sources, as one-line entries; for another @release from the same server.
+
+    With backports if @backports says so, or if it says nothing and the release is another one."""
+    backports = release != HERE if backports is None else backports
     text = command(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
                     "Created-By: Packages"], "listing of package sources")
     lines = set()
@@ -39,7 +68,7 @@ def package_sources(release=HERE):
         uri, suite, component = line.split()
         if re.fullmatch(rf"{HERE}(-updates|-security)?", suite) and component == "main":
             lines.add(f"deb {uri} {suite.replace(HERE, release)} {component}")
-            if suite == HERE and release != HERE:
+            if suite == HERE and backports:
                 lines.add(f"deb {uri} {release}-backports {component}")
     if not lines:
         raise HarnessError(f"apt knows no sources for {HERE}; run ./bootstrap deps")
@@ -58,9 +87,9 @@ def _age():
 
 
 class Archive:
-    def __init__(self, release=HERE):
+    def __init__(self, release=HERE, backports=False):
         self.release = release
-        self._options = [] if release == HERE else self._own_lists()
+        self._options = [] if release == HERE and not backports else self._own_lists()
 
     def _own_lists(self):
         root = cache("archive", self.release)
@@ -69,7 +98,7 @@ class Archive:
         options = [f"-oDir::State={root}", f"-oDir::State::status={root}/status", f"-oDir::State::lists={root}/lists",
                    f"-oDir::Cache={root}/cache", f"-oDir::Etc::sourcelist={root}/sources.list",
                    "-oDir::Etc::sourceparts=/dev/null", "-oDir::Etc::preferencesparts=/dev/null"]
-        stamp, text = f"{root}/stamp", package_sources(self.release)
+        stamp, text = f"{root}/stamp", package_sources(self.release, True)
         age = digest(text, _age())
         with locked(f"archive-{self.release}"):
             known = _read(stamp)
@@ -127,12 +156,25 @@ def _write(path, text):
     os.rename(path + ".tmp", path)
 
 
+def make_root(release, packages, sources, folder):
+    """A root of @release with @packages from the @sources (their text): @folder/root."""
+    # mmdebstrap's apt runs as another user.
+    os.chmod(folder, 0o755)
+    _write(f"{folder}/sources.list", sources)
+    command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
+             '--aptopt=APT::Install-Recommends "false"', *proxies(),
+             "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+             "--dpkgopt=path-exclude=/usr/share/locale/*",
+             f"--include={','.join(packages)}", release, f"{folder}/root", f"{folder}/sources.list"],
+            "mmdebstrap", timeout=900)
+
+
 class Workshop:
     """root: its path. Made now if it is not cached, which takes root and a minute or two."""
 
     def __init__(self, release):
         self.release = release
-        sources = package_sources(release)
+        sources = package_sources(release, True)
         self.root = cache("workshop", f"{release}-{digest(sources, *TOOLS[release])}")
         with locked(f"workshop-{release}"):
             if not os.path.exists(self.root):
@@ -142,15 +184,7 @@ class Workshop:
         if os.geteuid() != 0:
             raise HarnessError(f"building a root of {self.release} needs root")
         with scratch(self.root) as tmp:
-            # mmdebstrap's apt runs as another user.
-            os.chmod(tmp, 0o755)
-            _write(f"{tmp}/sources.list", sources)
-            command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-                     '--aptopt=APT::Install-Recommends "false"', *proxies(),
-                     "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-                     "--dpkgopt=path-exclude=/usr/share/locale/*",
-                     f"--include={','.join(TOOLS[self.release])}", self.release, f"{tmp}/root",
-                     f"{tmp}/sources.list"], "mmdebstrap", timeout=900)
+            make_root(self.release, TOOLS[self.release], sources, tmp)
             replace(f"{tmp}/root", self.root, f"{self.release}-")
 
     def headers(self, release):
@@ -158,7 +192,7 @@ class Workshop:
         inside = f"/usr/src/linux-headers-{release}"
         with locked(f"workshop-{self.release}"):
             if not os.path.exists(self.root + inside):
-                archive = Archive(self.release)
+                archive = Archive(self.release, True)
                 names = archive.with_depends(f"linux-headers-{release}", r"linux-(headers|kbuild)-\S+")
                 with scratch(self.root + "/usr/src/x") as tmp:
                     archive.unpack(names, f"{tmp}/tree")
