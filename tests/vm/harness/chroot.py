@@ -11,6 +11,7 @@
 Left out: kernels and guests (packaged.py, debian.py).
 """
 import os
+import re
 import shutil
 import subprocess
 
@@ -23,7 +24,8 @@ PROJECT = "/root/balloond"
 # Build folders, and what Kbuild leaves behind.
 NOT_COPIED = ("build", "build-asan", ".git", "__pycache__", "*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd",
               "Module.symvers", "modules.order")
-PROC = 'mount -t proc proc "$0/proc"; '
+# A root that is no mount of its own cannot have mount namespaces inside.
+PROC = 'mount --bind "$0" "$0"; mount -t proc proc "$0/proc"; '
 DEVICES = 'mount --rbind /sys "$0/sys"; mount --rbind /dev "$0/dev"; '
 
 
@@ -69,8 +71,7 @@ def machine_root(release, report=lambda text: None):
     sources = archive.package_sources(release)
     bootstrap = os.path.join(TOP, "bootstrap")
     with open(bootstrap) as f:
-        # What it installs stands before its verbs.
-        key = digest(sources, f.read().split("\n# configure DIR")[0])
+        key = digest(sources, re.search(r"^packages=\(.*?^names\(\)", f.read(), re.M | re.S)[0])
     root = cache("machine", f"{release}-{key}")
     with locked(f"machine-{release}"):
         if not os.path.exists(root):
@@ -99,6 +100,10 @@ class Machine(Copy):
     def __init__(self, defer, release, report=lambda text: None):
         super().__init__(defer, machine_root(release, report))
         copy_project(self.path)
+        # What its own harness makes is worth keeping, too.
+        made = cache("machine-vm", release, "x")[:-2]
+        os.makedirs(f"{self.path}{PROJECT}/build/vm")
+        self.mounts += f"mount --bind '{made}' \"$0{PROJECT}/build/vm\"; "
 
     def bootstrap(self, *argv, timeout=300, env=None):
         """(status, output) of ./bootstrap, started in the project's folder."""

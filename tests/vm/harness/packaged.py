@@ -53,10 +53,10 @@ def packages(version=None, release=archive.HERE):
     return out
 
 
-def _tools_root(release, report):
+def _tools_root(release, more, report):
     available = [kernels.Kernel(s) for s in kernels.of(release)]
     # As on a machine that is set up for it: dkms brings the compiler.
-    packages = debian.PACKAGES + ("dkms", *(f"linux-headers-{k.release}" for k in available))
+    packages = debian.PACKAGES + more + ("dkms", *(f"linux-headers-{k.release}" for k in available))
     key = debian.settings_digest(*packages, *(k.release for k in available), release=release)
     prefix = "tools-" if release == archive.HERE else f"{release}-tools-"
     root = cache("debian", prefix + key)
@@ -72,10 +72,10 @@ def _tools_root(release, report):
 
 
 class Root(chroot.Copy):
-    """Stands for a machine of @release that runs the kernel @series."""
+    """Stands for a machine of @release that runs the kernel @series, and has @more packages of Debian's."""
 
-    def __init__(self, t, series, report=lambda text: None, release=archive.HERE):
-        super().__init__(t.defer, _tools_root(release, report))
+    def __init__(self, t, series, report=lambda text: None, release=archive.HERE, more=()):
+        super().__init__(t.defer, _tools_root(release, more, report))
         running = kernels.Kernel(series).release
         with open(self.path + "/usr/local/bin/uname", "w") as f:
             f.write(f'#!/bin/sh\n[ "$*" = -r ] && echo {running} || exec /usr/bin/uname "$@"\n')
