@@ -404,7 +404,9 @@ def month(t):
     r = json.loads(p.stdout)[0]
     t.diag(f"{used:.2f} s of CPU for two laws, {r['laws'][0]['ticks']} looks of the first")
     t.equal(r["duration_s"], 300 * 8639, "duration")
-    t.check(used < 5, f"{used:.1f} s of CPU")
+    with open(BALLOONCTL, "rb") as f:
+        sanitized = b"__asan_init" in f.read()
+    t.check(used < (15 if sanitized else 5), f"{used:.1f} s of CPU")
 
 
 if __name__ == "__main__":
