@@ -40,6 +40,8 @@ HERE = codename()
 OTHER_NAMES = {
     "trixie": {"libconfig9": "libconfig11", "openjdk-17-jre-headless": "openjdk-21-jre-headless"},
 }
+# Where what will be the next release is.
+UNSTABLE = "sid"
 POSTGRESQL = {"bookworm": 15, "trixie": 17}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 APT_LISTS = "/var/lib/apt/lists"
@@ -67,17 +69,20 @@ def package_sources(release=HERE, backports=None):
     for line in text.splitlines():
         uri, suite, component = line.split()
         if re.fullmatch(rf"{HERE}(-updates|-security)?", suite) and component == "main":
-            lines.add(f"deb {uri} {suite.replace(HERE, release)} {component}")
-            if suite == HERE and backports:
+            # What is being developed has nothing beside it.
+            if suite == HERE or release != UNSTABLE:
+                lines.add(f"deb {uri} {suite.replace(HERE, release)} {component}")
+            if suite == HERE and backports and release != UNSTABLE:
                 lines.add(f"deb {uri} {release}-backports {component}")
     if not lines:
         raise HarnessError(f"apt knows no sources for {HERE}; run ./bootstrap deps")
     return "\n".join(sorted(lines)) + "\n"
 
 
-def proxies():
+def apt_options():
+    """For mmdebstrap: how this machine reaches the archive, and how old it lets it be."""
     text = command(["apt-config", "dump"], "apt-config")
-    return [f"--aptopt={line}" for line in text.splitlines() if re.match(r'Acquire::\S*[Pp]roxy', line)]
+    return [f"--aptopt={line}" for line in text.splitlines() if re.match(r'Acquire::(\S*[Pp]roxy|Check-)', line)]
 
 
 def _age():
@@ -119,6 +124,11 @@ class Archive:
 
     def _cache(self, *args):
         return command(["apt-cache", *self._options, *args], "apt-cache " + args[0], env=ENV)
+
+    def version(self, package):
+        """Of the package that would be installed, None if there is none."""
+        found = re.search(r"^  Candidate: (\S+)$", self._cache("policy", package), re.M)
+        return found[1] if found and found[1] != "(none)" else None
 
     def newest(self, prefix, pattern):
         """The package whose name is @prefix and what matches @pattern, of the highest version by that name."""
@@ -162,7 +172,7 @@ def make_root(release, packages, sources, folder):
     os.chmod(folder, 0o755)
     _write(f"{folder}/sources.list", sources)
     command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-             '--aptopt=APT::Install-Recommends "false"', *proxies(),
+             '--aptopt=APT::Install-Recommends "false"', *apt_options(),
              "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
              "--dpkgopt=path-exclude=/usr/share/locale/*",
              f"--include={','.join(packages)}", release, f"{folder}/root", f"{folder}/sources.list"],

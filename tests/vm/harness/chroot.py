@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Roots of a Debian release to work in, by chroot: what runs there does so at this machine's speed.
 
-  Copy      a private copy of a cached root, made of hard links. That is sound
-            because dpkg, dkms, depmod and compilers replace files and never
-            rewrite them. What they append to (logs) is left out of the copy
-  Machine   a Copy of a root in which `./bootstrap deps` has run, with the
-            project's sources: a machine of that release, as far as that goes
-            without a kernel and a service manager of its own
+  Copy           a private copy of a cached root, made of hard links. That is sound
+                 because dpkg, dkms, depmod and compilers replace files and never
+                 rewrite them. What they append to (logs) is left out of the copy
+  packages_root  a root with some packages
+  machine_root   a root in which `./bootstrap deps` has run
+  Machine        a Copy of one, with the project's sources: a machine of that release, as
+                 far as that goes without a kernel and a service manager of its own
 
 Left out: kernels and guests (packaged.py, debian.py).
 """
@@ -66,6 +67,22 @@ def copy_project(root):
     shutil.copytree(TOP, root + PROJECT, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
 
 
+def packages_root(release, packages, report=lambda text: None):
+    """Path of a cached root with @packages: made anew when the first of them has another version."""
+    sources = archive.package_sources(release, True)
+    version = archive.Archive(release, True).version(packages[0])
+    root = cache("machine", f"{release}-{digest(sources, *packages, version)}")
+    with locked(f"machine-{release}"):
+        if not os.path.exists(root):
+            if os.geteuid() != 0:
+                raise HarnessError(f"building a root of {release} needs root")
+            report(f"building a root of {release} with {packages[0]} {version} (some minutes, once)")
+            with scratch(root) as tmp:
+                archive.make_root(release, packages, sources, tmp)
+                replace(f"{tmp}/root", root, f"{release}-")
+    return root
+
+
 def machine_root(release, report=lambda text: None):
     """Path of the cached root, made now if need be: a bare Debian, and then `./bootstrap deps`."""
     sources = archive.package_sources(release)
@@ -97,8 +114,9 @@ def machine_root(release, report=lambda text: None):
 class Machine(Copy):
     mounts = PROC + DEVICES
 
-    def __init__(self, defer, release, report=lambda text: None):
-        super().__init__(defer, machine_root(release, report))
+    def __init__(self, defer, release, report=lambda text: None, root=None):
+        """In @root instead of what machine_root() makes, if there is one."""
+        super().__init__(defer, root or machine_root(release, report))
         copy_project(self.path)
         # What its own harness makes is worth keeping, too.
         made = cache("machine-vm", release, "x")[:-2]

@@ -5,7 +5,8 @@ The root has what `./bootstrap deps` installs there, the compiler, systemd's hea
 Python and all; the tests see the kernel of the machine that runs this suite. The module is built
 for the kernels that have been supported all along, those of Debian 12 brought from there.
 
-Left out: the guests of such a machine (debian13_guest.py has Debian 13 as a guest), and what
+Left out: the suites with guests on such a machine, the demo's guest stands for them (debian13_guest.py has
+Debian 13 as a guest of this one); what
 ./bootstrap says on systems that it does not know (tests/cli/test-bootstrap.py).
 """
 import contextlib
@@ -89,6 +90,13 @@ def sanitized(t):
     status, said = inside(t, "ninja", "-C", SANITIZED)
     t.equal(status, 0, said[-4000:])
     tested(t, SANITIZED, "--no-suite", "vm", "--no-suite", "kmod", "--no-suite", "systems")
+
+
+@tap.case("demo: with QEMU, kernel and guest of Debian 13", timeout=1500)
+def demo(t):
+    status, said = inside(t, "./bootstrap", "demo")
+    t.diag("\n".join(said.splitlines()[-15:]))
+    t.equal(status, 0, said[-4000:])
 
 
 @tap.teardown
