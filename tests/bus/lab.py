@@ -24,6 +24,8 @@ NAME = "org.balloond1"
 PATH = "/org/balloond1"
 MANAGER = "org.balloond1.Manager"
 PROPERTIES = "org.freedesktop.DBus.Properties"
+# A signal of nobody's.
+PROBE = "org.balloond1.Probe"
 
 # Long enough for a sanitizer build on a loaded machine.
 PATIENCE_S = 30
@@ -155,18 +157,19 @@ class Signals:
              f"--match=type='signal',interface='{PROPERTIES}',path='{PATH}'"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         t.defer(end, self.process)
-        # It says so once it listens.
         os.set_blocking(self.process.stderr.fileno(), False)
         os.set_blocking(self.process.stdout.fileno(), False)
+        # That it listens it says in some versions only; so it is to hear something.
         said = b""
         deadline = time.monotonic() + PATIENCE_S
-        while b"Monitoring" not in said:
+        while PROBE.encode() not in said:
             if time.monotonic() > deadline or self.process.poll() is not None:
-                raise tap.Failure(f"busctl monitor did not start: {said!r}")
-            said += self.process.stderr.read() or b""
+                raise tap.Failure(f"busctl monitor did not start: {said!r} {self.process.stderr.read()!r}")
+            bus.busctl("emit", PATH, PROPERTIES, "PropertiesChanged", "sa{sv}as", PROBE, "0", "0")
             time.sleep(0.05)
+            said += self.process.stdout.read() or b""
         self.changes = []
-        self.rest = b""
+        self.rest = said
 
     def seen(self):
         """All changes so far: a list of {property: value}."""

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -38,7 +39,7 @@ def write(path, text):
 
 def ctl(*args, **kwargs):
     kwargs = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs}
-    return subprocess.run([BALLOONCTL, NO_BUS, *args], text=True, timeout=60, **kwargs)
+    return subprocess.run([kwargs.pop("program", BALLOONCTL), NO_BUS, *args], text=True, timeout=60, **kwargs)
 
 
 def expect(t, p, status, error=None):
@@ -80,7 +81,10 @@ def columns(t):
     os.chmod(d, 0o777)
     path = os.path.join(d, "r.csv")
     nobody = {} if os.geteuid() else {"user": 65534, "group": 65534, "extra_groups": []}
-    expect(t, ctl("record", "--interval", "50ms", "--duration", "1s", path, **nobody), 0, r"^\d+ lines in .* us of CPU each")
+    # The tree may be where only root can look.
+    program = shutil.copy(BALLOONCTL, d)
+    expect(t, ctl("record", "--interval", "50ms", "--duration", "1s", path, program=program, **nobody), 0,
+           r"^\d+ lines in .* us of CPU each")
     got = rows(t, path)
     t.between(len(got), 5, 21, "rows")
     listed = [w for item in items(section("balloon-trace.5", "Recording")) for w in item]
@@ -400,7 +404,9 @@ def month(t):
     r = json.loads(p.stdout)[0]
     t.diag(f"{used:.2f} s of CPU for two laws, {r['laws'][0]['ticks']} looks of the first")
     t.equal(r["duration_s"], 300 * 8639, "duration")
-    t.check(used < 5, f"{used:.1f} s of CPU")
+    with open(BALLOONCTL, "rb") as f:
+        sanitized = b"__asan_init" in f.read()
+    t.check(used < (15 if sanitized else 5), f"{used:.1f} s of CPU")
 
 
 if __name__ == "__main__":

@@ -28,18 +28,18 @@ FLAVOURS = ("cloud-amd64", "amd64", "rt-amd64")
 # Of Debian 13, which has pages of 16 KiB, too.
 ARM_FLAVOURS = ("arm64", "arm64-16k")
 # The series of each release, its backports included. That of the newest Debian comes last: it counts.
-SERIES = (("bookworm", "6.1"), ("bookworm", "6.12"), ("trixie", "6.12"), ("trixie", "7.2"), ("trixie", "7.3"))
+SERIES = tuple((d, s) for d in archive.RELEASES for s in archive.KERNELS[d] + archive.BACKPORTS[d])
 NEWEST = [(debian, series, kernels.FLAVOUR) for series, debian in {s: d for d, s in SERIES}.items()]
 ALL = [(debian, series, flavour) for debian, series in SERIES
-       for flavour in FLAVOURS + (ARM_FLAVOURS if debian == kernels.NEXT else ("arm64",))]
-DEBIANS = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+       for flavour in FLAVOURS + (ARM_FLAVOURS if debian == SERIES[-1][0] else ARM_FLAVOURS[:1])]
+DEBIANS = {d: f"Debian {number}" for d, number in archive.RELEASES.items()}
 RANGE = f"Linux {SERIES[0][1]} to {SERIES[-1][1]}"
 WARNING = re.compile(r"\b(warning|error)\b", re.I)
 
 
 def headers(debian, series, flavour):
     # Those of this machine are installed anyway.
-    if debian == archive.HERE and flavour == kernels.FLAVOUR:
+    if debian == archive.HERE and flavour == kernels.FLAVOUR and series in archive.KERNELS[debian]:
         return kernels.Headers(kernels.release(series))
     workshop = archive.Workshop(debian, architecture.of_flavour(flavour).name)
     return kernels.Headers(kernels.archived(series, flavour, debian), workshop)

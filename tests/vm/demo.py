@@ -44,8 +44,8 @@ FILES_MIB = 800
 READ_MIB = 20
 # More than the guest has available at rest, in one piece; Debian's default is 128 MB.
 BUFFERS = "1GB"
-CLUSTER = "postgresql@15-main"
-PG_CONF = "/etc/postgresql/15/main/conf.d/demo.conf"
+CLUSTER = f"postgresql@{programs.PG}-main"
+PG_CONF = f"/etc/postgresql/{programs.PG}/main/conf.d/demo.conf"
 # An emergency holds off longer than an ordinary deflation (minutes, by default); the demo may see either.
 # The demonstration is to end within minutes: what a second costs is paid for within one.
 PRICE = "32 MiB"

@@ -14,14 +14,14 @@ Left out: how guests are made and watched (run.py).
 import collections
 import re
 
-from harness.programs import BENCH_PORT, FOLDER, REDIS_FILL, REDIS_VALUE
+from harness.programs import BENCH_PORT, FOLDER, PG, REDIS_FILL, REDIS_VALUE
 
 SECONDS, RATE, MILLISECONDS = "s", "1/s", "ms"
 # figures: {name: unit}. idle: seconds after it. after: shell, whether it failed or not.
 Phase = collections.namedtuple("Phase", "name command figures idle after timeout", defaults=("", 600))
 
 EAT = f"python3 /{FOLDER}/eat.py"
-CLUSTER = "postgresql@15-bench"
+CLUSTER = f"postgresql@{PG}-bench"
 SOURCES = "/var/tmp/build"
 # What is read again and again: files of the image that nothing else in the script reads as a whole.
 HOT = "/usr/lib/gcc /usr/lib/postgresql"

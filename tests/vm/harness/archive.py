@@ -13,6 +13,7 @@
 
 Left out: which kernels there are to be (kernels.py).
 """
+import contextlib
 import glob
 import os
 import re
@@ -21,7 +22,29 @@ import sys
 from .architecture import ARCHITECTURES, NATIVE
 from .paths import HarnessError, cache, command, digest, locked, replace, scratch
 
-HERE = "bookworm"
+
+def codename(path="/etc/os-release"):
+    """What this machine's Debian is called; if the harness does not know it, the first that it does."""
+    with contextlib.suppress(OSError), open(path) as f:
+        named = re.search(r'^VERSION_CODENAME="?(\w+)"?$', f.read(), re.M)
+        if named and named[1] in RELEASES:
+            return named[1]
+    return next(iter(RELEASES))
+
+
+# Oldest first; their numbers.
+RELEASES = {"bookworm": 12, "trixie": 13}
+# The series of kernels that a release has by itself, and others that are in its backports.
+KERNELS = {"bookworm": ("6.1", "6.12"), "trixie": ("6.12",)}
+BACKPORTS = {"bookworm": (), "trixie": ("7.2", "7.3")}
+HERE = codename()
+# The names in bookworm, and what there is in their place.
+OTHER_NAMES = {
+    "trixie": {"libconfig9": "libconfig11", "openjdk-17-jre-headless": "openjdk-21-jre-headless"},
+}
+# Where what will be the next release is.
+UNSTABLE = "sid"
+POSTGRESQL = {"bookworm": 15, "trixie": 17}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 APT_LISTS = "/var/lib/apt/lists"
 # What the build tools in the headers' packages are linked with, and what they call.
@@ -37,25 +60,36 @@ CROSS = {
 ENV = dict(os.environ, LC_ALL="C")
 
 
-def package_sources(release=HERE):
-    """This machine's own package sources, as one-line entries; for another @release from the same server."""
+def names(packages, release):
+    """What the @packages, by their names in bookworm, are called in @release."""
+    return tuple(OTHER_NAMES.get(release, {}).get(name, name) for name in packages)
+
+
+def package_sources(release=HERE, backports=None):
+    """This machine's own package sources, as one-line entries; for another @release from the same server.
+
+    With backports if @backports says so, or if it says nothing and the release is another one."""
+    backports = release != HERE if backports is None else backports
     text = command(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
                     "Created-By: Packages"], "listing of package sources")
     lines = set()
     for line in text.splitlines():
         uri, suite, component = line.split()
         if re.fullmatch(rf"{HERE}(-updates|-security)?", suite) and component == "main":
-            lines.add(f"deb {uri} {suite.replace(HERE, release)} {component}")
-            if suite == HERE and release != HERE:
+            # What is being developed has nothing beside it.
+            if suite == HERE or release != UNSTABLE:
+                lines.add(f"deb {uri} {suite.replace(HERE, release)} {component}")
+            if suite == HERE and backports and release != UNSTABLE:
                 lines.add(f"deb {uri} {release}-backports {component}")
     if not lines:
         raise HarnessError(f"apt knows no sources for {HERE}; run ./bootstrap deps")
     return "\n".join(sorted(lines)) + "\n"
 
 
-def proxies():
+def apt_options():
+    """For mmdebstrap: how this machine reaches the archive, and how old it lets it be."""
     text = command(["apt-config", "dump"], "apt-config")
-    return [f"--aptopt={line}" for line in text.splitlines() if re.match(r'Acquire::\S*[Pp]roxy', line)]
+    return [f"--aptopt={line}" for line in text.splitlines() if re.match(r'Acquire::(\S*[Pp]roxy|Check-)', line)]
 
 
 def _age():
@@ -65,9 +99,10 @@ def _age():
 
 
 class Archive:
-    def __init__(self, release=HERE, architecture=NATIVE):
+    def __init__(self, release=HERE, backports=False, architecture=NATIVE):
         self.release, self.architecture = release, architecture
-        self._options = [] if (release, architecture) == (HERE, NATIVE) else self._own_lists()
+        own = (release, backports, architecture) != (HERE, False, NATIVE)
+        self._options = self._own_lists() if own else []
 
     def _own_lists(self):
         name = self.release if self.architecture == NATIVE else f"{self.release}-{self.architecture}"
@@ -79,7 +114,7 @@ class Archive:
                    "-oDir::Etc::sourceparts=/dev/null", "-oDir::Etc::preferencesparts=/dev/null"]
         if self.architecture != NATIVE:
             options += [f"-oAPT::Architecture={self.architecture}", f"-oAPT::Architectures={self.architecture}"]
-        stamp, text = f"{root}/stamp", package_sources(self.release)
+        stamp, text = f"{root}/stamp", package_sources(self.release, True)
         age = digest(text, _age())
         with locked(f"archive-{name}"):
             known = _read(stamp)
@@ -100,6 +135,11 @@ class Archive:
 
     def _cache(self, *args):
         return command(["apt-cache", *self._options, *args], "apt-cache " + args[0], env=ENV)
+
+    def version(self, package):
+        """Of the package that would be installed, None if there is none."""
+        found = re.search(r"^  Candidate: (\S+)$", self._cache("policy", package), re.M)
+        return found[1] if found and found[1] != "(none)" else None
 
     def newest(self, prefix, pattern):
         """The package whose name is @prefix and what matches @pattern, of the highest version by that name."""
@@ -151,6 +191,19 @@ def _write(path, text):
     os.rename(path + ".tmp", path)
 
 
+def make_root(release, packages, sources, folder):
+    """A root of @release with @packages from the @sources (their text): @folder/root."""
+    # mmdebstrap's apt runs as another user.
+    os.chmod(folder, 0o755)
+    _write(f"{folder}/sources.list", sources)
+    command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
+             '--aptopt=APT::Install-Recommends "false"', *apt_options(),
+             "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+             "--dpkgopt=path-exclude=/usr/share/locale/*",
+             f"--include={','.join(packages)}", release, f"{folder}/root", f"{folder}/sources.list"],
+            "mmdebstrap", timeout=900)
+
+
 class Workshop:
     """root: its path. Made now if it is not cached, which takes root and a minute or two."""
 
@@ -158,7 +211,7 @@ class Workshop:
         self.release, self.architecture = release, architecture
         self._tools = TOOLS[release] + CROSS.get((release, architecture), ())
         self._name = release if architecture == NATIVE else f"{architecture}-{release}"
-        sources = package_sources(release)
+        sources = package_sources(release, True)
         self.root = cache("workshop", f"{self._name}-{digest(sources, *self._tools)}")
         with locked(f"workshop-{self._name}"):
             if not os.path.exists(self.root):
@@ -168,15 +221,7 @@ class Workshop:
         if os.geteuid() != 0:
             raise HarnessError(f"building a root of {self.release} needs root")
         with scratch(self.root) as tmp:
-            # mmdebstrap's apt runs as another user.
-            os.chmod(tmp, 0o755)
-            _write(f"{tmp}/sources.list", sources)
-            command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-                     '--aptopt=APT::Install-Recommends "false"', *proxies(),
-                     "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-                     "--dpkgopt=path-exclude=/usr/share/locale/*",
-                     f"--include={','.join(self._tools)}", self.release, f"{tmp}/root",
-                     f"{tmp}/sources.list"], "mmdebstrap", timeout=900)
+            make_root(self.release, self._tools, sources, tmp)
             replace(f"{tmp}/root", self.root, f"{self._name}-")
 
     def headers(self, release):
@@ -184,12 +229,12 @@ class Workshop:
         inside = f"/usr/src/linux-headers-{release}"
         with locked(f"workshop-{self._name}"):
             if not os.path.exists(self.root + inside):
-                archive = Archive(self.release, self.architecture)
+                archive = Archive(self.release, True, self.architecture)
                 names = archive.with_depends(f"linux-headers-{release}", r"linux-(headers|kbuild)-\S+")
                 with scratch(self.root + "/usr/src/x") as tmp:
                     # The tools are to run here.
                     tools = [n for n in names if n.startswith("linux-kbuild-")]
-                    Archive(self.release).unpack(tools, f"{tmp}/tools")
+                    Archive(self.release, True).unpack(tools, f"{tmp}/tools")
                     archive.unpack([n for n in names if n not in tools], f"{tmp}/tree")
                     found = glob.glob(f"{tmp}/tools/usr/lib/linux-kbuild-*") + glob.glob(f"{tmp}/tree/usr/src/*")
                     # The folder that is asked for comes last: it says that all is there.

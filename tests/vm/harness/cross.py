@@ -39,7 +39,7 @@ endian = 'little'
 @functools.lru_cache
 def sysroot(arch):
     """Path of the root with libraries of @arch, and what is needed to link with them."""
-    archive = Archive(HERE, arch.name)
+    archive = Archive(HERE, architecture=arch.name)
     names = archive.closure(PACKAGES, LIBRARY)
     root = cache("cross", f"{arch.name}-{digest(*names)}")
     with locked(f"cross-{arch.name}"):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Debian guest: a whole Debian 12 with systemd and D-Bus, the project installed.
+"""The Debian guest: a whole Debian with systemd and D-Bus, the project installed.
 
 Two parts, cached apart, because one takes a minute and changes rarely and the
 other changes with every edit:
 
-  base    mmdebstrap's root with both kernels' modules, as one ext4 image; taken
-          from the package sources that this machine itself is configured for
+  base    mmdebstrap's root with both kernels' modules, as one ext4 image, of the
+          release of this machine; taken from the package sources that this machine
+          itself is configured for
   layer   what `meson install` puts into DESTDIR, uballoon.ko in place, depmod's
           index and the test agent. It travels in the initramfs, which copies it
           onto the root before systemd starts
@@ -24,7 +25,6 @@ from .control import GuestDied
 from .guest import MIB, Guest, qemu_path
 from .paths import TOP, VM, HarnessError, cache, command, digest, locked, prune, replace, scratch
 
-RELEASE = archive.HERE
 # What a small virtual machine has, the libraries that the project links with, and a memory-hungry program.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "kmod", "procps", "libconfig9", "libproc2-0", "stress-ng")
 # Those that balloond is compared with; not enabled.
@@ -57,19 +57,12 @@ def build_dir():
 
 
 # -- base ---------------------------------------------------------------
-def bootstrap(root, packages, available):
-    """A Debian root in the new folder @root: @packages, the modules of the @available kernels."""
+def bootstrap(root, packages, available, release=archive.HERE):
+    """A root of @release in the new folder @root: @packages, the modules of the @available kernels."""
+    sources = archive.package_sources(release, bool(archive.BACKPORTS[release]))
     with scratch(root) as tmp:
-        # mmdebstrap's apt runs as another user.
-        os.chmod(tmp, 0o755)
-        sources = os.path.join(tmp, "sources.list")
-        with open(sources, "w") as f:
-            f.write(archive.package_sources())
-        command(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-                 '--aptopt=APT::Install-Recommends "false"', *archive.proxies(),
-                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-                 "--dpkgopt=path-exclude=/usr/share/locale/*",
-                 f"--include={','.join(packages)}", RELEASE, root, sources], "mmdebstrap", timeout=900)
+        archive.make_root(release, archive.names(packages, release), sources, tmp)
+        os.rename(f"{tmp}/root", root)
     for kernel in available:
         shutil.copytree(kernel.modules, f"{root}/lib/modules/{kernel.release}", symlinks=True,
                         dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "source"))
@@ -82,9 +75,9 @@ def make_image(root, image, size=IMAGE_SIZE):
              "-d", root, image, size], "mke2fs")
 
 
-def settings_digest(*more):
-    """Of all that goes into a root beside the kernels' modules."""
-    return digest(RELEASE, *more, "-", *MASKED, "-", IMAGE_SIZE, f"{_settings}")
+def settings_digest(*more, release=archive.HERE):
+    """Of all that goes into a root of @release beside the kernels' modules."""
+    return digest(release, *more, "-", *MASKED, "-", IMAGE_SIZE, f"{_settings}")
 
 
 def base_image(report=lambda text: None):

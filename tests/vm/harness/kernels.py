@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stock Debian kernels for the guests: image, modules, and modules built by us.
 
-A kernel is named by its series. Those of this machine's Debian ("6.1", "6.12")
-are resolved to the release whose headers are installed, because that is what our
-modules are built against. Any other one ("7.3") is the newest of Debian 13 and
-its backports; its modules are built in a root of that release (archive.py). A name
-with a flavour ("6.12 arm64-16k") means the newest of that flavour in Debian 13; one of
-another architecture is built by a cross compiler.
+A kernel is named by its series, and is this machine's Debian's where that has
+it, else that of the newest Debian that does; "6.12+deb13" is Debian 13's in any
+case. Those of this machine (on Debian 12 "6.1" and "6.12") are resolved to the
+release whose headers are installed, because that is what our modules are built
+against. Of any other the newest release counts that the archive has, backports
+included; its modules are built in a root of that Debian (archive.py). A name
+with a flavour ("6.12 arm64-16k") means the newest of that flavour in the newest Debian;
+one of another architecture is built by a cross compiler.
 
 The image comes from this machine if it happens to be installed, else its package
 is downloaded and unpacked into the cache; nothing is installed and /boot is only
@@ -21,14 +23,15 @@ import shutil
 import tempfile
 
 from .architecture import AMD64, of_flavour, page_bytes
-from .archive import HERE, Archive, Workshop
+from .archive import BACKPORTS, HERE, KERNELS, RELEASES, Archive, Workshop
 from .paths import HarnessError, cache, command, digest, locked, tree
 
 SERIES = ("6.1", "6.12")
 # The newest that Debian has, in which only the module is tested.
 NEWEST = "7.3"
-NEXT = "trixie"
 FLAVOUR = "cloud-amd64"
+# Where kernels of another flavour or architecture come from: the newest Debian.
+NEXT = list(RELEASES)[-1]
 
 
 def _version_key(release):
@@ -44,9 +47,24 @@ def release(series):
     return max(found, key=_version_key)
 
 
-def archived(series, flavour=FLAVOUR, debian=NEXT):
+def home(name):
+    """(series, Debian) of the kernel @name."""
+    series, _, number = name.partition("+deb")
+    having = [d for d in RELEASES if series in KERNELS[d] + BACKPORTS[d] and number in ("", str(RELEASES[d]))]
+    if not having:
+        raise HarnessError(f"no Debian is known to have a kernel {name}")
+    return series, HERE if HERE in having else having[-1]
+
+
+def of(debian):
+    """The names of the kernels of a Debian: its own, and the newest of its backports."""
+    return tuple(s if home(s)[1] == debian else f"{s}+deb{RELEASES[debian]}"
+                 for s in KERNELS[debian] + BACKPORTS[debian][-1:])
+
+
+def archived(series, flavour, debian):
     """The newest release of @series that the archive of @debian has headers of."""
-    archive = Archive(debian, of_flavour(flavour).name)
+    archive = Archive(debian, series in BACKPORTS[debian], of_flavour(flavour).name)
     name = archive.newest("linux-headers-", rf"{re.escape(series)}\.[\d.]+(-\d+|\+deb\d+)-{flavour}")
     return name[len("linux-headers-"):]
 
@@ -89,14 +107,16 @@ class Headers:
 class Kernel(Headers):
     """image, and lookup of modules by name. Read-only once made."""
 
-    def __init__(self, series):
-        self.series = series
-        number, _, flavour = series.partition(" ")
+    def __init__(self, name):
+        base, _, flavour = name.partition(" ")
+        self.series, debian = home(base)
+        if flavour:
+            debian = NEXT
         flavour = flavour or FLAVOUR
-        if series in SERIES:
-            super().__init__(release(series))
+        if name == base and debian == HERE and self.series in KERNELS[HERE]:
+            super().__init__(release(self.series))
         else:
-            super().__init__(archived(number, flavour), Workshop(NEXT, of_flavour(flavour).name))
+            super().__init__(archived(self.series, flavour, debian), Workshop(debian, of_flavour(flavour).name))
         self._adopt(self._root())
 
     def _adopt(self, root):
@@ -119,7 +139,7 @@ class Kernel(Headers):
         root = cache("kernel", self.release)
         with locked("kernel"):
             if not os.path.exists(root):
-                archive = Archive(self.workshop.release if self.workshop else HERE, self.arch.name)
+                archive = Archive(self.workshop.release, True, self.arch.name) if self.workshop else Archive()
                 # One package, or since 7.3 one for each part.
                 archive.unpack(archive.with_depends(f"linux-image-{self.release}",
                                                     rf"linux-(base|binary|modules)-{re.escape(self.release)}"), root)

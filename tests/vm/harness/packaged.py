@@ -2,43 +2,49 @@
 """The Debian packages as ./bootstrap package makes them, and a root that has them.
 
   packages  the .deb files of the tree, or of the same tree under another version
-            number, built by conf/build-packages
-  Root      a Debian with DKMS, a compiler and the headers of both kernels, to
+            number, built by conf/build-packages on the release that they are for
+  Root      a Debian with DKMS, a compiler and the headers of its two kernels, to
             chroot into: a module is compiled there as an administrator's
             machine does it, at this machine's speed. make_image() turns it
             into the root of a guest
 
-The root without our packages is cached; each Root is a copy of it made of hard
-links, which is sound because dpkg, dkms and depmod replace files and never
-rewrite them. What they append to (logs) is left out of the copy.
+The root without our packages is cached; each Root is a copy of it (chroot.py).
 
 Left out: a kernel that runs while its module is compiled. A chroot has none of
 its own; `uname -r` inside answers what the Root was told to stand for.
 """
+import contextlib
 import os
 import shutil
-import subprocess
 
-from . import debian, kernels
+from . import archive, chroot, debian, kernels
 from .paths import TOP, HarnessError, cache, command, digest, locked, scratch, tree
 
-# As on a machine that is set up for it: dkms brings the compiler.
-TOOLS = ("dkms", *(f"linux-headers-{kernels.release(s)}" for s in kernels.SERIES))
 IMAGE_SIZE = "2G"
 SOURCES = ("conf", "daemon", "kmod", "man", "systemd")
 
 
-def packages(version=None):
-    """{"balloond": path, "uballoon-dkms": path, "changes": path} of @version, or the tree's own."""
+def _build(folder, version, release):
+    argv = ["conf/build-packages", folder, *([version] if version else [])]
+    if release == archive.HERE:
+        command(argv, "build of the packages", cwd=TOP)
+        return
+    with contextlib.ExitStack() as stack:
+        machine = chroot.Machine(stack.callback, release)
+        machine.sh("env", "-C", chroot.PROJECT, argv[0], "/root/out", *argv[2:], timeout=900)
+        shutil.copytree(f"{machine.path}/root/out", folder)
+
+
+def packages(version=None, release=archive.HERE):
+    """{"balloond": path, "uballoon-dkms": path, "changes": path} of @version, or the tree's own, for @release."""
     files = [(f"{folder}/{name}", path) for folder in SOURCES for name, path in tree(os.path.join(TOP, folder))]
     files += [(name, os.path.join(TOP, name)) for name in ("meson.build", "README.md", "LICENSE")]
-    key = digest(version or "", *files)
+    key = digest(version or "", *([] if release == archive.HERE else [release]), *files)
     folder = cache("packages", key)
     with locked("packages"):
         if not os.path.exists(folder):
             with scratch(folder) as tmp:
-                command([os.path.join(TOP, "conf", "build-packages"), tmp + "/out", *([version] if version else [])],
-                        "build of the packages")
+                _build(tmp + "/out", version, release)
                 os.rename(tmp + "/out", folder)
     out = {}
     for name in os.listdir(folder):
@@ -47,52 +53,33 @@ def packages(version=None):
     return out
 
 
-def _tools_root(report):
-    available = [kernels.Kernel(s) for s in kernels.SERIES]
-    key = debian.settings_digest(*debian.PACKAGES, *TOOLS, *(k.release for k in available))
-    root = cache("debian", f"tools-{key}")
+def _tools_root(release, more, report):
+    available = [kernels.Kernel(s) for s in kernels.of(release)]
+    # As on a machine that is set up for it: dkms brings the compiler.
+    packages = debian.PACKAGES + more + ("dkms", *(f"linux-headers-{k.release}" for k in available))
+    key = debian.settings_digest(*packages, *(k.release for k in available), release=release)
+    prefix = "tools-" if release == archive.HERE else f"{release}-tools-"
+    root = cache("debian", prefix + key)
     with locked("debian-tools"):
         if not os.path.exists(root):
             if os.geteuid() != 0:
                 raise HarnessError("building the guest's root file system needs root")
-            report("building a Debian root with DKMS and kernel headers (a minute or two, once)")
+            report(f"building a root of {release} with DKMS and kernel headers (a minute or two, once)")
             with scratch(root) as tmp:
-                debian.bootstrap(tmp + "/root", debian.PACKAGES + TOOLS, available)
-                debian.replace(tmp + "/root", root, "tools-")
+                debian.bootstrap(tmp + "/root", packages, available, release)
+                debian.replace(tmp + "/root", root, prefix)
     return root
 
 
-class Root:
-    """@path: the copy. It stands for a machine that runs the kernel of @series."""
+class Root(chroot.Copy):
+    """Stands for a machine of @release that runs the kernel @series, and has @more packages of Debian's."""
 
-    def __init__(self, t, series, report=lambda text: None):
-        base = _tools_root(report)
-        self.scratch = scratch(cache("debian", "root"))
-        tmp = self.scratch.__enter__()
-        t.defer(self.scratch.__exit__, None, None, None)
-        self.path = tmp + "/root"
-        command(["cp", "-al", base, self.path], "copy of the root")
-        shutil.rmtree(self.path + "/var/log")
-        os.mkdir(self.path + "/var/log")
+    def __init__(self, t, series, report=lambda text: None, release=archive.HERE, more=()):
+        super().__init__(t.defer, _tools_root(release, more, report))
+        running = kernels.Kernel(series).release
         with open(self.path + "/usr/local/bin/uname", "w") as f:
-            f.write(f'#!/bin/sh\n[ "$*" = -r ] && echo {kernels.release(series)} || exec /usr/bin/uname "$@"\n')
+            f.write(f'#!/bin/sh\n[ "$*" = -r ] && echo {running} || exec /usr/bin/uname "$@"\n')
             os.fchmod(f.fileno(), 0o755)
-
-    def run(self, *argv, timeout=300):
-        """(status, output) of a program inside."""
-        script = f'mount -t proc proc "{self.path}/proc" && exec chroot "{self.path}" "$@"'
-        p = subprocess.run(["unshare", "--mount", "--fork", "sh", "-c", script, "sh", *argv],
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           timeout=timeout, text=True, errors="replace",
-                           env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
-                                "DEBIAN_FRONTEND": "noninteractive"})
-        return p.returncode, p.stdout
-
-    def sh(self, *argv, timeout=300):
-        status, text = self.run(*argv, timeout=timeout)
-        if status != 0:
-            raise RuntimeError(f"{argv}: status {status}\n{text}")
-        return text
 
     def install(self, deb):
         """dpkg -i, for a package from outside; what it said."""

@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 
-from . import debian, kernels
+from . import archive, debian, kernels
 from .paths import VM, HarnessError, cache, command, digest, locked, scratch
 
 SERVERS = ("postgresql", "redis-server", "memcached")
@@ -31,14 +31,16 @@ REDIS_VALUE = (1 << 20) - 64
 # Inside the server, for a client is far slower under emulation; format() wants mib, it prints the number of keys.
 REDIS_FILL = (f"local v = string.rep('x', {REDIS_VALUE}) for i = 1, {{mib}} do redis.call('SET', 'k' .. i, v) end "
               "return redis.call('DBSIZE')")
+# PostgreSQL's version.
+PG = archive.POSTGRESQL[archive.HERE]
 # pgbench's scale: 15 MB each.
 BENCH_SCALE, BENCH_PORT = 50, 5433
 BENCH_MAKE = f"""
-pg_createcluster 15 bench --port {BENCH_PORT} >/dev/null
+pg_createcluster {PG} bench --port {BENCH_PORT} >/dev/null
 cd /tmp
-data=/var/lib/postgresql/15/bench
-pg="runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_ctl -s -w -D $data"
-$pg -l /tmp/pg.log -o "-c config_file=/etc/postgresql/15/bench/postgresql.conf -c listen_addresses= -c fsync=off -c max_wal_size=96MB -c min_wal_size=32MB" start ||
+data=/var/lib/postgresql/{PG}/bench
+pg="runuser -u postgres -- /usr/lib/postgresql/{PG}/bin/pg_ctl -s -w -D $data"
+$pg -l /tmp/pg.log -o "-c config_file=/etc/postgresql/{PG}/bench/postgresql.conf -c listen_addresses= -c fsync=off -c max_wal_size=96MB -c min_wal_size=32MB" start ||
     {{ cat /tmp/pg.log >&2; exit 1; }}
 runuser -u postgres -- sh -ec 'createdb -p {BENCH_PORT} bench
 pgbench -p {BENCH_PORT} -i -q -I dtGvp -s {BENCH_SCALE} bench 2>&1'

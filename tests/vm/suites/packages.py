@@ -21,20 +21,24 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                            # noqa: E402
-from harness import debian, kernels, packaged         # noqa: E402
+from harness import archive, debian, kernels, packaged  # noqa: E402
 from harness.paths import cache                       # noqa: E402
 
 MIB = 1 << 20
 EDIT = 'idle_interval = "9s";\n'
+# Where systemd's and udev's own files are: Debian 13 has merged /usr in its packages, too.
+LIB = "/lib" if archive.HERE == "bookworm" else "/usr/lib"
 OWN_FILES = ("/etc/balloond.conf", "/usr/sbin/balloond", "/usr/bin/balloonctl", "/usr/lib/sysusers.d/balloond.conf",
              "/usr/lib/tmpfiles.d/balloond.conf",
-             "/lib/systemd/system/balloond.service", "/lib/systemd/system/balloond.slice",
-             "/lib/systemd/system-preset/80-balloond.preset", "/lib/udev/rules.d/60-balloond.rules",
+             f"{LIB}/systemd/system/balloond.service", f"{LIB}/systemd/system/balloond.slice",
+             f"{LIB}/systemd/system-preset/80-balloond.preset", f"{LIB}/udev/rules.d/60-balloond.rules",
              "/usr/share/dbus-1/system.d/org.balloond1.conf",
              "/usr/share/dbus-1/system-services/org.balloond1.service",
              "/usr/share/bash-completion/completions/balloonctl", "/usr/share/zsh/vendor-completions/_balloonctl",
              "/usr/share/man/man1/balloonctl.1.gz", "/usr/share/man/man5/balloond.conf.5.gz",
              "/usr/share/man/man8/balloond.8.gz")
+# Those that this machine's Debian has packages of.
+SERIES = kernels.of(archive.HERE)
 DKMS_FILES = ("/usr/lib/modprobe.d/uballoon.conf", "/usr/lib/modules-load.d/uballoon.conf",
               "/usr/share/man/man4/uballoon.4.gz")
 
@@ -87,8 +91,8 @@ def make_image(t):
     """Installs and upgrades uballoon-dkms in a chroot; that root is what the guests boot."""
     global _image
     first, second = packaged.packages(), newer()
-    old, new = (kernels.Kernel(s).release for s in kernels.SERIES)
-    root = packaged.Root(t, kernels.SERIES[0], t.diag)
+    old, new = (kernels.Kernel(s).release for s in SERIES)
+    root = packaged.Root(t, SERIES[0], t.diag)
     with t.subtest("installed on a machine with one kernel"):
         os.rename(f"{root.path}/lib/modules/{new}", f"{root.path}/absent")
         # Takes as long as a module; once is enough.
@@ -122,8 +126,8 @@ def make_image(t):
 @tap.case("not built: the package is installed, and says what is missing", timeout=600)
 def not_built(t):
     first = packaged.packages()["uballoon-dkms"]
-    old, new = (kernels.Kernel(s).release for s in kernels.SERIES)
-    root = packaged.Root(t, kernels.SERIES[0], t.diag)
+    old, new = (kernels.Kernel(s).release for s in SERIES)
+    root = packaged.Root(t, SERIES[0], t.diag)
     with open(f"{root.path}/etc/initramfs-tools/update-initramfs.conf.new", "w") as f:
         f.write("update_initramfs=no\n")
     os.rename(f"{root.path}/etc/initramfs-tools/update-initramfs.conf.new",
@@ -243,7 +247,7 @@ def life(t, series):
             until(t, g, "held", lambda s: s["held"] == "of the package test" and s["host"] == "virtio")
             # What had been given back meanwhile would not be taken again while held.
             t.equal(g.balloon_actual(), size, "what the balloon leaves to the guest")
-        if series == kernels.SERIES[-1]:
+        if series == SERIES[-1]:
             change_of_mind(t, g, second)
         with t.subtest("purged: nothing is left but the user, who owns nothing"):
             g.sh("dpkg -P balloond 2>&1", 120)
@@ -261,7 +265,7 @@ def life(t, series):
             g.sh("rmmod virtio_balloon")
 
 
-for _series in kernels.SERIES:
+for _series in SERIES:
     tap.add(f"{_series}: the life of the packages", life, _series, timeout=900)
 
 

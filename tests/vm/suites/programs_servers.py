@@ -6,11 +6,11 @@ but for what the name of the Program says.
 """
 import re
 
-from harness.programs import FOLDER, REDIS_FILL
+from harness.programs import FOLDER, PG, REDIS_FILL
 from programs_lib import OK, Program, Result, share
 
-CLUSTER = "postgresql@15-main"
-PG_CONF = "/etc/postgresql/15/main/conf.d/test.conf"
+CLUSTER = f"postgresql@{PG}-main"
+PG_CONF = f"/etc/postgresql/{PG}/main/conf.d/test.conf"
 PGBENCH = "runuser -u postgres -- pgbench"
 MEMCACHED_MIB = 400
 
