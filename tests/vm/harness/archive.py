@@ -103,6 +103,12 @@ class Archive:
         found = re.findall(r"^\s*\|?(?:Pre)?Depends: (\S+)$", self._cache("depends", "--important", name), re.M)
         return [name] + sorted({n for n in found if re.fullmatch(pattern, n)})
 
+    def closure(self, name):
+        """[(package, version)] of @name and all that it depends on, sorted; nothing counts as installed."""
+        said = command(["apt-get", "-q", "-s", "--no-install-recommends", "-oDir::State::status=/dev/null",
+                        *self._options, "install", name], f"what {name} of {self.release} depends on", env=ENV)
+        return sorted(set(re.findall(r"^Inst (\S+) \((\S+)", said, re.M)))
+
     def unpack(self, names, folder):
         """Unpacks the packages @names into the new folder @folder."""
         with scratch(folder) as tmp:

@@ -30,7 +30,7 @@ import tempfile
 import threading
 import time
 
-from . import accel
+from . import accel, emulator
 from .control import Control, GuestDied
 from .paths import LOGS, HarnessError, prune
 from .qmp import Qmp, QmpError
@@ -84,7 +84,7 @@ class Guest:
         cpu = cpu or ("host" if self.accelerator == "kvm" else "qemu64,+rdrand")
         accel_arg = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi,tb-size=128"
         self._argv = [
-            "qemu-system-x86_64", "-accel", accel_arg, "-machine", machine, "-cpu", cpu,
+            *emulator.argv(), "-accel", accel_arg, "-machine", machine, "-cpu", cpu,
             "-m", f"{memory // MIB}", "-smp", str(cpus), "-nodefaults", "-no-user-config",
             "-display", "none", "-vga", "none", "-no-reboot",
             "-kernel", kernel.image, "-initrd", initrd, "-append", f"{APPEND} {append}".strip()]
