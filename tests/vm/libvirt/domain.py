@@ -14,6 +14,7 @@ Left out: devices that no test of the balloon needs; another QEMU than the machi
 """
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ from xml.sax.saxutils import escape
 from harness import debian, kernels
 from harness.control import Control, GuestDied
 from harness.guest import APPEND
-from harness.paths import LOGS, HarnessError, command, prune
+from harness.paths import LOGS, TOP, HarnessError, command, prune
 from harness.qmp import QmpError
 
 XML = """\
@@ -61,13 +62,21 @@ XML = """\
   </devices>
 </domain>
 """
-# As docs/libvirt.md advises; a period of one second, so that a test need not wait.
-MEMBALLOON = "<memballoon model='virtio' autodeflate='on' freePageReporting='on'><stats period='1'/></memballoon>"
+ADVICE = os.path.join(TOP, "docs", "libvirt.md")
 CPU = {
     "kvm": "<cpu mode='host-passthrough'/>",
     "tcg": "<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model>"
            "<feature policy='require' name='rdrand'/></cpu>",
 }
+
+
+def advised(period=1):
+    """The device that docs/libvirt.md advises; statistics each @period seconds, so that a test need not wait."""
+    with open(ADVICE) as f:
+        device = re.search(r"<memballoon .*?</memballoon>", f.read(), re.S)
+    if not device:
+        raise HarnessError(f"{ADVICE} shows no memballoon")
+    return re.sub(r"<stats period='\d+'/>", f"<stats period='{period}'/>", device[0])
 
 
 class _Process:
@@ -131,15 +140,15 @@ class _Monitor:
 
 
 class Domain(debian.DebianGuest):
-    """Not started until start(). @libvirt is a Libvirt; @balloon the XML of the device."""
+    """Not started until start(). @libvirt is a Libvirt; @balloon the XML of the device, if not advised()."""
 
-    def __init__(self, libvirt, series, name="libvirt", balloon=MEMBALLOON, report=lambda text: None, **options):
+    def __init__(self, libvirt, series, name="libvirt", balloon=None, report=lambda text: None, **options):
         kernel, self._cpus = kernels.Kernel(series), options.get("cpus", 2)
         self._initrd = debian.initrd(kernel)
         options = {"boot_timeout": 150, "lifetime": 1200, "end_tolerance": 32 << 20, **options}
         # No two of one name, should somebody look at all processes of the machine.
         super().__init__(f"{name}-{series}-{secrets.token_hex(3)}", kernel, self._initrd, **options)
-        self._libvirt, self._image, self._device = libvirt, debian.base_image(report), balloon
+        self._libvirt, self._image, self._device = libvirt, debian.base_image(report), balloon or advised()
 
     def virsh(self, verb, *words, timeout=300):
         return self._libvirt.virsh(verb, self.name, *words, timeout=timeout)
