@@ -167,6 +167,12 @@ class Archive:
             new = {d for name in new for d in depends.get(name, ()) if re.fullmatch(pattern, d)} - out
         return sorted(out)
 
+    def installed_with(self, name):
+        """[(package, version)] of @name and all that it depends on, sorted; nothing counts as installed."""
+        said = command(["apt-get", "-q", "-s", "--no-install-recommends", "-oDir::State::status=/dev/null",
+                        *self._options, "install", name], f"what {name} of {self.release} depends on", env=ENV)
+        return sorted(set(re.findall(r"^Inst (\S+) \((\S+)", said, re.M)))
+
     def unpack(self, names, folder):
         """Unpacks the packages @names into the new folder @folder."""
         with scratch(folder) as tmp:

@@ -31,7 +31,7 @@ import tempfile
 import threading
 import time
 
-from . import accel
+from . import accel, emulator
 from .architecture import AMD64
 from .control import Control, GuestDied
 from .paths import LOGS, HarnessError, prune
@@ -87,7 +87,7 @@ class Guest:
         cpu = cpu or ("host" if self.accelerator == "kvm" else arch.cpu)
         accel_arg = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi,tb-size=128"
         self._argv = [
-            arch.qemu, "-accel", accel_arg, "-machine", machine or arch.machine, "-cpu", cpu,
+            *emulator.argv(arch), "-accel", accel_arg, "-machine", machine or arch.machine, "-cpu", cpu,
             "-m", f"{memory // MIB}", "-smp", str(cpus), "-nodefaults", "-no-user-config",
             "-display", "none", "-vga", "none", "-no-reboot", "-kernel", kernel.image, "-initrd", initrd,
             "-append", f"console={arch.console} {APPEND} {append}".strip()]
