@@ -67,12 +67,12 @@ void loop_tick_soon(struct loop *l)
 }
 
 /* A claim on free memory is still counted; what a module holds, sense/ has left out. */
-static void leave_out_free(struct sample *s)
+static void leave_out_claim(struct sample *s)
 {
 	static const enum sample_mem_field fields[] = {MEM_TOTAL, MEM_FREE, MEM_AVAILABLE};
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		s->mem[fields[i]] = sub_sat(s->mem[fields[i]], s->balloon.free);
+	for (size_t i = 0; s->balloon.claim && i < sizeof(fields) / sizeof(fields[0]); i++)
+		s->mem[fields[i]] = sub_sat(s->mem[fields[i]], s->balloon.size);
 }
 
 static void sense(struct loop *l, struct sample *s)
@@ -100,7 +100,7 @@ static void sense(struct loop *l, struct sample *s)
 
 	device_maintain(l);
 	device_sense(l, &s->balloon);
-	leave_out_free(s);
+	leave_out_claim(s);
 
 	/* MemTotal is RAM only as long as there is no balloon in it. */
 	if (s->balloon.valid)

@@ -255,7 +255,8 @@ static int reporting_state(struct transport *t, struct sample_balloon *ret)
 	ret->valid = true;
 	ret->may_exceed_host = true;
 	ret->may_undercut_host = true;
-	ret->size = ret->free = r->size;
+	ret->size = r->size;
+	ret->claim = true;
 	ret->limit = ret->ram;
 	ret->account = r->account;
 	ret->relief_line = r->relief_line;

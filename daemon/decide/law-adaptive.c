@@ -179,6 +179,16 @@ void law_adaptive_disprove(struct adaptive *a)
 	a->lean_since_us = 0;
 }
 
+void law_adaptive_lapse(struct adaptive *a, const struct view *v, uint64_t bytes)
+{
+	uint64_t level = max_u64(sub_sat(v->available, bytes), 1);
+
+	if (a->lean && a->lean <= level)
+		return;
+	a->lean = level;
+	a->lean_us = v->now_us;
+}
+
 void law_adaptive_next_probe(struct adaptive *a, uint64_t time_us)
 {
 	a->next_probe_us = time_us;

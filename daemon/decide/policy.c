@@ -92,9 +92,12 @@ static void note_size(const struct round *r)
 	struct turn_cause cause = {
 		.deflating = move_is_down(&st->move),
 		.ordered = st->move.valid && st->move.order,
+		.claim = r->s->balloon.claim,
 	};
+	uint64_t lapsed = turn_note(&st->turn, r->v, &cause);
 
-	turn_note(&st->turn, r->v, &cause);
+	if (lapsed)
+		law_adaptive_lapse(&st->adaptive, r->v, lapsed);
 }
 
 /* What is known about the world but needs no data: the transport, the clock, the mode. */

@@ -16,6 +16,9 @@
  * back before the daemon has seen them. When the load does come back meanwhile, the
  * wait was right and begins anew.
  *
+ * A balloon that is a claim on free memory loses some to page cache, too, which nobody
+ * needed: that is no way down.
+ *
  * Leaves out: where the balloon may go then (thrash.c), and what the module
  * itself holds off for (gate.c).
  */
@@ -48,7 +51,7 @@ static void turn_downward(struct turn *t, uint64_t bytes)
 
 void turn_upward(struct turn *t)
 {
-	*t = (struct turn){.size_seen = t->size_seen};
+	*t = (struct turn){.size_seen = t->size_seen, .need_seen = t->need_seen};
 }
 
 static void note_loss(struct turn *t, const struct view *v)
@@ -60,19 +63,26 @@ static void note_loss(struct turn *t, const struct view *v)
 		t->lost_us = add_sat(t->lost_us, scale(v->lost, dt_us(v), 1000));
 }
 
-void turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause)
+uint64_t turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause)
 {
-	uint64_t fell = sub_sat(t->size_seen, v->size);
+	uint64_t fell = sub_sat(t->size_seen, v->size), lapsed = 0;
+
+	if (cause->claim && !cause->deflating)
+		lapsed = sub_sat(fell, sub_sat(v->need, t->need_seen));
+	t->size_seen -= lapsed;
+	fell -= lapsed;
 
 	if (v->size > t->size_seen)
 		turn_upward(t);
 	note_loss(t, v);
 	/* Reclaim nibbles at the balloon: that counts when it has become something. */
 	if (fell && !cause->deflating && fell <= v->dead_band)
-		return;
+		return lapsed;
 	if (fell && !cause->ordered)
 		turn_downward(t, fell);
 	t->size_seen = v->size;
+	t->need_seen = v->need;
+	return lapsed;
 }
 
 void turn_alarm(struct turn *t, bool met)

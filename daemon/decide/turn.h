@@ -10,7 +10,8 @@
 
 /* What the balloon's way down has cost, and what leaving it there has cost since. */
 struct turn {
-	uint64_t size_seen; /* of the balloon, bytes, when it last changed by something */
+	uint64_t size_seen; /* of the balloon, bytes, when it last changed by something ... */
+	uint64_t need_seen; /* ... and what the guest needed then */
 	bool came_down; /* it became smaller last, and not by order */
 	bool alarm; /* ... because programs needed it: orders wait for that, too */
 	bool hurt; /* ... and they were short of it: what they lost is to be paid for */
@@ -23,10 +24,14 @@ struct turn {
 struct turn_cause {
 	bool deflating; /* a deflate is under way: all of it counts, however little */
 	bool ordered; /* the move under way follows an order */
+	bool claim; /* nobody holds it: page cache grows into it as well */
 };
 
-/* Once a decision, before the move under way is forgotten: see which way the balloon went. */
-void turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause);
+/*
+ * Once a decision, before the move under way is forgotten: see which way the balloon went. Returns how
+ * many bytes nobody needed that it has lost all the same, to page cache.
+ */
+uint64_t turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause);
 
 /* The balloon goes up again: what there was to wait for is paid. */
 void turn_upward(struct turn *t);

@@ -110,7 +110,7 @@ struct sample_balloon {
 	uint64_t available;
 	uint64_t gone;
 	uint64_t elsewhere;
-	uint64_t free; /* of the size: nobody holds it, it is part of MemFree and all that it is part of */
+	bool claim; /* nobody holds it: it is part of MemFree, and shrinks when that is used */
 	uint64_t firm; /* of the size: what the host does not let go of as things are */
 	enum sample_account account; /* as the module was told */
 	uint64_t host_target;

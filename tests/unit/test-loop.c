@@ -229,9 +229,9 @@ static void without_module_script(struct fake_world *w)
 		if (w->reporting.size < GIB)
 			return;
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
-		assert_int_equal(w->loop->sample.mem[MEM_FREE] + w->loop->sample.balloon.free,
+		assert_int_equal(w->loop->sample.mem[MEM_FREE] + w->loop->sample.balloon.size,
 				 7 * GIB);
-		assert_int_equal(w->loop->sample.mem[MEM_AVAILABLE] + w->loop->sample.balloon.free,
+		assert_int_equal(w->loop->sample.mem[MEM_AVAILABLE] + w->loop->sample.balloon.size,
 				 7 * GIB);
 		assert_int_equal(w->loop->status.lease_left_us, 0);
 		/* Ours has come, and is announced. */
@@ -244,7 +244,7 @@ static void without_module_script(struct fake_world *w)
 			return;
 		assert_int_equal(w->reporting.frees, 1);
 		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
-		assert_int_equal(w->loop->sample.balloon.free, 0);
+		assert_int_equal(w->loop->sample.balloon.size, 0);
 		/* ... and is taken away. */
 		w->device.present = false;
 		w->device.size = w->reporting.size = 0;
