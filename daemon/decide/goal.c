@@ -116,5 +116,8 @@ void goal_make(struct round *r, struct law_goal *ret)
 		/* The law would wait with what the bound demands. */
 		g = bound;
 	g.goal = max_u64(g.goal, r->b.lo);
+	/* Nobody takes a part of a page; what is given back is made a whole one. */
+	if (r->v->page > MOVE_PAGE && g.goal > r->v->size)
+		g.goal -= (g.goal - r->v->size) % r->v->page;
 	*ret = g;
 }

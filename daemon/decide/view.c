@@ -160,6 +160,7 @@ bool view_make(const struct policy_config *c, const struct view_past *past, cons
 	v.dt_us = past->last_us ? sub_sat(s->time_us, past->last_us) : 0;
 	v.has_week = s->has_week && s->week_s < WEEK_S;
 	v.week_s = v.has_week ? s->week_s : 0;
+	v.page = max_u64(b->page, SAMPLE_PAGE_BYTES);
 	v.size = s->balloon.valid ? s->balloon.size : 0;
 	v.ram = s->ram;
 	if (!v.ram && sample_has_mem(s, MEM_TOTAL))

@@ -48,6 +48,7 @@ struct view {
 	bool peak_ahead; /* ... which begins in some minutes */
 
 	uint64_t ram;
+	uint64_t page; /* the least that can be moved */
 	uint64_t size; /* B; 0 without a device */
 	uint64_t usable; /* U */
 	uint64_t available; /* A */

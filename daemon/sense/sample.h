@@ -104,6 +104,7 @@ struct sample_balloon {
 	bool may_undercut_host; /* may deflate below the host's target when memory is short */
 	bool draining; /* the module is giving memory back by itself */
 	bool books_elsewhere; /* another driver of the kernel accounts for the pages */
+	uint64_t page; /* the least that can be moved; 0 = 4 KiB */
 	uint64_t size;
 	uint64_t ram; /* the guest's, balloon included */
 	/* The size by account: programs can have it; the host does not let go; another driver's. */

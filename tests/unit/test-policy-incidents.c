@@ -591,6 +591,32 @@ static void incident_7_the_balloons_own_stalls(void **state)
 	assert_int_equal(f.d.reason, REASON_EMERGENCY);
 }
 
+/* A number that is no whole page of a kernel with larger ones: as near as can be, and then at rest. */
+static void a_target_between_two_pages(void **state)
+{
+	static const uint64_t targets[] = {6 * GIB + 8192, 5 * GIB + 8192};
+	struct fixture f;
+
+	(void)state;
+	init(&f, 5 * GIB + 512 * MIB);
+	f.s.balloon.page = 16384;
+	f.c.mode = MODE_MANUAL;
+	for (size_t n = 0; n < 2; n++) {
+		f.c.manual_target = targets[n];
+		for (int i = 0; i < 30; i++) {
+			tick(&f, SEC);
+			/* As the module does: less taken, more given back. */
+			f.d.step = f.d.step / 16384 * 16384 - (f.d.step % 16384 < 0 ? 16384 : 0);
+			obey(&f);
+			calm(&f);
+			f.s.balloon.page = 16384;
+		}
+		assert_int_equal(f.d.step, 0);
+		assert_false(f.st.move.valid);
+		assert_true(f.s.balloon.size <= targets[n] && targets[n] - f.s.balloon.size < 16384);
+	}
+}
+
 /* A file is read once, faster than kswapd makes room: tasks stall and reclaim for minutes. */
 static void incident_7_a_fast_reader_of_cold_files(void **state)
 {
@@ -828,6 +854,7 @@ int main(void)
 		cmocka_unit_test(incident_6_stale_samples_change_nothing),
 		cmocka_unit_test(incident_7_psi_stuck_at_99_percent),
 		cmocka_unit_test(incident_7_the_balloons_own_stalls),
+		cmocka_unit_test(a_target_between_two_pages),
 		cmocka_unit_test(incident_7_a_fast_reader_of_cold_files),
 		cmocka_unit_test(incident_7_zram_stalls_with_90_percent_free),
 		cmocka_unit_test(incident_7_loadshift_is_one_emergency_at_most),

@@ -192,9 +192,12 @@ ARM_PATIENCE = 3
 
 def selected(series):
     """Whether cases of that kernel may be among those that the command line selects."""
-    named = [a for a in sys.argv[1:] if "(" in a or "arm64" in a]
-    return len(named) < len(sys.argv[1:]) or not named or \
-        any(f"({series})" in a or "arm64" in a and "arm64" in series for a in named)
+    names = [f"({s})" for s in (*SERIES, *ARM_SERIES)]
+    for argument in sys.argv[1:] or [""]:
+        named = [n for n in names if n in argument] or [n for n in names if "arm64" in n or "arm64" not in argument]
+        if f"({series})" in named:
+            return True
+    return False
 
 
 @tap.setup
