@@ -28,13 +28,14 @@ import time
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 
-from harness import debian, programs                                   # noqa: E402
+from harness import archive, debian, programs                          # noqa: E402
 from harness.control import GuestDied                                  # noqa: E402
 from harness.guest import VerdictError                                 # noqa: E402
 from harness.paths import TOP, HarnessError                            # noqa: E402
 from timeline import Timeline                                          # noqa: E402
 
 MIB, GIB = 1 << 20, 1 << 30
+DEBIAN = f"Debian {archive.RELEASES[archive.HERE]}"
 RAM = 2 * GIB
 # Of all RAM: more than the guest has left once the balloon is inflated, less than it has without.
 PROGRAM_BYTES = RAM * 62 // 100
@@ -207,7 +208,7 @@ def prepare(colour):
         sys.exit(1)
     started = time.monotonic()
     g = programs.guest("6.1", "demo", memory=RAM, lifetime=TIME_LIMIT_S + 20, report=lambda text: print(f"demo: {text}"))
-    print(f"demo: guest image ready after {time.monotonic() - started:.0f} s; booting Debian 12, "
+    print(f"demo: guest image ready after {time.monotonic() - started:.0f} s; booting {DEBIAN}, "
           f"{size(RAM)} RAM, 2 CPUs, {g.accelerator.upper()}", flush=True)
     g.start()
     return g
@@ -343,7 +344,7 @@ def main():
     colour = sys.stdout.isatty()
     g = prepare(colour)
     timeline = Timeline("An idle guest gives its memory back, and has it when it needs it",
-                        f"Debian 12, {size(RAM)} RAM, QEMU ({g.accelerator.upper()}), virtio-balloon; "
+                        f"{DEBIAN}, {size(RAM)} RAM, QEMU ({g.accelerator.upper()}), virtio-balloon; "
                         f"balloond with defaults, stall price {PRICE}", RAM)
     w = Watcher(g, timeline, colour)
     w.start()

@@ -206,6 +206,8 @@ def make_root(release, packages, sources, folder):
              '--aptopt=APT::Install-Recommends "false"', *apt_options(),
              "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
              "--dpkgopt=path-exclude=/usr/share/locale/*",
+             # Java's packages want to link to their manual pages there, excluded or not.
+             '--essential-hook=mkdir -p "$1/usr/share/man/man1"',
              f"--include={','.join(packages)}", release, f"{folder}/root", f"{folder}/sources.list"],
             "mmdebstrap", timeout=900)
 
