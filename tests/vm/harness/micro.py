@@ -8,7 +8,7 @@ them, under /lib/modules-test and /bin.
 import contextlib
 import os
 
-from . import kernels
+from . import emulator, kernels
 from .cpio import Archive
 from .guest import Guest, MIB
 from .paths import TOP, VM, HarnessError, cache, digest, locked, prune
@@ -92,7 +92,7 @@ def initrd(kernel, files=()):
 def guest(series, name="micro", files=(), **options):
     """A Guest, not started. @files as for initrd(), the rest as for Guest."""
     kernel = kernels.Kernel(series)
-    options.setdefault("memory", 512 * MIB)
+    options["memory"] = options.get("memory", 512 * MIB) + emulator.compensation()
     return Guest(f"{name}-{series}", kernel, initrd(kernel, files), **options)
 
 
