@@ -58,6 +58,14 @@ def qemu_path(path):
     return path.replace(",", ",,")
 
 
+def _typed(name, value):
+    """A property as newer QEMUs demand it in JSON, by its own type; older ones take strings for all."""
+    # "auto" is a third value of it.
+    if value in ("on", "off") and name != "disable-legacy":
+        return name, value == "on"
+    return name, int(value) if value.isdigit() else value
+
+
 class VerdictError(Exception):
     """The guest did not say that all is well at its end."""
 
@@ -323,7 +331,7 @@ class Guest:
 
     def device_add(self, device=BALLOON):
         driver, *options = device.split(",")
-        self.qmp("device_add", driver=driver, **dict(o.split("=", 1) for o in options))
+        self.qmp("device_add", driver=driver, **dict(_typed(*o.split("=", 1)) for o in options))
 
     def device_del(self, ident="b0", timeout=30):
         """Unplugs and waits until the guest has let go."""

@@ -8,7 +8,7 @@ them, under /lib/modules-test and /bin.
 import contextlib
 import os
 
-from . import kernels
+from . import emulator, kernels
 from .archive import Archive as Packages
 from .architecture import AMD64
 from .cpio import Archive
@@ -33,7 +33,7 @@ def busybox(arch=AMD64):
         root = cache("guest", f"busybox-{arch.name}")
         with locked("guest"):
             if not os.path.exists(root):
-                Packages(kernels.NEXT, arch.name).unpack(["busybox-static"], root)
+                Packages(kernels.NEXT, architecture=arch.name).unpack(["busybox-static"], root)
         return os.path.join(root, "usr", "bin", "busybox")
     if not os.path.exists(BUSYBOX):
         raise HarnessError("busybox-static is not installed; run ./bootstrap deps")
@@ -107,7 +107,7 @@ def initrd(kernel, files=()):
 def guest(series, name="micro", files=(), **options):
     """A Guest, not started. @files as for initrd(), the rest as for Guest."""
     kernel = kernels.Kernel(series)
-    options.setdefault("memory", 512 * MIB)
+    options["memory"] = options.get("memory", 512 * MIB) + emulator.compensation()
     return Guest(f"{name}-{series.replace(' ', '-')}", kernel, initrd(kernel, files), **options)
 
 

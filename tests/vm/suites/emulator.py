@@ -17,6 +17,7 @@ VERSIONS = {"": (7, 2), "10": (10, 0)}
 # What the guest or the management sees -> with 7.2, with 10.
 DIFFER = {
     "interrupts of the device in the guest": ({"IO-APIC"}, {"PCI-MSI"}),
+    "sizes of the queues (inflate, deflate, statistics, reports)": ({128, 32}, {1024}),
     "figures of guest-stats that only one of them has": (set(), {
         "stat-oom-kills", "stat-alloc-stalls", "stat-async-scans", "stat-direct-scans", "stat-async-reclaims",
         "stat-direct-reclaims"}),
@@ -42,7 +43,10 @@ def seen(t, option):
         t.wait(lambda: b.g.guest_stats()["last-update"], 20, "statistics")
         lines = [line for line in b.g.read("/proc/interrupts").splitlines() if line.split()[-1].startswith(b.device())]
         kinds = {kind for line in lines for kind in ("IO-APIC", "PCI-MSI") if kind in line}
-        return {"interrupts of the device in the guest": kinds,
+        sizes = {b.g.qmp("x-query-virtio-queue-status", path="/machine/peripheral/b0/virtio-backend",
+                         queue=queue)["vring-num"] for queue in range(4)}
+        return {"sizes of the queues (inflate, deflate, statistics, reports)": sizes,
+                "interrupts of the device in the guest": kinds,
                 "figures of guest-stats that only one of them has": set(b.g.guest_stats()["stats"])}
 
 

@@ -47,8 +47,9 @@ def stall(t, series):
             a = b.ok("unlock 2m 10M", "unlock 4k 10M")
             t.equal((a["done_pages"], a["stop"]), (10 * PAGES_PER_MIB, "DONE"), "unlock")
             t.equal(b.actual_mib(), 200, "the balloon as the host sees it, MiB")
-            # Up to 128 MiB of free pages, too, may be with the device: they were being reported.
-            a = b.tool("hog 250M", timeout=100)[0]
+            # Some 220 MiB are free. Up to 128 of them may be with the device, too: they were being reported;
+            # and 40 on the lists of the CPUs.
+            a = b.tool("hog 235M", timeout=100)[0]
             t.equal((a["rc"], b.g.oom_kills()), ("OK", 0), "a burst, OOM kills")
             t.check(b.state()["size_pages"] < 200 * PAGES_PER_MIB, "it got what the balloon held")
         with t.subtest("whoever reports free pages waits without being a hung task"):
