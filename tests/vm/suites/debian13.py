@@ -92,7 +92,7 @@ def sanitized(t):
     tested(t, SANITIZED, "--no-suite", "vm", "--no-suite", "kmod", "--no-suite", "systems")
 
 
-@tap.case("demo: with QEMU, kernel and guest of Debian 13", timeout=1500)
+@tap.case("demo: with QEMU and guest of Debian 13", timeout=2400)
 def demo(t):
     status, said = inside(t, "./bootstrap", "demo")
     t.diag("\n".join(said.splitlines()[-15:]))

@@ -90,11 +90,11 @@ def installed(t, g):
                      "basename $(readlink -f $d/driver)").strip(), "uballoon", "driver")
     with t.subtest("the package is installed: enabled and running; so after systemctl disable and enable --now"):
         g.put(deb, "/root/balloond.deb")
-        g.sh("dpkg -i /root/balloond.deb 2>&1", 120)
+        g.sh("dpkg -i /root/balloond.deb 2>&1", 400)
         t.equal(g.sh("systemctl is-enabled balloond; systemctl is-active balloond"), "enabled\nactive\n", "state")
-        g.sh("systemctl disable --now balloond 2>&1 && systemctl enable --now balloond 2>&1", 100)
+        g.sh("systemctl disable --now balloond 2>&1 && systemctl enable --now balloond 2>&1", 300)
         t.equal(g.sh("systemctl is-enabled balloond; systemctl is-active balloond"), "enabled\nactive\n", "state")
-    g.sh("systemctl start earlyoom", 60)
+    g.sh("systemctl start earlyoom", 200)
 
 
 def works(t, g):
@@ -102,7 +102,7 @@ def works(t, g):
         s = until(t, g, "it inflates", lambda s: s["size"] > 256 * MIB)
         t.equal((s["host"], s["problem"], s["mode"]), ("virtio", "", "auto"), "host, problem, mode")
         t.wait(lambda: held(g) > 256 * MIB, 60, "the host's view")
-        t.contains(g.sh("balloonctl status"), "Balloon", "balloonctl status")
+        t.contains(g.sh("balloonctl status", 100), "Balloon", "balloonctl status")
     with t.subtest("a program that wants more than is left gets it, and nobody is killed"):
         mib = status(g)["available"] // MIB + BEYOND_MIB
         before, kills = held(g), g.oom_kills()
@@ -117,7 +117,7 @@ def works(t, g):
         t.equal(g.oom_kills() - kills, 0, "OOM kills")
         t.check(min(seen) <= before - BEYOND_MIB // 2 * MIB, "the balloon gave memory to it")
     with t.subtest("the operator's target"):
-        g.sh(f"balloonctl set-target {TARGET // MIB}MiB")
+        g.sh(f"balloonctl set-target {TARGET // MIB}MiB", 100)
         t.wait(lambda: abs(held(g) - TARGET) <= 2 * MIB, 60, f"a balloon of {TARGET // MIB} MiB, as the host sees it")
         t.equal(status(g)["mode"], "manual", "mode")
 
@@ -131,8 +131,8 @@ def judged(t, g):
     with t.subtest("nothing to complain about"):
         t.equal(g.sh("journalctl --no-pager -o cat -p warning -u balloond"), "", "warnings of the service")
         t.equal(g.sh("systemctl --failed --no-legend --plain"), "", "failed units")
-        t.equal(g.run("systemd-analyze verify --man=no balloond.service 2>&1", 100), (0, ""), "verify")
-        said = g.sh("systemd-analyze security --no-pager balloond", 100)
+        t.equal(g.run("systemd-analyze verify --man=no balloond.service 2>&1", 300), (0, ""), "verify")
+        said = g.sh("systemd-analyze security --no-pager balloond", 300)
         level = re.search(r"Overall exposure level for balloond.service: ([\d.]+)", said)
         t.check(level and float(level[1]) <= MOST_EXPOSED, said)
         t.diag(level[0])
@@ -147,7 +147,7 @@ def guest(t, series):
         works(t, g)
         judged(t, g)
         with t.subtest("stopped, it gives the memory back"):
-            g.sh("systemctl stop balloond earlyoom", 100)
+            g.sh("systemctl stop balloond earlyoom", 300)
             t.equal(held(g), 0, "what the host has")
 
 
