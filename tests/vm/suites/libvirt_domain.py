@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
@@ -28,6 +29,8 @@ RAM = 1024 * MIB
 QUICK = 'mode = "{mode}";\ntail: {{ hold_off = "1s"; stall_price = "1M"; }};\n{more}\n'
 # A law that leaves the guest more than its floor, so that there is something to be ordered.
 GENEROUS = 'adaptive: { headroom_min = "384M"; headroom_max = "384M"; };'
+# The default.
+LEASE_S = 30
 # What a guest at rest may take or free between two looks.
 SLACK = 16 * MIB
 
@@ -235,6 +238,8 @@ def saved(t, lab):
         t.equal((d.process.poll(), d.virsh("domstate").strip()), (0, "shut off"), "QEMU, the domain's state")
         t.check(size < RAM - before["size"] + 32 * MIB, f"{size >> 20} MiB for a guest that has "
                 f"{RAM - before['size'] >> 20} of {RAM >> 20}")
+    # Longer than the lease, which must not run out meanwhile.
+    time.sleep(LEASE_S + 5)
     d.restore()
     with t.subtest("restored: the same balloon, the same daemon"):
         t.check(d.process.pid != first, "another QEMU")
