@@ -6,7 +6,7 @@ import shutil
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import INFLATE_ONLY, MIB, PAGES_PER_MIB, answer, arm, balloon, both, daemon, tap   # noqa: E402
+from kmod_lib import INFLATE_ONLY, MIB, PAGES_PER_MIB, answer, balloon, both, daemon, others, tap   # noqa: E402
 from harness import kernels                                           # noqa: E402
 from harness.paths import TOP, cache, scratch                         # noqa: E402
 
@@ -217,7 +217,7 @@ both("poll", events)
 for name, fn in (("both page sizes move both ways", moves), ("bounds, budget and signals", bounds),
                  ("malformed calls", refusals), ("lease", lease), ("poll", events),
                  ("module and daemon of different releases", releases)):
-    arm(name, fn)
+    others(name, fn)
 tap.add("amounts that are no whole pages (6.12 arm64-16k)", whole_pages, "6.12 arm64-16k", timeout=400)
 
 if __name__ == "__main__":

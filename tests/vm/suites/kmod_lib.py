@@ -188,11 +188,14 @@ SERIES = (*kernels.SERIES, kernels.NEWEST)
 # Emulated, whatever the machine; by pages of 4 and 16 KiB.
 ARM_SERIES = ("6.12 arm64", "6.12 arm64-16k")
 ARM_PATIENCE = 3
+# A kernel that preempts wherever it can.
+RT_SERIES = ("6.12 rt-amd64",)
+OTHER_SERIES = ARM_SERIES + RT_SERIES
 
 
 def selected(series):
     """Whether cases of that kernel may be among those that the command line selects."""
-    names = [f"({s})" for s in (*SERIES, *ARM_SERIES)]
+    names = [f"({s})" for s in (*SERIES, *OTHER_SERIES)]
     for argument in sys.argv[1:] or [""]:
         named = [n for n in names if n in argument] or [n for n in names if "arm64" in n or "arm64" not in argument]
         if f"({series})" in named:
@@ -203,7 +206,7 @@ def selected(series):
 @tap.setup
 def modules():
     """Where the newest kernel is not there yet it takes minutes, which are no case's."""
-    for series in filter(selected, (*SERIES, *ARM_SERIES)):
+    for series in filter(selected, (*SERIES, *OTHER_SERIES)):
         micro.uballoon(kernels.Kernel(series))
         if series in ARM_SERIES:
             daemon(series)
@@ -218,7 +221,7 @@ def both(name, fn, timeout=240):
         tap.add(f"{name} ({series})", fn, series, timeout=timeout)
 
 
-def arm(name, fn, timeout=240):
-    """The same on arm64."""
-    for series in ARM_SERIES:
+def others(name, fn, timeout=240):
+    """The same on arm64, and with a realtime kernel."""
+    for series in OTHER_SERIES:
         tap.add(f"{name} ({series})", fn, series, timeout=timeout * ARM_PATIENCE)

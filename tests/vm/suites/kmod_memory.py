@@ -5,8 +5,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (ARM_SERIES, BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, arm, balloon, both, daemon,   # noqa: E402
-                      helper, tap)
+from kmod_lib import (BALLOON, INFLATE_ONLY, MIB, OTHER_SERIES, PAGES_PER_MIB, balloon, both, daemon, helper,   # noqa: E402
+                      others, tap)
 from harness import kernels                                           # noqa: E402
 from harness.architecture import ARM64                                # noqa: E402
 
@@ -192,13 +192,13 @@ both("daemon that is stopped", stopped_daemon, timeout=240)
 both("pages held quietly migrate", migrate_quiet, timeout=180)
 both("pages that the host is told about migrate", migrate_told, timeout=180)
 # Later ones have lists of balloon pages that do not ask for a page's lock.
-for _series in (*kernels.SERIES, *ARM_SERIES):
+for _series in (*kernels.SERIES, *OTHER_SERIES):
     tap.add(f"page locks that compaction holds ({_series})", contended, _series, timeout=180)
 both("free page reporting", reporting, timeout=180)
 for name, case in (("OOM notifier", notifier), ("daemon that is stopped", stopped_daemon),
                    ("pages held quietly migrate", migrate_quiet),
                    ("pages that the host is told about migrate", migrate_told), ("free page reporting", reporting)):
-    arm(name, case, timeout=180)
+    others(name, case, timeout=180)
 
 if __name__ == "__main__":
     tap.main()
