@@ -9,7 +9,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (BALLOON, DRIVER, MIB, PAGES_PER_MIB, SWAP_OFF, SWAP_ON, answer, balloon, both,   # noqa: E402
+from kmod_lib import (BALLOON, DRIVER, MIB, PAGES_PER_MIB, SWAP_OFF, SWAP_ON, answer, asleep, balloon, both,   # noqa: E402
                       meddle, swap_disk, tap)
 from harness.trace import DeviceTrace                                 # noqa: E402
 
@@ -366,7 +366,7 @@ both("stock driver", stock)
 both("unload while it moves", busy_unload, timeout=180)
 both("late and silent host", late_host)
 both("no host", none)
-both("suspend", suspend)
+asleep("suspend", suspend)
 
 if __name__ == "__main__":
     tap.main()

@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, answer, balloon, both,   # noqa: E402
+from kmod_lib import (MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, WAKE, answer, asleep, balloon, both,   # noqa: E402
                       meddle, swap_disk, tap)
 from harness.control import GuestDied                                 # noqa: E402
 
@@ -169,6 +169,9 @@ def must_tell(t, series):
             t.between(a["done_pages"], 0, unknown, "free at once, pages")
             t.between(100 - booked(), 0, unknown / PAGES_PER_MIB, "free without an answer, MiB")
             t.check(a["us"] < 5000000, f"took {a['us']} us")
+        if series not in WAKE:
+            b.ok("pop")
+            return
         with t.subtest("a suspend gets all of it back, and the device is awake again"):
             b.parameter("fail_at", "devices", "meddle")
             t.check(b.g.run("echo mem > /sys/power/state", 60)[0] != 0, "it is called off")
@@ -263,8 +266,8 @@ def hibernate(t, series):
 
 both("stalled device", stall, timeout=180)
 both("device that must be told", must_tell, timeout=180)
-both("suspend that is called off", called_off, timeout=180)
-both("hibernation", hibernate, timeout=240)
+asleep("suspend that is called off", called_off, timeout=180)
+asleep("hibernation", hibernate, timeout=240)
 
 if __name__ == "__main__":
     tap.main()
