@@ -193,13 +193,13 @@ static int ask(struct reporting *r, int fd, uint64_t bytes)
 	return r->kernel->reclaim(fd, text);
 }
 
-static int open_file(const struct reporting_kernel *kernel, const char *group)
+static int open_file(const struct reporting_kernel *kernel, const char *group, int flags)
 {
 	char path[512];
 	int fd;
 
 	snprintf(path, sizeof(path), "%.200s/%.255s/memory.reclaim", kernel->cgroup, group);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
+	fd = open(path, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -210,7 +210,7 @@ static int ask_each(struct reporting *r, const struct groups *groups, uint64_t b
 
 	for (size_t i = 0; i < groups->n; i++) {
 		const struct group *g = &groups->group[i];
-		_cleanup_close_ int fd = open_file(r->kernel, g->name);
+		_cleanup_close_ int fd = open_file(r->kernel, g->name, O_WRONLY);
 		uint64_t share = scale(bytes, g->unprotected, groups->unprotected);
 
 		if (fd < 0)
@@ -357,19 +357,22 @@ static const struct transport_ops reporting_ops = {
 
 int reporting_open(const struct reporting_kernel *kernel, bool read_only, struct transport **ret)
 {
-	_cleanup_free_ struct reporting *r = NULL;
+	_cleanup_close_ int fd = open_file(kernel, ".", read_only ? O_PATH : O_WRONLY);
+	struct reporting *r;
 
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENOTDIR ? -EOPNOTSUPP :
+		       fd == -EPERM || fd == -EROFS    ? -EACCES :
+							 fd;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
-	r->transport.ops = &reporting_ops;
-	r->kernel = kernel;
-	r->swappiness = true;
-	r->fd = read_only ? -1 : open_file(kernel, ".");
-	if (!read_only && r->fd < 0)
-		return r->fd == -ENOENT || r->fd == -ENOTDIR ? -EOPNOTSUPP :
-		       r->fd == -EPERM || r->fd == -EROFS    ? -EACCES :
-							       r->fd;
-	*ret = &steal_pointer(r)->transport;
+	*r = (struct reporting){
+		.transport.ops = &reporting_ops,
+		.kernel = kernel,
+		.swappiness = true,
+		.fd = read_only ? -1 : steal_fd(&fd),
+	};
+	*ret = &r->transport;
 	return 0;
 }

@@ -322,14 +322,15 @@ static void needs_its_file(void **state)
 	snprintf(path, sizeof(path), "%s/memory.reclaim", root);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(reporting_open(&kernel, false, &t), -EOPNOTSUPP);
-	/* To look, nothing is needed, and nothing can be pushed out. */
+	assert_int_equal(reporting_open(&kernel, true, &t), -EOPNOTSUPP);
+	/* To look, no permission is needed, and nothing can be pushed out. */
+	put(".", "memory.reclaim", "");
+	assert_int_equal(chmod(path, 0), 0);
 	assert_int_equal(reporting_open(&kernel, true, &t), 0);
 	move(t, 300 * MIB, true, 200 * MIB - KEPT, UBALLOON_STOP_FLOOR);
 	t->ops->free(t);
 	if (geteuid() == 0)
 		return;
-	put(".", "memory.reclaim", "");
-	assert_int_equal(chmod(path, 0400), 0);
 	assert_int_equal(reporting_open(&kernel, false, &t), -EACCES);
 }
 
