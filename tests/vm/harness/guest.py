@@ -58,6 +58,10 @@ def qemu_path(path):
     return path.replace(",", ",,")
 
 
+def _by_qemu(image, initrd, line):
+    return ["-kernel", image, "-initrd", initrd, "-append", line]
+
+
 class VerdictError(Exception):
     """The guest did not say that all is well at its end."""
 
@@ -71,11 +75,14 @@ def _die_with_parent():
 
 
 class Guest:
-    """Not started until start(). All sizes are bytes; memory and cpus are fixed for its life."""
+    """Not started until start(). All sizes are bytes; memory and cpus are fixed for its life.
+
+    @boot gives the options that bring kernel, initrd and command line to the machine, where QEMU is
+    not to do that by itself."""
 
     def __init__(self, name, kernel, initrd, memory=512 * MIB, cpus=2, append="", balloon=BALLOON,
                  devices=(), machine=None, cpu=None, lifetime=600, boot_timeout=90,
-                 end_tolerance=4 * MIB, accelerator=None):
+                 end_tolerance=4 * MIB, accelerator=None, boot=None):
         self.name, self.kernel, self.memory = name, kernel, memory
         self.lifetime, self.boot_timeout, self.end_tolerance = lifetime, boot_timeout, end_tolerance
         self.arch = arch = kernel.arch
@@ -89,8 +96,8 @@ class Guest:
         self._argv = [
             *emulator.argv(arch), "-accel", accel_arg, "-machine", machine or arch.machine, "-cpu", cpu,
             "-m", f"{memory // MIB}", "-smp", str(cpus), "-nodefaults", "-no-user-config",
-            "-display", "none", "-vga", "none", "-no-reboot", "-kernel", kernel.image, "-initrd", initrd,
-            "-append", f"console={arch.console} {APPEND} {append}".strip()]
+            "-display", "none", "-vga", "none", "-no-reboot",
+            *(boot or _by_qemu)(kernel.image, initrd, f"console={arch.console} {APPEND} {append}".strip())]
         if balloon:
             self._argv += ["-device", balloon]
         for device in devices:
