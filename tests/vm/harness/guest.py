@@ -90,6 +90,8 @@ class Guest:
         self.process = None
         self.abandoned = False
         self._verdict = secrets.token_hex(16)
+        # Bytes that a firmware has written to the verdict's port before the guest was there.
+        self._not_the_guests = 0
         self._dir = self.log = self.qmp = self._control = self._timer = None
         cpu = cpu or ("host" if self.accelerator == "kvm" else arch.cpu)
         accel_arg = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi,tb-size=128"
@@ -111,6 +113,7 @@ class Guest:
             self._launch()
             try:
                 self._control.ready.wait(self.boot_timeout)
+                self._not_the_guests = os.path.getsize(self._verdict_path)
                 self._control.put(f"{self._verdict}\n".encode(), "/run/vmtest/verdict", 0o600)
                 return self
             except GuestDied:
@@ -223,6 +226,7 @@ class Guest:
             end = time.monotonic() + 3
             while time.monotonic() < end and self._dir:
                 with open(self._verdict_path) as f:
+                    f.seek(self._not_the_guests)
                     verdict = f.read()
                 if self._verdict in verdict or not self.alive() or "end check:" in said:
                     break

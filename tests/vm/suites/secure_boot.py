@@ -6,8 +6,7 @@ What absent.py shows of a kernel that refuses the module is so here, too, and th
 followed to the letter: mokutil --import, a reboot, "Enroll MOK" on the screen of MokManager. Then
 uballoon has the device, and nothing else was to be done.
 
-Left out: DKMS, which makes the key and signs (the key here is made by the same command, and by the kernel's sign-file);
-keys in the firmware's own db, by which Debian's kernels trust no module.
+Left out: DKMS, which makes the key and signs (here the same commands do); keys in the firmware's own list, db.
 """
 import json
 import os
