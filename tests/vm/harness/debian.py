@@ -204,6 +204,21 @@ def _layer(kernel, files, project, module):
     return sorted(out)
 
 
+def lay(root, kernel, files=()):
+    """Puts the layer onto the root in the folder @root itself: for an initramfs that does not do it."""
+    for name, mode, data in _layer(kernel, files, True, True):
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if os.path.lexists(path):
+            os.unlink(path)
+        if stat.S_ISLNK(mode):
+            os.symlink(data, path.encode())
+            continue
+        with open(path, "wb") as f:
+            f.write(data)
+            os.fchmod(f.fileno(), mode)
+
+
 def _usr_merged(path):
     """/lib is a link to /usr/lib in the guest; a directory must not take its place."""
     return re.sub(r"^(bin|sbin|lib)/", r"usr/\1/", path)
