@@ -154,13 +154,13 @@ WantedBy=multi-user.target
 
 
 def _install(kernel, stage, module):
-    """The project as `meson install` lays it out, with the module for @kernel if @module says so."""
+    """The project as `meson install` lays it out, with the module for @kernel if @module says so or is its path."""
     command(["meson", "install", "-C", build_dir(), "--no-rebuild", "--destdir", stage], "meson install")
     if not module:
         return
     modules = f"{stage}/lib/modules/{kernel.release}"
     os.makedirs(f"{modules}/updates", exist_ok=True)
-    shutil.copy(micro.uballoon(kernel), f"{modules}/updates/uballoon.ko")
+    shutil.copy(micro.uballoon(kernel) if module is True else module, f"{modules}/updates/uballoon.ko")
     # depmod wants to see all modules; only its index goes into the layer.
     with scratch(cache("debian", "depmod")) as tmp:
         tree = f"{tmp}/lib/modules/{kernel.release}"
@@ -202,6 +202,21 @@ def _layer(kernel, files, project, module):
     out.append(("etc/systemd/system/multi-user.target.wants/vmtest-agent.service", stat.S_IFLNK | 0o777,
                 b"/etc/systemd/system/vmtest-agent.service"))
     return sorted(out)
+
+
+def lay(root, kernel, files=()):
+    """Puts the layer onto the root in the folder @root itself: for an initramfs that does not do it."""
+    for name, mode, data in _layer(kernel, files, True, True):
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if os.path.lexists(path):
+            os.unlink(path)
+        if stat.S_ISLNK(mode):
+            os.symlink(data, path.encode())
+            continue
+        with open(path, "wb") as f:
+            f.write(data)
+            os.fchmod(f.fileno(), mode)
 
 
 def _usr_merged(path):
@@ -263,7 +278,7 @@ def guest(series, name="debian", files=(), report=lambda text: None, image=None,
 
     On the root @image if there is one (packaged.py, programs.py), else on the base. With the project
     installed if @project says so, or if it says nothing and there is no @image; but for uballoon.ko, if
-    @module says so. @disk_options go to the end of the root's -drive."""
+    @module says so; it may be the path of another one. @disk_options go to the end of the root's -drive."""
     kernel = kernels.Kernel(series)
     project = image is None if project is None else project
     image = image or base_image(report)

@@ -66,6 +66,10 @@ def _typed(name, value):
     return name, int(value) if value.isdigit() else value
 
 
+def _by_qemu(image, initrd, line):
+    return ["-kernel", image, "-initrd", initrd, "-append", line]
+
+
 class VerdictError(Exception):
     """The guest did not say that all is well at its end."""
 
@@ -79,11 +83,14 @@ def _die_with_parent():
 
 
 class Guest:
-    """Not started until start(). All sizes are bytes; memory and cpus are fixed for its life."""
+    """Not started until start(). All sizes are bytes; memory and cpus are fixed for its life.
+
+    @boot gives the options that bring kernel, initrd and command line to the machine, where QEMU is
+    not to do that by itself."""
 
     def __init__(self, name, kernel, initrd, memory=512 * MIB, cpus=2, append="", balloon=BALLOON,
                  devices=(), machine=None, cpu=None, lifetime=600, boot_timeout=90,
-                 end_tolerance=4 * MIB, accelerator=None):
+                 end_tolerance=4 * MIB, accelerator=None, boot=None):
         self.name, self.kernel, self.memory = name, kernel, memory
         self.lifetime, self.boot_timeout, self.end_tolerance = lifetime, boot_timeout, end_tolerance
         self.arch = arch = kernel.arch
@@ -91,14 +98,16 @@ class Guest:
         self.process = None
         self.abandoned = False
         self._verdict = secrets.token_hex(16)
+        # Bytes that a firmware has written to the verdict's port before the guest was there.
+        self._not_the_guests = 0
         self._dir = self.log = self.qmp = self._control = self._timer = None
         cpu = cpu or ("host" if self.accelerator == "kvm" else arch.cpu)
         accel_arg = "kvm" if self.accelerator == "kvm" else "tcg,thread=multi,tb-size=128"
         self._argv = [
             *emulator.argv(arch), "-accel", accel_arg, "-machine", machine or arch.machine, "-cpu", cpu,
             "-m", f"{memory // MIB}", "-smp", str(cpus), "-nodefaults", "-no-user-config",
-            "-display", "none", "-vga", "none", "-no-reboot", "-kernel", kernel.image, "-initrd", initrd,
-            "-append", f"console={arch.console} {APPEND} {append}".strip()]
+            "-display", "none", "-vga", "none", "-no-reboot",
+            *(boot or _by_qemu)(kernel.image, initrd, f"console={arch.console} {APPEND} {append}".strip())]
         if balloon:
             self._argv += ["-device", balloon]
         for device in devices:
@@ -112,6 +121,7 @@ class Guest:
             self._launch()
             try:
                 self._control.ready.wait(self.boot_timeout)
+                self._not_the_guests = os.path.getsize(self._verdict_path)
                 self._control.put(f"{self._verdict}\n".encode(), "/run/vmtest/verdict", 0o600)
                 return self
             except GuestDied:
@@ -224,6 +234,7 @@ class Guest:
             end = time.monotonic() + 3
             while time.monotonic() < end and self._dir:
                 with open(self._verdict_path) as f:
+                    f.seek(self._not_the_guests)
                     verdict = f.read()
                 if self._verdict in verdict or not self.alive() or "end check:" in said:
                     break
@@ -263,11 +274,11 @@ class Guest:
         self._demand()
         return self._control.spawn(command, timeout)
 
-    def run(self, command, timeout=30):
+    def run(self, command, timeout=90):
         """(status, output) of a shell command; status 124 if it took longer than @timeout."""
         return self.spawn(command, timeout).wait()
 
-    def sh(self, command, timeout=30):
+    def sh(self, command, timeout=90):
         """Output of a command that must succeed."""
         status, text = self.run(command, timeout)
         if status != 0:
@@ -333,7 +344,7 @@ class Guest:
         driver, *options = device.split(",")
         self.qmp("device_add", driver=driver, **dict(_typed(*o.split("=", 1)) for o in options))
 
-    def device_del(self, ident="b0", timeout=30):
+    def device_del(self, ident="b0", timeout=90):
         """Unplugs and waits until the guest has let go."""
         self.qmp("device_del", id=ident)
         end = time.monotonic() + timeout
