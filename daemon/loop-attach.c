@@ -88,7 +88,8 @@ static void open_failed(struct loop *l, int r)
 static void serve_without(struct loop *l)
 {
 	if (l->read_only)
-		log_info("what would be pushed out is looked at only: there is no balloon device");
+		(void)problem_clear(&l->problems, PROBLEM_DEVICE,
+				    "what would be pushed out is looked at only");
 	else
 		problem_set(&l->problems, PROBLEM_DEVICE, LOG_WARNING,
 			    "pushing out cold cache for free page reports: %s",
@@ -206,20 +207,28 @@ static int attach(struct loop *l)
 	return 0;
 }
 
-/* Whether ours has come while something else serves, or that is not wanted any more. */
+/* Whether what serves instead of ours is to end: ours is there, or it is of no use (any more). */
 static bool is_superseded(struct loop *l)
 {
-	struct transport *ours;
+	struct transport *t;
+	int r;
 
-	if (l->config.without_module == WITHOUT_MODULE_WAIT)
+	if (l->config.without_module == WITHOUT_MODULE_WAIT ||
+	    l->read_only != (l->mode == MODE_OBSERVE))
 		return true;
 	if (loop_now() < l->reopen_us)
 		return false;
 	l->reopen_us = loop_now() + LOOK_AGAIN_US;
-	if (l->world.open(l->world.ctx, l->read_only, &ours) < 0)
-		return false;
-	ours->ops->free(ours);
-	return true;
+	r = l->world.open(l->world.ctx, l->read_only, &t);
+	if (r >= 0)
+		t->ops->free(t);
+	/* What is wrong with ours is told by who attaches it. */
+	if (r != -ENODEV)
+		return true;
+	if (l->world.open_reporting(l->world.ctx, true, &t) < 0)
+		return true;
+	t->ops->free(t);
+	return false;
 }
 
 void device_maintain(struct loop *l)

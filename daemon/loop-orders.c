@@ -45,7 +45,7 @@ static void set_mode(struct loop *l, enum policy_mode mode)
 	/* Until a size is named, manual means: as it is now. */
 	if (mode == MODE_MANUAL && l->sample.balloon.valid) {
 		l->manual_target = l->sample.balloon.size;
-		l->manual_set = true;
+		l->manual_set = !l->reporting;
 	}
 }
 

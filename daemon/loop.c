@@ -66,13 +66,18 @@ void loop_tick_soon(struct loop *l)
 	tick_schedule(l, 0);
 }
 
-/* A claim on free memory is still counted; what a module holds, sense/ has left out. */
+/*
+ * A claim on free memory is still counted; what a module holds, sense/ has left out. Nor is that unused
+ * which no claim can have.
+ */
 static void leave_out_claim(struct sample *s)
 {
 	static const enum sample_mem_field fields[] = {MEM_TOTAL, MEM_FREE, MEM_AVAILABLE};
 
 	for (size_t i = 0; s->balloon.claim && i < sizeof(fields) / sizeof(fields[0]); i++)
 		s->mem[fields[i]] = sub_sat(s->mem[fields[i]], s->balloon.size);
+	if (s->balloon.claim)
+		s->mem[MEM_FREE] = sub_sat(s->mem[MEM_FREE], s->balloon.kept);
 }
 
 static void sense(struct loop *l, struct sample *s)

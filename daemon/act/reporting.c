@@ -63,7 +63,8 @@ struct group {
 struct groups {
 	struct group group[GROUPS_MAX];
 	size_t n;
-	uint64_t unprotected; /* of all, also of those that are too many */
+	uint64_t ours; /* unprotected, of all that can be asked */
+	uint64_t unprotected; /* of the root and all below it */
 	bool low; /* one has memory.low */
 };
 
@@ -75,6 +76,7 @@ struct reporting {
 	uint64_t size; /* the claim */
 	uint64_t relief_line;
 	enum sample_account account;
+	size_t turn; /* of the groups, where each has a share */
 	struct groups groups; /* of the last look; here, for it is large */
 };
 
@@ -112,6 +114,14 @@ const struct reporting_kernel reporting_kernel = {
 	.reclaim = kernel_reclaim,
 };
 
+/* What the kernel likes to have, whole pages of any size. */
+static uint64_t kept_free(uint64_t ram)
+{
+	uint64_t kept = max_u64(ram / KEEP_FREE_DIVISOR, KEEP_FREE_MIN);
+
+	return kept - kept % SHARE_GRAIN;
+}
+
 /* What may be claimed, and the RAM. */
 static uint64_t claimable(const struct reporting *r, uint64_t *ret_ram)
 {
@@ -119,61 +129,93 @@ static uint64_t claimable(const struct reporting *r, uint64_t *ret_ram)
 
 	r->kernel->memory(&ram, &unused);
 	*ret_ram = ram;
-	return sub_sat(unused, max_u64(ram / KEEP_FREE_DIVISOR, KEEP_FREE_MIN));
+	return sub_sat(unused, kept_free(ram));
 }
 
-/* The number behind key in a file of a group, for NULL the file's only one; 0 if there is none. */
-static uint64_t group_number(const char *cgroup, const char *group, const char *file,
-			     const char *key)
+static FILE *open_text(const char *cgroup, const char *group, const char *file)
 {
-	_cleanup_fclose_ FILE *f = NULL;
-	char path[512], line[128], name[64];
+	char path[512];
+
+	snprintf(path, sizeof(path), "%.200s/%.255s/%s", cgroup, group, file);
+	return fopen(path, "re");
+}
+
+/* The only number in a file of a group; 0 if there is none. */
+static uint64_t group_number(const char *cgroup, const char *group, const char *file)
+{
+	_cleanup_fclose_ FILE *f = open_text(cgroup, group, file);
+	char line[64];
 	uint64_t v;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s/%s", cgroup, group, file) >= sizeof(path))
+	if (!f || !fgets(line, sizeof(line), f))
 		return 0;
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (!key && strcmp(line, "max\n") == 0)
-			return UINT64_MAX;
-		if (!key && sscanf(line, "%" SCNu64, &v) == 1)
-			return v;
-		if (key && sscanf(line, "%63s %" SCNu64, name, &v) == 2 && strcmp(name, key) == 0)
-			return v;
-	}
-	return 0;
+	if (strcmp(line, "max\n") == 0)
+		return UINT64_MAX;
+	return sscanf(line, "%" SCNu64, &v) == 1 ? v : 0;
 }
 
-static void group_look(const char *cgroup, const char *name, struct groups *all)
+/* Bytes of page cache of a group, and of those below it, that need not be written first. */
+static uint64_t group_cache(const char *cgroup, const char *group)
 {
-	uint64_t cache = add_sat(group_number(cgroup, name, "memory.stat", "inactive_file"),
-				 group_number(cgroup, name, "memory.stat", "active_file"));
-	uint64_t low = group_number(cgroup, name, "memory.low", NULL);
-	uint64_t keeps = max_u64(low, group_number(cgroup, name, "memory.min", NULL));
-	uint64_t current = group_number(cgroup, name, "memory.current", NULL);
-	struct group *g = &all->group[all->n];
+	_cleanup_fclose_ FILE *f = open_text(cgroup, group, "memory.stat");
+	uint64_t v, clean = 0, dirty = 0;
+	char line[128], name[64];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%63s %" SCNu64, name, &v) != 2)
+			continue;
+		if (strcmp(name, "inactive_file") == 0 || strcmp(name, "active_file") == 0)
+			clean = add_sat(clean, v);
+		else if (strcmp(name, "file_dirty") == 0 || strcmp(name, "file_writeback") == 0)
+			dirty = add_sat(dirty, v);
+	}
+	return sub_sat(clean, dirty);
+}
+
+static int open_file(const struct reporting_kernel *kernel, const char *group, int flags)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%.200s/%.255s/memory.reclaim", kernel->cgroup, group);
+	fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static void group_look(const struct reporting_kernel *kernel, const char *name, struct groups *all)
+{
+	uint64_t cache = group_cache(kernel->cgroup, name), unprotected;
+	uint64_t low = group_number(kernel->cgroup, name, "memory.low");
+	uint64_t keeps = max_u64(low, group_number(kernel->cgroup, name, "memory.min"));
+	uint64_t current = group_number(kernel->cgroup, name, "memory.current");
+	_cleanup_close_ int fd = -1;
 
 	all->low |= low > 0;
-	cache = min_u64(cache, sub_sat(current, keeps));
-	all->unprotected = add_sat(all->unprotected, cache);
-	if (!cache || all->n == GROUPS_MAX)
+	unprotected = min_u64(cache, sub_sat(current, keeps));
+	all->unprotected = sub_sat(all->unprotected, cache - unprotected);
+	if (!unprotected || all->n == GROUPS_MAX)
 		return;
-	g->unprotected = cache;
-	snprintf(g->name, sizeof(g->name), "%s", name);
-	all->n++;
+	/* One that has not been given to us cannot be asked. */
+	fd = open_file(kernel, name, O_WRONLY);
+	if (fd < 0)
+		return;
+	snprintf(all->group[all->n].name, sizeof(all->group[all->n].name), "%s", name);
+	all->group[all->n++].unprotected = unprotected;
+	all->ours = add_sat(all->ours, unprotected);
 }
 
-static void groups_look(const char *cgroup, struct groups *ret)
+static void groups_look(const struct reporting_kernel *kernel, struct groups *ret)
 {
-	_cleanup_(closedirp) DIR *dir = opendir(cgroup);
+	_cleanup_(closedirp) DIR *dir = opendir(kernel->cgroup);
 	const struct dirent *entry;
 
 	ret->n = 0;
-	ret->unprotected = 0;
+	ret->ours = 0;
 	ret->low = false;
+	ret->unprotected = group_cache(kernel->cgroup, ".");
 	while (dir && (entry = readdir(dir)))
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-			group_look(cgroup, entry->d_name, ret);
+			group_look(kernel, entry->d_name, ret);
 }
 
 static int ask(struct reporting *r, int fd, uint64_t bytes)
@@ -193,25 +235,16 @@ static int ask(struct reporting *r, int fd, uint64_t bytes)
 	return r->kernel->reclaim(fd, text);
 }
 
-static int open_file(const struct reporting_kernel *kernel, const char *group, int flags)
-{
-	char path[512];
-	int fd;
-
-	snprintf(path, sizeof(path), "%.200s/%.255s/memory.reclaim", kernel->cgroup, group);
-	fd = open(path, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* Each child its share. One that has gone, or has not been given to us, has none. */
-static int ask_each(struct reporting *r, const struct groups *groups, uint64_t bytes)
+/* Each child its share, beginning with another one each time: there may be no time for all. */
+static int ask_each(struct reporting *r, const struct groups *groups, uint64_t bytes,
+		    uint64_t end_us)
 {
 	int k = -EAGAIN, q;
 
-	for (size_t i = 0; i < groups->n; i++) {
-		const struct group *g = &groups->group[i];
+	for (size_t i = 0; i < groups->n && (i == 0 || monotonic_us() < end_us); i++) {
+		const struct group *g = &groups->group[r->turn++ % groups->n];
 		_cleanup_close_ int fd = open_file(r->kernel, g->name, O_WRONLY);
-		uint64_t share = scale(bytes, g->unprotected, groups->unprotected);
+		uint64_t share = scale(bytes, g->unprotected, groups->ours);
 
 		if (fd < 0)
 			continue;
@@ -225,16 +258,18 @@ static int ask_each(struct reporting *r, const struct groups *groups, uint64_t b
 }
 
 /* -EAGAIN: there is nothing (more) that may be pushed out. */
-static int push_out(struct reporting *r, uint64_t bytes)
+static int push_out(struct reporting *r, uint64_t bytes, uint64_t end_us)
 {
 	struct groups *groups = &r->groups;
 
 	if (r->fd < 0)
 		return -EAGAIN;
-	groups_look(r->kernel->cgroup, groups);
-	if (groups->unprotected < add_sat(bytes, CACHE_MIN))
+	bytes += SHARE_GRAIN - 1;
+	bytes -= bytes % SHARE_GRAIN;
+	groups_look(r->kernel, groups);
+	if ((groups->low ? groups->ours : groups->unprotected) < add_sat(bytes, CACHE_MIN))
 		return -EAGAIN;
-	return groups->low ? ask_each(r, groups, bytes) : ask(r, r->fd, bytes);
+	return groups->low ? ask_each(r, groups, bytes, end_us) : ask(r, r->fd, bytes);
 }
 
 static int reporting_info(struct transport *t, struct transport_info *ret)
@@ -257,6 +292,8 @@ static int reporting_state(struct transport *t, struct sample_balloon *ret)
 	ret->may_undercut_host = true;
 	ret->size = r->size;
 	ret->claim = true;
+	ret->kept = kept_free(ret->ram);
+	ret->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	ret->limit = ret->ram;
 	ret->account = r->account;
 	ret->relief_line = r->relief_line;
@@ -296,7 +333,7 @@ static uint32_t grow(struct reporting *r, uint64_t goal, bool may_reclaim, uint6
 		if (monotonic_us() >= end_us)
 			return UBALLOON_STOP_BUDGET;
 		/* Also of a request that was not met in full something came. */
-		k = push_out(r, min_u64(goal - r->size, CHUNK));
+		k = push_out(r, min_u64(goal - r->size, CHUNK), end_us);
 	}
 }
 

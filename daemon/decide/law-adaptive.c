@@ -179,11 +179,13 @@ void law_adaptive_disprove(struct adaptive *a)
 	a->lean_since_us = 0;
 }
 
-void law_adaptive_lapse(struct adaptive *a, const struct view *v, uint64_t bytes)
+void law_adaptive_lapse(const struct policy_config *c, struct adaptive *a, const struct view *v,
+			uint64_t bytes)
 {
 	uint64_t level = max_u64(sub_sat(v->available, bytes), 1);
 
-	if (a->lean && a->lean <= level)
+	/* Cache that is read again after it was pushed out proves the opposite. */
+	if (!unmissed(c, v) || (a->lean && a->lean <= level))
 		return;
 	a->lean = level;
 	a->lean_us = v->now_us;

@@ -41,7 +41,8 @@ void law_adaptive_learn(const struct policy_config *c, struct adaptive *a, const
 /* N is not known: growth is measured afresh. */
 void law_adaptive_interrupt(struct adaptive *a);
 /* Page cache has grown by so many bytes into what had been taken: the guest was content before. */
-void law_adaptive_lapse(struct adaptive *a, const struct view *v, uint64_t bytes);
+void law_adaptive_lapse(const struct policy_config *c, struct adaptive *a, const struct view *v,
+			uint64_t bytes);
 /* The guest was not content with so little after all. */
 void law_adaptive_disprove(struct adaptive *a);
 /* No probe of the cache before this time. */

@@ -97,7 +97,7 @@ static void note_size(const struct round *r)
 	uint64_t lapsed = turn_note(&st->turn, r->v, &cause);
 
 	if (lapsed)
-		law_adaptive_lapse(&st->adaptive, r->v, lapsed);
+		law_adaptive_lapse(r->c, &st->adaptive, r->v, lapsed);
 }
 
 /* What is known about the world but needs no data: the transport, the clock, the mode. */

@@ -51,7 +51,11 @@ static void turn_downward(struct turn *t, uint64_t bytes)
 
 void turn_upward(struct turn *t)
 {
-	*t = (struct turn){.size_seen = t->size_seen, .need_seen = t->need_seen};
+	*t = (struct turn){
+		.size_seen = t->size_seen,
+		.need_seen = t->need_seen,
+		.claim_seen = t->claim_seen,
+	};
 }
 
 static void note_loss(struct turn *t, const struct view *v)
@@ -65,8 +69,13 @@ static void note_loss(struct turn *t, const struct view *v)
 
 uint64_t turn_note(struct turn *t, const struct view *v, const struct turn_cause *cause)
 {
-	uint64_t fell = sub_sat(t->size_seen, v->size), lapsed = 0;
+	uint64_t fell, lapsed = 0;
 
+	/* Another balloon has come in the place of the claim, and nothing has been given back. */
+	if (t->claim_seen && !cause->claim)
+		t->size_seen = v->size;
+	t->claim_seen = cause->claim;
+	fell = sub_sat(t->size_seen, v->size);
 	if (cause->claim && !cause->deflating)
 		lapsed = sub_sat(fell, sub_sat(v->need, t->need_seen));
 	t->size_seen -= lapsed;

@@ -12,6 +12,7 @@
 struct turn {
 	uint64_t size_seen; /* of the balloon, bytes, when it last changed by something ... */
 	uint64_t need_seen; /* ... and what the guest needed then */
+	bool claim_seen; /* ... and it was a claim */
 	bool came_down; /* it became smaller last, and not by order */
 	bool alarm; /* ... because programs needed it: orders wait for that, too */
 	bool hurt; /* ... and they were short of it: what they lost is to be paid for */

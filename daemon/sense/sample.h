@@ -112,6 +112,7 @@ struct sample_balloon {
 	uint64_t gone;
 	uint64_t elsewhere;
 	bool claim; /* nobody holds it: it is part of MemFree, and shrinks when that is used */
+	uint64_t kept; /* of MemFree: what a claim leaves to the kernel */
 	uint64_t firm; /* of the size: what the host does not let go of as things are */
 	enum sample_account account; /* as the module was told */
 	uint64_t host_target;

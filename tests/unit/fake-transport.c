@@ -51,6 +51,7 @@ static int fake_state(struct transport *t, struct sample_balloon *ret)
 	ret->may_undercut_host = true;
 	ret->size = d->size;
 	ret->claim = d->claims;
+	ret->kept = d->kept;
 	ret->ram = d->ram;
 	ret->relief_line = d->relief_line;
 	ret->available = d->account == SAMPLE_ACCOUNT_GONE ? 0 : d->size;

@@ -16,7 +16,8 @@ struct fake_device {
 	uint64_t slice_took_us;
 	bool lease_expired;	/* keepalive says -ETIME until the next set_target */
 	int move_error;		/* move says this */
-	bool claims;		/* what it holds stays part of the guest's free memory */
+	bool claims;		/* what it holds stays part of the guest's free memory ... */
+	uint64_t kept;		/* ... and of that it leaves so much alone */
 	void (*on_move)(struct fake_device *d, int64_t step);
 
 	/* What was done to it. */

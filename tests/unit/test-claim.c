@@ -148,6 +148,36 @@ static void cache_in_use_is_no_claim(void **unused)
 	assert_true(sample.balloon.size < size);
 }
 
+/* ... nor is it a proof that the guest was content without it. */
+static void cache_that_comes_back_proves_nothing(void **unused)
+{
+	(void)unused;
+	state.adaptive.lean = state.adaptive.lean_since_us = 0;
+	for (int i = 0; i < 5; i++) {
+		cache_grows(TAKEN / 5);
+		sample.vm[VM_REFAULT_FILE] += TAKEN / 5 / 4096;
+		sample.vm[VM_ACTIVATE_FILE] += TAKEN / 5 / 4096;
+		sample.vm[VM_RESTORE_FILE] += TAKEN / 5 / 4096;
+		tick(SEC);
+	}
+	assert_int_equal(state.adaptive.lean, 0);
+	/* It is looked at in probes, which take minutes for so much. */
+	for (int i = 0; i < 30; i++)
+		tick(SEC);
+	assert_true(sample.balloon.size < 5 * GIB);
+}
+
+/* The module's device has come: an empty balloon in the place of a claim has given nothing back. */
+static void another_balloon_is_no_way_down(void **unused)
+{
+	(void)unused;
+	sample.balloon.claim = false;
+	set_balloon(&sample, 0);
+	tick(SEC);
+	assert_false(state.turn.came_down);
+	assert_int_equal(state.turn.given, 0);
+}
+
 #define T(name) cmocka_unit_test_setup(name, at_rest)
 
 int main(void)
@@ -159,6 +189,8 @@ int main(void)
 		T(both_at_once_are_told_apart),
 		T(little_by_little),
 		T(cache_in_use_is_no_claim),
+		T(cache_that_comes_back_proves_nothing),
+		T(another_balloon_is_no_way_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

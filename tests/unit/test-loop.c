@@ -230,7 +230,7 @@ static void without_module_script(struct fake_world *w)
 			return;
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
 		assert_int_equal(w->loop->sample.mem[MEM_FREE] + w->loop->sample.balloon.size,
-				 7 * GIB);
+				 7 * GIB - w->reporting.kept);
 		assert_int_equal(w->loop->sample.mem[MEM_AVAILABLE] + w->loop->sample.balloon.size,
 				 7 * GIB);
 		assert_int_equal(w->loop->status.lease_left_us, 0);
@@ -271,10 +271,65 @@ static void serves_without_the_module(void **state)
 
 	w->device.present = false;
 	w->reporting.present = true;
+	w->reporting.kept = 200 * MIB;
 	fake_world_run(w, without_module_script);
 	assert_int_equal(w->step, 3);
 	assert_int_equal(w->reporting.lease_us, 0);
 	assert_int_equal(w->reporting.keepalives, 0);
+}
+
+static void no_more_script(struct fake_world *w)
+{
+	static unsigned since;
+
+	switch (w->step) {
+	case 0:
+		if (!w->loop->transport)
+			return;
+		assert_true(w->loop->read_only);
+		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
+		/* At once, not when the device is looked for the next time. */
+		w->loop->mode = MODE_AUTO;
+		loop_resolve(w->loop);
+		since = w->tick;
+		w->step = 1;
+		return;
+	case 1:
+		assert_true(w->tick < since + 3);
+		if (w->loop->transport && !w->loop->read_only)
+			w->step = 2;
+		return;
+	case 2:
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
+		w->loop->mode = MODE_OBSERVE;
+		w->step = 3;
+		return;
+	case 3:
+		if (!w->loop->read_only)
+			return;
+		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
+		/* The kernel's driver is taken away as well. */
+		w->reporting.present = false;
+		w->loop->reopen_us = 0;
+		w->step = 4;
+		return;
+	case 4:
+		if (w->loop->transport)
+			return;
+		raise(SIGTERM);
+		return;
+	}
+}
+
+static void follows_mode_and_driver_without_the_module(void **state)
+{
+	struct fake_world *w = *state;
+
+	w->device.present = false;
+	w->reporting.present = true;
+	w->config.policy.mode = MODE_OBSERVE;
+	fake_world_run(w, no_more_script);
+	assert_int_equal(w->step, 4);
 }
 
 static void stop_without_script(struct fake_world *w)
@@ -575,6 +630,7 @@ int main(void)
 		T(renews_the_lease),
 		T(device_comes_and_goes),
 		T(serves_without_the_module),
+		T(follows_mode_and_driver_without_the_module),
 		T(stops_at_once_without_the_module),
 		T(says_what_is_missing_without_the_module),
 		T(device_vanishes_in_a_move),

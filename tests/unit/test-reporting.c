@@ -24,8 +24,9 @@
 #define MIB (1ULL << 20)
 #define RAM (1024 * MIB)
 /* One part in 50 is never claimed. */
-#define KEPT (RAM / 50)
-#define SECOND 1000000
+#define KEPT (RAM / 50 - RAM / 50 % (128 * 1024))
+/* No limit that matters: the machine may be busy. */
+#define SECOND 60000000
 
 static char root[] = "/tmp/test-reporting-XXXXXX";
 
@@ -138,6 +139,8 @@ static int setup(void **state)
 	if (!mkdtemp(root))
 		return -1;
 	put(".", "memory.reclaim", "");
+	/* 512 MiB, of which 4 KiB are still to be written. */
+	put(".", "memory.stat", "inactive_file 536870912\nactive_file 4096\nfile_dirty 4096\n");
 	group("system.slice", 512 * MIB, 600 * MIB, "0\n", "0\n");
 	memset(&machine, 0, sizeof(machine));
 	machine.unused = 200 * MIB;
@@ -178,6 +181,7 @@ static uint64_t size(struct transport *t)
 	assert_true(b.claim);
 	assert_int_equal(b.ram, RAM);
 	assert_int_equal(b.firm, 0);
+	assert_int_equal(b.kept, KEPT);
 	return b.size;
 }
 
@@ -266,12 +270,14 @@ static void leaves_the_protected_alone(void **state)
 /* memory.min is the kernel's business; for memory.low each group is asked for its share. */
 static void asks_each_group_for_its_share(void **state)
 {
+	struct transport_result result;
 	struct transport *t = open_it();
 	char path[256];
 
 	(void)state;
 	group("system.slice", 512 * MIB, 600 * MIB, "0\n", "0\n");
 	group("user.slice", 256 * MIB, 300 * MIB, "0\n", "0\n");
+	put(".", "memory.stat", "inactive_file 910163968\nactive_file 0\n");
 	group("init.scope", 100 * MIB, 400 * MIB, "0\n", "419430400\n");
 	move(t, 220 * MIB, true, 220 * MIB, UBALLOON_STOP_DONE);
 	assert_true(machine.of_root >= 20 * MIB && !machine.of_user && !machine.of_system);
@@ -292,7 +298,36 @@ static void asks_each_group_for_its_share(void **state)
 	assert_int_equal(machine.of_system, 0);
 	snprintf(path, sizeof(path), "%s/user.slice/memory.reclaim", root);
 	assert_int_equal(unlink(path), 0);
-	move(t, 20 * MIB, true, 0, UBALLOON_STOP_FLOOR);
+	assert_int_equal(t->ops->move(t, 20 * MIB, true, SECOND, &result), 0);
+	assert_int_equal(result.stop, UBALLOON_STOP_FLOOR);
+	/* What more came of the last time than was wanted. */
+	assert_true(result.moved <= (int64_t)MIB);
+	t->ops->free(t);
+}
+
+/* Cache that has to be written first is not asked for: the loop would wait for the disk. */
+static void leaves_the_dirty_alone(void **state)
+{
+	struct transport *t = open_it();
+
+	(void)state;
+	put(".", "memory.stat", "inactive_file 536870912\nactive_file 0\nfile_dirty 400000000\n"
+				"file_writeback 130000000\n");
+	move(t, 300 * MIB, true, 200 * MIB - KEPT, UBALLOON_STOP_FLOOR);
+	assert_int_equal(machine.requests, 0);
+	t->ops->free(t);
+}
+
+/* What somebody else has left in the way of whole pages: no request is for less than a page. */
+static void asks_for_whole_pages(void **state)
+{
+	struct transport *t = open_it();
+
+	(void)state;
+	machine.unused = 200 * MIB - 1024;
+	move(t, 210 * MIB, true, 210 * MIB, UBALLOON_STOP_DONE);
+	assert_int_equal(machine.of_root % (128 << 10), 0);
+	assert_true(machine.requests <= 10);
 	t->ops->free(t);
 }
 
@@ -372,6 +407,8 @@ int main(void)
 		T(stops_where_nothing_is_cold),
 		T(leaves_the_protected_alone),
 		T(asks_each_group_for_its_share),
+		T(leaves_the_dirty_alone),
+		T(asks_for_whole_pages),
 		T(keeps_to_its_time),
 		T(needs_its_file),
 		T(passes_on_what_it_is_told),

@@ -56,6 +56,10 @@ def cached(g, group):
     return int(g.sh(f"sed -n 's/^file //p' {group}/memory.stat"))
 
 
+def unused_mib(g):
+    return int(g.sh("sed -n 's/^MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) >> 10
+
+
 def cold(t, b):
     g = b.guest(t)
     t.wait(lambda: g.run("test -e /sys/bus/virtio/drivers/virtio_balloon/virtio*")[0] == 0, 60, "the kernel's driver")
@@ -76,8 +80,7 @@ def cold(t, b):
         t.equal(s["lease_left"], 0, "lease")
     with t.subtest("cold cache goes to the host"):
         # The law would take it in small probes; an order in steps that double.
-        free = int(g.sh("sed -n 's/^MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) >> 10
-        goal = free + COLD_MIB - 100
+        goal = unused_mib(g) + COLD_MIB - 100
         g.sh(f"balloonctl set-target {goal}M")
         s = b.until(t, "the balloon", lambda s: s["size"] >= (goal - 40) * MIB)
         t.wait(lambda: before - g.smaps()["ram_rss"] >= (COLD_MIB - 200) * MIB, 120, "memory of QEMU has gone")
@@ -87,8 +90,7 @@ def cold(t, b):
         g.sh("balloonctl mode auto")
     with t.subtest("it is part of nobody's books"):
         s = b.status()
-        free = int(g.sh("sed -n 's/^MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) << 10
-        t.between(s["size"], 0, free, "the balloon, of what is free")
+        t.between(s["size"] >> 20, 0, unused_mib(g), "the balloon, of what is free, MiB")
 
 
 def needed(t, b):
@@ -105,6 +107,14 @@ def needed(t, b):
 
 def ordered(t, b):
     g = b.guest(t)
+    with t.subtest("where nothing is protected all groups are asked at once, by the root's file"):
+        g.sh(f"echo 0 > {KEPT}/memory.low && cat /sys/fs/cgroup/*/memory.low | grep -v '^0$' && exit 1; exit 0")
+        g.sh("balloonctl set-target 0 && sysctl -q vm.drop_caches=1")
+        g.sh(f"dd if=/dev/vda of=/dev/null bs=1M skip=200 count={COLD_MIB} 2>&1", 120)
+        free, before = unused_mib(g), g.smaps()["ram_rss"]
+        g.sh(f"balloonctl set-target {free + COLD_MIB - 150}M")
+        b.until(t, "the balloon", lambda s: s["size"] >= (free + COLD_MIB - 190) * MIB)
+        t.wait(lambda: before - g.smaps()["ram_rss"] >= (COLD_MIB - 250) * MIB, 120, "memory of QEMU has gone")
     g.sh("balloonctl set-target 200M")
     b.until(t, "the target", lambda s: abs(s["size"] - 200 * MIB) <= 8 * MIB)
     g.sh("balloonctl mode auto")
