@@ -112,9 +112,9 @@ def ordered(t, b):
         g.sh("balloonctl set-target 0 && sysctl -q vm.drop_caches=1")
         g.sh(f"dd if=/dev/vda of=/dev/null bs=1M skip=200 count={COLD_MIB} 2>&1", 120)
         free, before = unused_mib(g), g.smaps()["ram_rss"]
-        g.sh(f"balloonctl set-target {free + COLD_MIB - 150}M")
-        b.until(t, "the balloon", lambda s: s["size"] >= (free + COLD_MIB - 190) * MIB)
-        t.wait(lambda: before - g.smaps()["ram_rss"] >= (COLD_MIB - 250) * MIB, 120, "memory of QEMU has gone")
+        g.sh(f"balloonctl set-target {free + COLD_MIB - 200}M")
+        b.until(t, "the balloon", lambda s: s["size"] >= (free + COLD_MIB - 240) * MIB)
+        t.wait(lambda: before - g.smaps()["ram_rss"] >= (COLD_MIB - 300) * MIB, 120, "memory of QEMU has gone")
     g.sh("balloonctl set-target 200M")
     b.until(t, "the target", lambda s: abs(s["size"] - 200 * MIB) <= 8 * MIB)
     g.sh("balloonctl mode auto")
