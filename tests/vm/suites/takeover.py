@@ -111,7 +111,7 @@ def undo(t, g):
 def held(t, g):
     with t.subtest("held by another driver: status says by which, and what to do"):
         until(t, g, "why", lambda s: "balloonctl adopt" in s["problem"])
-        expect(t, g, "balloonctl", 0, "is held by virtio_balloon", "balloonctl adopt hands it over to uballoon")
+        expect(t, g, "balloonctl", 0, "virtio_balloon holds it; balloonctl adopt hands it over to uballoon")
     with t.subtest("--dry-run says what would be done, and does nothing"):
         expect(t, g, NOBODY + "balloonctl adopt --dry-run", 0, "would unbind virtio_balloon from virtio",
                "which gives its 300 MiB back", "would bind uballoon to virtio")
