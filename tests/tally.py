@@ -8,21 +8,20 @@ any other counts as one. Exit status 1 if anything failed or nothing ran.
 What a suite leaves out is not forgiven: one that died, timed out, printed no
 plan or promised more points than it made counts as one more failure. Prints the failed
 points with what their tests said of them (the TAP comments that follow, cut after
-a dozen lines) and the reasons for skips before the total. A known fault (TAP's todo) that is still
-there is named and is neither passed nor failed; one that has gone is a failure: its mark must go.
+a dozen lines) and the reasons for skips before the total.
 """
 import json
 import re
 import sys
 
-_POINT = re.compile(r"(not )?ok\b\s*\d*\s*(?:- )?([^#]*)(?:#\s*(skip|todo)\S*\s*(.*))?$", re.I)
+_POINT = re.compile(r"(not )?ok\b\s*\d*\s*(?:- )?([^#]*)(?:#\s*(skip)\S*\s*(.*))?$", re.I)
 _SAID_LINES = 12
 _PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*skip\S*\s*(.*))?$", re.I)
 
 
 def count(entry):
-    """(passed, [(failed name, [what was said])], [(skipped name, reason)], [(known fault, reason)]) of one suite."""
-    passed, failed, skipped, known = 0, [], [], []
+    """(passed, [(failed name, [what was said])], [(skipped name, reason)]) of one suite."""
+    passed, failed, skipped = 0, [], []
     said = None
     plan = None
     points = 0
@@ -39,9 +38,7 @@ def count(entry):
             name, directive = m[2].strip(), (m[3] or "").lower()
             if directive == "skip" and not m[1]:
                 skipped.append((name, m[4] or "no reason given"))
-            elif directive == "todo" and m[1]:
-                known.append((name, m[4] or "no reason given"))
-            elif m[1] or directive == "todo":
+            elif m[1]:
                 said = []
                 failed.append((name, said))
             else:
@@ -63,11 +60,11 @@ def count(entry):
     elif result not in ("OK", "SKIP", "EXPECTEDFAIL") and not failed:
         failed.append((f"(result {result} with exit status {entry.get('returncode')}, all points ok)",
                        (entry.get("stderr") or "").splitlines()[-_SAID_LINES:]))
-    return passed, failed, skipped, known
+    return passed, failed, skipped
 
 
 def main(paths):
-    passed = failed = skipped = faults = 0
+    passed = failed = skipped = 0
     for path in paths:
         try:
             with open(path) as f:
@@ -77,18 +74,14 @@ def main(paths):
             failed += 1
             continue
         for entry in entries:
-            p, f, s, known = count(entry)
-            passed, failed, skipped, faults = passed + p, failed + len(f), skipped + len(s), faults + len(known)
+            p, f, s = count(entry)
+            passed, failed, skipped = passed + p, failed + len(f), skipped + len(s)
             for name, said in f:
                 print(f"FAILED  {entry['name']}: {name}")
                 for line in said[:_SAID_LINES]:
                     print(f"        {line[:200]}")
             for name, reason in s:
                 print(f"skipped {entry['name']}{': ' if name else ''}{name}: {reason}")
-            for name, reason in known:
-                print(f"known   {entry['name']}: {name}: {reason}")
-    if faults:
-        print(f"{faults} known faults are still there")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed or passed + skipped == 0 else 0
 
