@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, both, balloon, tap   # noqa: E402
+from kmod_lib import BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, balloon, both, tap   # noqa: E402
 from harness import emulator                                          # noqa: E402
 from harness.paths import locked                                      # noqa: E402
 
@@ -61,8 +62,147 @@ def mem_lock(t, series):
         both_sizes(b, "kept")
 
 
+def difficult(t, series):
+    """A host that insists on being told, answers late or not at all; and one of which nothing can be proven."""
+    with balloon(t, series, parameters="host=none none_told=1 none_proof=1", balloon=None) as b:
+        with t.subtest("its answer is waited for, both ways"):
+            b.parameter("none_delay_ms", 50)
+            prove(b, "2m", 3, "taken")
+            a = b.ok("prove 4k 1 10000 500")
+            t.check(a["taken"] == 1 and a["us"] >= 600000, f"the page stays as long as asked for: {a['us']} us")
+            b.parameter("none_proof", 2)
+            prove(b, "4k", 3, "kept")
+            b.parameter("none_proof", 1)
+        with t.subtest("late: the page joins the balloon with the answer"):
+            b.parameter("none_delay_ms", 3000)
+            a = b.ok("prove 2m 1 200")
+            t.equal((a["unknown"], a["stop"]), (1, "BUDGET"), "answer")
+            t.check(a["us"] < 2500000, f"took {a['us']} us")
+            s = b.state()
+            t.equal((s["size_pages"], s["inflight_pages"]), (0, 512), "balloon, with the host")
+            t.wait(lambda: b.state()["size_pages"] == 512, 20, "it is the balloon's")
+            b.balanced()
+            b.ok("pop")
+            t.wait(lambda: b.state()["size_pages"] == 0, 20, "and comes back as others do")
+        with t.subtest("the way back is late: the answer frees the page"):
+            b.parameter("none_delay_ms", 50)
+            job = b.spawn("prove 2m 1 700 1000")
+            t.wait(lambda: b.state()["inflight_pages"] == 512, 10, "the page is with the host")
+            time.sleep(0.4)
+            b.parameter("none_delay_ms", 4000)
+            t.contains(job.wait(30)[1], "unknown=1 taken=0 kept=0 pages=0 gone_pages=0 stop=BUDGET", "answer")
+            t.wait(lambda: not (s := b.state())["inflight_pages"] and not s["inflight_batches"], 20, "the answer")
+            t.equal(b.balanced()["size_pages"], 0, "size")
+        with t.subtest("a kill of the caller"):
+            b.parameter("none_delay_ms", 1000000)
+            job = b.spawn("prove 2m 1 9000")
+            t.wait(lambda: b.state()["inflight_pages"] == 512, 10, "the page is with the host")
+            b.g.sh("killall -9 ubtool")
+            job.wait(10)
+        # The verdict: unloading gets all of it back.
+    with balloon(t, series, parameters="host=none", balloon=None) as b:
+        t.equal(b.tool("prove 4k")[0]["rc"], "EOPNOTSUPP", "a host of which nothing can be proven")
+
+
+def bounds(t, series):
+    """What is available, hold-off and the lease bind it; ceiling and host's target do not."""
+    with balloon(t, series, balloon=NO_OOM) as b:
+        prove(b, "2m", 2, "taken")
+        b.parameter("floor_mb", 4096)
+        a = b.ok("prove 2m")
+        t.equal((a["unknown"], a["pages"], a["stop"]), (1, 0, "FLOOR"), "at the floor")
+        b.parameter("floor_mb", -1)
+        a = b.ok("target 10M 0 200", "sleep 2000", "prove 4k")
+        t.equal((a["unknown"], a["stop"]), (1, "TARGET"), "after the lease")
+        t.equal(b.ok("target 10M", "prove 4k")["taken"], 1, "with a new target")
+        t.equal(b.tool("open r", "prove 4k")[-1]["rc"], "EBADF", "a reader")
+
+
+@contextlib.contextmanager
+def huge_pages(t, kib, count):
+    """@count more huge pages of @kib KiB, and a mount of them; all is as before afterwards."""
+    path = HUGE.format(kib)
+    t.check(os.path.exists(path), f"this machine's kernel has no huge pages of {kib} KiB: run the case where it has")
+    with locked("hugepages"), contextlib.ExitStack() as stack:
+        with open(path) as f:
+            before = int(f.read())
+
+        def give_back():
+            with open(path, "w") as f:
+                f.write(str(before))
+        stack.callback(give_back)
+        with open(path, "w") as f:
+            f.write(str(before + count))
+        with open(path) as f:
+            got = int(f.read()) - before
+        t.check(got == count, f"{got} of {count} huge pages of {kib} KiB: not enough contiguous memory is free here")
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmtest-huge-"))
+        subprocess.run(["mount", "-t", "hugetlbfs", "-o", f"pagesize={kib}K", "none", folder], check=True)
+        stack.callback(subprocess.run, ["umount", "-l", folder], check=True)
+        yield folder
+
+
+def backed(memory, kind, **properties):
+    """Options of a guest whose memory is an object of that @kind."""
+    size = memory + emulator.compensation()
+    properties = "".join(f",{k}={v}" for k, v in properties.items())
+    return {"memory": memory, "devices": [["-object", f"memory-backend-{kind},id=ram0,size={size}{properties}"]],
+            "machine": "pc,memory-backend=ram0"}
+
+
+def huge_2m(t, series):
+    """A huge page leaves the host whole or not at all."""
+    memory = 256 * MIB
+    with huge_pages(t, 2048, 130) as folder:
+        for name, options in (("file", backed(memory, "file", **{"mem-path": folder, "share": "on"})),
+                              ("memfd", backed(memory, "memfd", hugetlb="on", hugetlbsize="2M"))):
+            with t.subtest(name), balloon(t, series, balloon=BALLOON, **options) as b:
+                free = free_pages(2048)
+                prove(b, "2m", 20, "taken")
+                b.lock("2m", 20)
+                t.check(free_pages(2048) > free + 5, "the machine has them again")
+                prove(b, "2m", 5, "taken")
+                prove(b, "4k", 20, "kept")
+        with t.subtest("by page numbers, of which QEMU takes 256 at a time, and forgets half a page"), \
+                balloon(t, series, balloon=INFLATE_ONLY, **backed(memory, "file", **{"mem-path": folder})) as b:
+            b.g.balloon(memory - 100 * MIB)
+            free = free_pages(2048)
+            prove(b, "2m", 5, "kept")
+            t.wait(lambda: b.state()["host_target_pages"] == 100 * PAGES_PER_MIB, 10, "host target")
+            b.lock("2m", 40)
+            t.check(free_pages(2048) <= free, "and the machine has nothing, indeed")
+
+
+def free_pages(kib):
+    with open(HUGE.format(kib).replace("nr_", "free_")) as f:
+        return int(f.read())
+
+
+def huge_1g(t, series):
+    """Nothing that the guest gives is as large as a page of the host."""
+    with huge_pages(t, 1048576, 1) as folder, \
+            balloon(t, series, **backed(1024 * MIB - emulator.compensation(), "file", **{"mem-path": folder})) as b:
+        both_sizes(b, "kept", 5, 20)
+
+
+def no_holes(t, series):
+    """A file system that cannot forget part of a file: QEMU is refused, and answers all the same."""
+    with tempfile.TemporaryDirectory(prefix="vmtest-ramfs-") as folder:
+        subprocess.run(["mount", "-t", "ramfs", "none", folder], check=True)
+        try:
+            with balloon(t, series, **backed(256 * MIB, "file", **{"mem-path": f"{folder}/ram", "share": "on"})) as b:
+                both_sizes(b, "kept", 5, 20)
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
 both("a host that takes pages", healthy)
 both("-overcommit mem-lock=on", mem_lock)
+both("a difficult host", difficult)
+both("bounds", bounds)
+tap.add("huge pages of 2 MiB (6.1)", huge_2m, "6.1", timeout=300)
+tap.add("huge pages of 1 GiB (6.1)", huge_1g, "6.1", timeout=240)
+tap.add("a file system without holes (6.1)", no_holes, "6.1", timeout=240)
 
 if __name__ == "__main__":
     tap.main()
