@@ -88,6 +88,7 @@ static const char *const observed[_REASON_MAX] = {
 	[REASON_LIMIT] = "The configured limit, or the host's or the module's, would forbid a larger balloon.",
 	[REASON_SETTLING] = "Would wait for the effects of the last inflation before judging it.",
 	[REASON_PRICE] = "Would not inflate until the memory left alone has been as dear as what it cost to take it the last time.",
+	[REASON_NOT_TAKEN] = "Would not inflate: the host did not take what it was given.",
 	[REASON_HELD] = "The operator holds the balloon; only a shortage of memory would move it.",
 };
 /* clang-format on */
