@@ -11,7 +11,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, balloon, both, tap   # noqa: E402
+from kmod_lib import BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, balloon, both, daemon, tap   # noqa: E402
 from harness import emulator                                          # noqa: E402
 from harness.paths import locked                                      # noqa: E402
 
@@ -196,11 +196,112 @@ def no_holes(t, series):
             subprocess.run(["umount", "-l", folder], check=True)
 
 
+# What QEMU discards a page of the guest from, one way or another; and from what kind of device.
+MEMORY = {
+    "ram": lambda folder: ("ram", {}),
+    "ram, shared": lambda folder: ("ram", {"share": "on"}),
+    "ram, all of it at once": lambda folder: ("ram", {"prealloc": "on"}),
+    "file": lambda folder: ("file", {"mem-path": f"{folder}/file", "share": "on"}),
+    "file, private": lambda folder: ("file", {"mem-path": f"{folder}/private", "share": "off"}),
+    "memfd": lambda folder: ("memfd", {"share": "on"}),
+}
+DEVICES = [BALLOON, BALLOON.replace(",deflate-on-oom=on", ""), INFLATE_ONLY, NO_OOM]
+
+
+def never_accused(t, series):
+    """Ten thousand pages a kind of memory, by each kind of device, and not one is said to be kept."""
+    for name, kind in MEMORY.items():
+        with t.subtest(name), tempfile.TemporaryDirectory(prefix="vmtest-", dir="/dev/shm") as folder:
+            backend, properties = kind(folder)
+            with balloon(t, series, **backed(192 * MIB, backend, **properties)) as b:
+                for i, device in enumerate(DEVICES):
+                    if i:
+                        b.g.device_del()
+                        b.g.device_add(device)
+                        t.wait(lambda: b.g.run("test -e /dev/uballoon")[0] == 0, 20, "the node")
+                    small, large = prove(b, "4k", 2450, "taken"), prove(b, "2m", 50, "taken")
+                    t.diag(f"{name}, {device}: {small:.0f} us a page of 4 KiB, {large:.0f} of 2 MiB")
+
+
+CONFIG = """mode = "auto"; interval = "500ms"; idle_interval = "1s"; lease = "1h"; metrics_file = "/run/metrics";
+tail: {{ worthwhile = "1M"; settle = "0"; hold_off = "0"; start_wait = "0"; proof_interval = "{}"; }};
+"""
+DENIED, AGAIN = "the host takes nothing", "the host takes memory again"
+
+
+@contextlib.contextmanager
+def deciding(t, b, interval):
+    """balloond at work in the guest."""
+    b.g.put(CONFIG.format(interval).encode(), "/etc/balloond.conf")
+    job = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=600)
+    t.on_failure(lambda: b.g.run("tail -n 40 /run/balloond.log; cat /run/metrics")[1])
+    yield
+    t.check(job.running(), "it runs")
+    b.g.sh("kill -TERM $(pidof balloond)")
+    t.equal((job.wait()[0], b.state()["size_pages"]), (0, 0), "exit status, size")
+
+
+def metrics(b):
+    """Of the daemon: {name: value}."""
+    text = b.g.run("cat /run/metrics")[1]
+    return {name: value for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
+
+
+def said(b, what):
+    return b.g.run(f"grep -c '{what}' /run/balloond.log")[1].strip()
+
+
+def denied(t, b):
+    """The daemon finds out, says it once, gives everything back, and takes no more."""
+    t.wait(lambda: said(b, DENIED) == "1", 180, "the daemon says it")
+    s = b.state()
+    t.check(s["proofs_kept"] >= 6 and not s["proofs_taken"], f"{s['proofs_kept']} proofs")
+    t.check(s["locked_2m_pages"] + s["locked_4k_pages"] >= 32 * PAGES_PER_MIB, "there was a balloon")
+    t.wait(lambda: not b.state()["size_pages"], 60, "everything is given back")
+    told = t.wait(lambda: (m := metrics(b)).get("balloond_host_takes_nothing") == "1" and m, 60, "the metrics say it")
+    t.equal((told["balloond_problem"], told['balloond_reason{reason="not-taken"}']), ("1", "1"), "problem, reason")
+    calls = b.state()["lock_calls"]
+    kept = t.wait(lambda: (k := b.state()["proofs_kept"]) > s["proofs_kept"] + 1 and k, 180, "it is asked on")
+    s = b.state()
+    t.equal((s["size_pages"], s["lock_calls"] - calls), (0, 0), "size, attempts to inflate")
+    t.equal((said(b, DENIED), said(b, AGAIN)), ("1", "0"), f"what was said after {kept} proofs")
+
+
+def daemon_denies(t, series):
+    with balloon(t, series, files=daemon(series), devices=[LOCKED], end_tolerance=12 * MIB) as b:
+        with deciding(t, b, "20s"):
+            denied(t, b)
+
+
+def daemon_and_back(t, series):
+    """A host that takes nothing for a while, and then does."""
+    with balloon(t, series, parameters="host=none none_proof=2", balloon=None, files=daemon(series),
+                 end_tolerance=12 * MIB) as b, deciding(t, b, "20s"):
+        denied(t, b)
+        b.parameter("none_proof", 1)
+        t.wait(lambda: said(b, AGAIN) == "1", 120, "the daemon says it")
+        t.wait(lambda: b.state()["size_pages"] >= 32 * PAGES_PER_MIB, 120, "a balloon again")
+        t.wait(lambda: metrics(b).get("balloond_host_takes_nothing") == "0", 60, "the metrics say it")
+
+
+def daemon_proves(t, series):
+    """And one that takes pages is asked, and nothing is said of it."""
+    with balloon(t, series, files=daemon(series), end_tolerance=12 * MIB) as b, deciding(t, b, "4s"):
+        t.wait(lambda: b.state()["proofs_taken"] > 3, 180, "some proofs")
+        t.check(b.state()["size_pages"] >= 32 * PAGES_PER_MIB, "a balloon")
+        t.equal((said(b, DENIED), b.state()["proofs_kept"]), ("0", 0), "said, kept")
+        t.wait(lambda: int(metrics(b).get("balloond_proofs_taken_total", 0)) > 3, 60, "the metrics say it")
+
+
 both("a host that takes pages", healthy)
 both("-overcommit mem-lock=on", mem_lock)
 both("a difficult host", difficult)
 both("bounds", bounds)
-tap.add("huge pages of 2 MiB (6.1)", huge_2m, "6.1", timeout=300)
+both("balloond: who takes pages is asked", daemon_proves, timeout=400)
+tap.add("balloond: mem-lock=on is found out (6.1)", daemon_denies, "6.1", timeout=600)
+tap.add("balloond: a host that takes nothing, and then does (6.12)", daemon_and_back, "6.12", timeout=600)
+tap.add("never accused: ten thousand pages a kind of memory (6.1)", never_accused, "6.1", timeout=1800)
+tap.add("huge pages of 2 MiB (6.1)", huge_2m, "6.1", timeout=400)
 tap.add("huge pages of 1 GiB (6.1)", huge_1g, "6.1", timeout=240)
 tap.add("a file system without holes (6.1)", no_holes, "6.1", timeout=240)
 
