@@ -25,7 +25,7 @@
 #define WORTH (32ULL << 20)
 /* In doubt, so many times in an interval. */
 #define AGAIN 10
-/* So many in a row are a denial; they span half of the interval. */
+/* So many in a row are a denial; at that pace they span half of the interval. */
 #define ENOUGH 6
 /* What a host that is in doubt gets to take the page. */
 #define PATIENCE_US 100000
@@ -49,13 +49,10 @@ void proof_note(const struct policy_config *c, struct proof *p, const struct sam
 		p->wait_us = c->proof_interval_us;
 		return;
 	case SAMPLE_PROOF_KEPT:
-		if (!p->kept)
-			p->kept_since_us = p->asked_us;
 		if (p->kept < ENOUGH)
 			p->kept++;
 		p->taken = false;
-		p->denied |= p->kept == ENOUGH && p->asked_us - p->kept_since_us >=
-							  c->proof_interval_us / 2;
+		p->denied |= p->kept == ENOUGH;
 		p->wait_us = c->proof_interval_us / (p->denied ? 1 : AGAIN);
 		return;
 	}

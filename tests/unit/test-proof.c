@@ -102,6 +102,7 @@ static void a_doubt_stops_inflation(void **unused)
 	assert_int_equal(asked, 1);
 	tick(SEC);
 	size = sample.balloon.size;
+	assert_true(size > GIB);
 	seconds(50);
 	assert_int_equal(decision.reason, REASON_NOT_TAKEN);
 	assert_int_equal(decision.taken, TAKEN_IN_DOUBT);
@@ -138,6 +139,11 @@ static void enough_doubts_deny_it(void **unused)
 	seconds(11 * 60);
 	assert_int_equal(decision.taken, TAKEN_PROVEN);
 	assert_true(sample.balloon.size > 0);
+	/* That is over: the next one is a doubt, as the first was. */
+	host = SAMPLE_PROOF_KEPT;
+	seconds(11 * 60);
+	assert_int_equal(decision.taken, TAKEN_IN_DOUBT);
+	assert_true(sample.balloon.size > 0);
 }
 
 static void five_are_no_denial(void **unused)
@@ -146,6 +152,11 @@ static void five_are_no_denial(void **unused)
 	begin(GIB, SAMPLE_PROOF_KEPT);
 	while (asked < 5)
 		tick(SEC);
+	/* However long they take. */
+	host = SAMPLE_PROOF_UNKNOWN;
+	seconds(30 * 60);
+	assert_int_equal(decision.taken, TAKEN_IN_DOUBT);
+	assert_true(sample.balloon.size >= GIB);
 	host = SAMPLE_PROOF_TAKEN;
 	seconds(120);
 	assert_int_equal(decision.taken, TAKEN_PROVEN);

@@ -11,8 +11,9 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, balloon, both, daemon, tap   # noqa: E402
-from harness import emulator                                          # noqa: E402
+from kmod_lib import (BALLOON, INFLATE_ONLY, MIB, PAGES_PER_MIB, Balloon, balloon, both, daemon,   # noqa: E402
+                      tap)
+from harness import emulator, micro                                          # noqa: E402
 from harness.paths import locked                                      # noqa: E402
 
 # PROVE itself may change none of these.
@@ -223,6 +224,49 @@ def never_accused(t, series):
                     t.diag(f"{name}, {device}: {small:.0f} us a page of 4 KiB, {large:.0f} of 2 MiB")
 
 
+# What the guest holds that has to be brought over, and how slowly.
+CARRIED_MIB = 60
+SLOW = 256 << 10
+
+
+def arrives(t, source, target, uri):
+    """Starts moving the guest of @source to @target, which runs it before its memory is there."""
+    for g in (target, source):
+        g.qmp("migrate-set-capabilities", capabilities=[{"capability": "postcopy-ram", "state": True}])
+    target.qmp("migrate-incoming", uri=uri)
+    source.qmp("migrate-set-parameters", **{"max-bandwidth": SLOW, "max-postcopy-bandwidth": SLOW})
+    source.qmp("migrate", uri=uri)
+    t.wait(lambda: source.qmp("query-migrate")["status"] == "active", 30, "the migration begins")
+    source.qmp("migrate-start-postcopy")
+    t.wait(lambda: target.qmp("query-status")["status"] == "running", 60, "the guest runs over there")
+
+
+def post_copy(t, series):
+    """While a guest arrives, QEMU discards nothing; afterwards it does again."""
+    source = micro.guest(series)
+    t.defer(source.kill)
+    source.start()
+    b = Balloon(t, source)
+    b.load()
+    prove(b, "2m", 2, "taken")
+    source.sh(f"dd if=/dev/urandom of=/run/fill bs=1M count={CARRIED_MIB} 2>/dev/null")
+    target = micro.guest(series, name="arrived", devices=[["-incoming", "defer"]])
+    t.defer(target.kill)
+    target.take_over(source)
+    with tempfile.TemporaryDirectory(prefix="vmtest-") as folder:
+        arrives(t, source, target, f"unix:{folder}/migration")
+        b.g = target
+        prove(b, "2m", 3, "kept")
+        prove(b, "4k", 10, "kept")
+        t.equal(target.qmp("query-migrate")["status"], "postcopy-active", "it still arrives")
+        source.qmp("migrate-set-parameters", **{"max-postcopy-bandwidth": 0})
+        t.wait(lambda: target.qmp("query-migrate")["status"] == "completed", 120, "it has arrived")
+        both_sizes(b, "taken", 5, 20)
+        source.kill()
+    with t.subtest("verdict of the guest"):
+        target.finish()
+
+
 CONFIG = """mode = "auto"; interval = "500ms"; idle_interval = "1s"; lease = "1h"; metrics_file = "/run/metrics";
 tail: {{ worthwhile = "1M"; settle = "0"; hold_off = "0"; start_wait = "0"; proof_interval = "{}"; }};
 """
@@ -301,6 +345,7 @@ both("balloond: who takes pages is asked", daemon_proves, timeout=400)
 tap.add("balloond: mem-lock=on is found out (6.1)", daemon_denies, "6.1", timeout=600)
 tap.add("balloond: a host that takes nothing, and then does (6.12)", daemon_and_back, "6.12", timeout=600)
 tap.add("never accused: ten thousand pages a kind of memory (6.1)", never_accused, "6.1", timeout=1800)
+tap.add("post-copy migration (6.1)", post_copy, "6.1", timeout=600)
 tap.add("huge pages of 2 MiB (6.1)", huge_2m, "6.1", timeout=400)
 tap.add("huge pages of 1 GiB (6.1)", huge_1g, "6.1", timeout=240)
 tap.add("a file system without holes (6.1)", no_holes, "6.1", timeout=240)
