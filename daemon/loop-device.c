@@ -49,6 +49,7 @@ void device_detach(struct loop *l)
 	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
 	(void)sd_event_source_set_enabled(l->keepalive_source, SD_EVENT_OFF);
 	l->mover = (struct mover){};
+	l->proof = SAMPLE_PROOF_NONE;
 	if (l->transport)
 		l->transport->ops->free(l->transport);
 	l->transport = NULL;
@@ -169,6 +170,8 @@ void device_sense(struct loop *l, struct sample_balloon *b)
 		return;
 	}
 	mover_report(&l->mover, b);
+	b->proof = l->proof;
+	l->proof = SAMPLE_PROOF_NONE;
 }
 
 /* Whether the module is to be told more than where the balloon may go. */

@@ -3,9 +3,9 @@
  * loop-internal.h - the one state that loop*.c share
  *
  * loop.c: timers, ticks, signals. loop-attach.c: getting a transport. loop-device.c:
- * its life, moves, giving everything back. loop-serve.c: what others see.
- * loop-orders.c: what they ask for. loop-keep.c: what is kept in files (history,
- * metrics, hold, peaks).
+ * its life, moves, giving everything back. loop-prove.c: whether the host takes them.
+ * loop-serve.c: what others see. loop-orders.c: what they ask for. loop-keep.c: what is
+ * kept in files (history, metrics, hold, peaks).
  */
 #pragma once
 
@@ -51,6 +51,7 @@ struct loop {
 	uint64_t reopen_delay_us;
 	uint64_t attached_us;
 	struct mover mover;
+	enum sample_proof proof;	/* for the next sample */
 	struct swapper swapper;
 	uint64_t lease_renewed_us;
 	struct transport_target told;	/* what the module was told last */
@@ -130,6 +131,11 @@ void device_swap_in(struct loop *l, const struct policy_decision *d);
 void device_lease_changed(struct loop *l);
 /* Leave: give back or keep, then end the event loop. The second call ends it at once. */
 void device_stop(struct loop *l);
+
+/* loop-prove.c */
+
+/* Ask the host for the proof that the decision wants, and say what is known by now. */
+void prove_tick(struct loop *l, const struct policy_decision *d);
 
 /* loop-serve.c */
 

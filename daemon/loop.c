@@ -169,6 +169,7 @@ static void tick(struct loop *l)
 	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
 	device_act(l, &l->decision);
 	device_swap_in(l, &l->decision);
+	prove_tick(l, &l->decision);
 
 	note(l, before, &l->decision);
 	l->ticks++;

@@ -81,6 +81,7 @@ struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep
 	b->stop = UBALLOON_STOP_NONE;
 	b->answered = false;
 	b->migration = false;
+	b->proof = 0;
 	b->call = 0;
 	atomic_set(&b->parts, 1);
 	return b;
@@ -296,6 +297,8 @@ void uballoon_reap(struct uballoon *ub)
 	spin_unlock(&ub->lock);
 	list = llist_reverse_order(list);
 	llist_for_each_entry_safe(b, next, list, done_node) {
+		if (b->proof && uballoon_proof_answered(ub, b))
+			continue;
 		if (b->unlock)
 			finish_unlock(ub, b);
 		else
@@ -395,7 +398,7 @@ void uballoon_batch_drop(struct uballoon *ub)
 			b->count = 0;
 			b->stop = UBALLOON_STOP_RESET;
 			finish_lock(ub, b);
-		} else {
+		} else if (!b->proof || !uballoon_proof_answered(ub, b)) {
 			finish_unlock(ub, b);
 		}
 	}

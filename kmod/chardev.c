@@ -222,6 +222,44 @@ static long pop(struct uballoon *ub, void __user *argp)
 	return copy_to_user(argp, &p, sizeof(p)) ? -EFAULT : 0;
 }
 
+static int check_prove(struct uballoon *ub, const struct uballoon_prove *p)
+{
+	if (p->size != sizeof(*p) || p->reserved32 ||
+	    !all_zero(p->reserved, ARRAY_SIZE(p->reserved)))
+		return -EINVAL;
+	if (p->flags != UBALLOON_MOVE_NOSLEEP && p->flags != UBALLOON_MOVE_CANSLEEP)
+		return -EINVAL;
+	if (p->page_order != UBALLOON_ORDER_4K && p->page_order != UBALLOON_ORDER_2M)
+		return -EINVAL;
+	if (!p->budget_ms || p->budget_ms > UBALLOON_MAX_BUDGET_MS ||
+	    p->hold_ms > UBALLOON_MAX_HOLD_MS)
+		return -EINVAL;
+	if (!(ub->host->caps & UBALLOON_CAP_PROOF) ||
+	    (p->page_order == UBALLOON_ORDER_2M && !(ub->host->caps & UBALLOON_CAP_2M)))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static long prove(struct uballoon *ub, void __user *argp)
+{
+	struct uballoon_prove p;
+	u32 order;
+	int r;
+
+	if (copy_from_user(&p, argp, sizeof(p)))
+		return -EFAULT;
+	r = check_prove(ub, &p);
+	if (r)
+		return r;
+	order = p.page_order;
+	p.page_order = order == UBALLOON_ORDER_2M ? UBALLOON_LARGE_ORDER : UBALLOON_BASE_ORDER;
+	uballoon_prove(ub, &p);
+	p.page_order = order;
+	if (READ_ONCE(ub->gone))
+		return -ENODEV;
+	return copy_to_user(argp, &p, sizeof(p)) ? -EFAULT : 0;
+}
+
 static long call(struct uballoon_file *file, unsigned int cmd, void __user *argp)
 {
 	struct uballoon *ub = file->ub;
@@ -241,6 +279,8 @@ static long call(struct uballoon_file *file, unsigned int cmd, void __user *argp
 		return file->writer ? uballoon_core_keepalive(ub) : -EBADF;
 	case UBALLOON_IOC_POP:
 		return file->writer ? pop(ub, argp) : -EBADF;
+	case UBALLOON_IOC_PROVE:
+		return file->writer ? prove(ub, argp) : -EBADF;
 	}
 	return -ENOTTY;
 }

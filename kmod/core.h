@@ -242,6 +242,15 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv);
 void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv);
 void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop);
 
+/* move.c: for prove.c. */
+u32 uballoon_move_begin(struct uballoon *ub, ktime_t until);
+void uballoon_move_end(struct uballoon *ub);
+u64 uballoon_keep_available(struct uballoon *ub);
+
+/* prove.c */
+void uballoon_prove(struct uballoon *ub, struct uballoon_prove *p);
+bool uballoon_proof_answered(struct uballoon *ub, struct uballoon_batch *b);
+
 /* Whether what was given back with @stop is free now, or will be one day. */
 static inline bool uballoon_is_free(u32 stop)
 {

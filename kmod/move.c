@@ -36,7 +36,14 @@ static bool nobody_moves(struct uballoon *ub, const void *arg)
 	return !READ_ONCE(ub->moving);
 }
 
-static u32 move_begin(struct uballoon *ub, ktime_t until)
+/**
+ * uballoon_move_begin - become the one mover
+ * @ub:		balloon
+ * @until:	wait so long for the one before
+ *
+ * Return: UBALLOON_STOP_NONE: uballoon_move_end() must follow. Else why not.
+ */
+u32 uballoon_move_begin(struct uballoon *ub, ktime_t until)
 {
 	u32 stop;
 
@@ -55,7 +62,7 @@ static u32 move_begin(struct uballoon *ub, ktime_t until)
 	}
 }
 
-static void move_end(struct uballoon *ub)
+void uballoon_move_end(struct uballoon *ub)
 {
 	uballoon_reapers_dec(ub);
 	spin_lock(&ub->lock);
@@ -96,7 +103,7 @@ static gfp_t lock_gfp(const struct uballoon_move *mv)
 }
 
 /* What is left to the guest: the floor, and enough for reclaim not to want it back at once. */
-static u64 keep_available(struct uballoon *ub)
+u64 uballoon_keep_available(struct uballoon *ub)
 {
 	u64 line = READ_ONCE(ub->relief_pages);
 
@@ -110,7 +117,7 @@ static u64 keep_available(struct uballoon *ub)
 static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, unsigned int most,
 		      unsigned int *ret_count)
 {
-	long slack = uballoon_available(ub) - keep_available(ub);
+	long slack = uballoon_available(ub) - uballoon_keep_available(ub);
 	u64 unit = 1ULL << mv->page_order;
 	u64 asked, bound, have, count;
 	u32 stop = UBALLOON_STOP_NONE;
@@ -324,7 +331,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 
 	mv->done_pages = 0;
 	mv->refused_pages = 0;
-	stop = move_begin(ub, until);
+	stop = uballoon_move_begin(ub, until);
 	if (stop != UBALLOON_STOP_NONE)
 		goto out;
 
@@ -377,7 +384,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	spin_unlock(&ub->lock);
 
 	uballoon_pages_free(&refused, UBALLOON_BASE_ORDER);
-	move_end(ub);
+	uballoon_move_end(ub);
 out:
 	mv->stop = stop;
 	spin_lock(&ub->lock);
@@ -401,7 +408,7 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 
 	mv->done_pages = 0;
 	mv->refused_pages = 0;
-	stop = move_begin(ub, until);
+	stop = uballoon_move_begin(ub, until);
 	if (stop != UBALLOON_STOP_NONE)
 		goto out;
 
@@ -435,7 +442,7 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 			stop = UBALLOON_STOP_REFUSED;
 		cond_resched();
 	} while (stop == UBALLOON_STOP_NONE);
-	move_end(ub);
+	uballoon_move_end(ub);
 out:
 	mv->stop = stop;
 	spin_lock(&ub->lock);
@@ -462,7 +469,7 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 	spin_unlock(&ub->lock);
 
 	/* A LOCK that runs finds the ceiling and ends. */
-	if (move_begin(ub, until) == UBALLOON_STOP_NONE) {
+	if (uballoon_move_begin(ub, until) == UBALLOON_STOP_NONE) {
 		while (must_leave(ub, until) == UBALLOON_STOP_NONE) {
 			got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, with_grace(until),
 						 TASK_INTERRUPTIBLE, &stop);
@@ -471,7 +478,7 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 			pop->done_pages += got;
 			cond_resched();
 		}
-		move_end(ub);
+		uballoon_move_end(ub);
 	}
 
 	spin_lock(&ub->lock);

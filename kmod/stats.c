@@ -61,6 +61,8 @@ static void show_counters(struct seq_file *m, const struct uballoon_counters *c)
 	SHOW(*c, reported_pages);
 	SHOW(*c, direct_events);
 	SHOW(*c, direct_pages);
+	SHOW(*c, proofs_taken);
+	SHOW(*c, proofs_kept);
 }
 
 static void show_internals(struct seq_file *m, const struct uballoon_internals *in)

@@ -47,6 +47,9 @@ struct ctl_props {
 	uint64_t relief_line;
 	uint64_t relieved;
 	uint64_t relieved_direct;
+	char *host_takes;	/* "unknown", "yes", "in-doubt", "no" */
+	uint64_t proofs_taken;
+	uint64_t proofs_kept;
 	uint64_t expected;	/* need that this hour is known for */
 	uint64_t expected_lost;	/* time that tasks lost in it */
 	uint64_t expected_left;	/* until it ends; over an hour: it has not begun */

@@ -15,6 +15,7 @@
 #include "decide/peaks.h"
 #include "decide/pressure.h"
 #include "decide/progress.h"
+#include "decide/proof.h"
 #include "decide/ratelimit.h"
 #include "decide/relief.h"
 #include "decide/settle.h"
@@ -38,6 +39,7 @@ struct policy_state {
 	struct evict evict; /* ... in which steps, if it is an order ... */
 	struct settle settle; /* ... what it leaves behind ... */
 	struct progress progress; /* ... and whether it gets anywhere */
+	struct proof proof; /* ... or the host anything */
 
 	struct pressure_past pressure; /* how long tasks have been stalling */
 	struct thrash thrash; /* what they wait for, and what that has cost */

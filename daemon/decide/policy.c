@@ -109,6 +109,7 @@ static void keep_house(const struct round *r)
 
 	note_mode(c, st);
 	start_note(c, &st->start, r->s);
+	proof_note(c, &st->proof, r->s);
 	if (st->move.valid && st->move.reason == REASON_HOST)
 		law_host_feedback(&st->rate, &r->s->balloon);
 	note_size(r);
@@ -159,6 +160,7 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	enum policy_reason reason;
 
 	bounds_make(r->c, r->s, v, &r->b);
+	proof_bound(r->c, &r->st->proof, v, &r->b);
 	judge(r, v);
 	/* Rates and growth need two samples. */
 	if (!v->dt_us)
@@ -202,6 +204,19 @@ static void withhold_step(const struct round *r, struct policy_decision *d)
 		d->reason = REASON_NO_DEVICE;
 }
 
+/* A page that is away for a moment: nobody who waits for memory is to miss it. */
+static void prove(const struct round *r, bool usable, struct policy_decision *d)
+{
+	struct proof *p = &r->st->proof;
+	/* How the guest is takes two samples, too. */
+	bool calm = usable && r->v->dt_us && r->level == PRESSURE_NONE &&
+		    !move_is_urgent(&r->st->move);
+
+	d->prove = r->c->mode != MODE_OBSERVE &&
+		   proof_is_due(r->c, p, r->s, calm, &d->prove_hold_us);
+	d->taken = proof_verdict(p);
+}
+
 /* Reading back takes memory: only a guest that is well has it to spare. */
 static bool may_swap_in(const struct round *r)
 {
@@ -220,6 +235,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 
 	v.own_reclaim = pressure_is_own(&st->pressure, v.now_us);
 	d.goal = d.target = v.size;
+	d.taken = proof_verdict(&st->proof);
 	if (view_is_stale(&st->past, s)) {
 		numbers(&r, &d);
 		*ret = d;
@@ -244,6 +260,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		withhold_step(&r, &d);
 	if (may_swap_in(&r))
 		d.swap_in = g.swap_in;
+	prove(&r, usable, &d);
 	view_remember(&st->past, s, &v);
 	*ret = d;
 }

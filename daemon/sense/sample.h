@@ -96,6 +96,14 @@ enum sample_account {
 	SAMPLE_ACCOUNT_GONE, /* all of it off MemTotal */
 };
 
+/* Whether the host took the page that it was proven with. */
+enum sample_proof {
+	SAMPLE_PROOF_NONE, /* nobody asked, or nothing of the kind can be proven */
+	SAMPLE_PROOF_UNKNOWN, /* this time nothing came out */
+	SAMPLE_PROOF_TAKEN,
+	SAMPLE_PROOF_KEPT, /* the guest finds in it what was there before */
+};
+
 /* What the transport says. Bytes. */
 struct sample_balloon {
 	bool valid; /* a device is there and answered */
@@ -124,6 +132,9 @@ struct sample_balloon {
 	uint64_t rescue_events; /* of these, by the OOM notifier or because the lease ran out */
 	uint64_t relieved; /* bytes given to programs that asked, by the relief line; cumulative */
 	uint64_t relieved_direct; /* ... while these waited; the rest was kswapd's */
+	uint64_t proofs_taken; /* times that a page was proven to be taken by the host, cumulative */
+	uint64_t proofs_kept; /* ... or not to be */
+	enum sample_proof proof; /* since the last sample */
 
 	/* Result of the last step that was asked for; zero if none was. */
 	int64_t asked; /* bytes, > 0 inflate */

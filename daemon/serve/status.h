@@ -47,6 +47,10 @@ struct status {
 	uint64_t relief_line;		/* below so much available the module gives back by itself */
 	uint64_t relieved;		/* given to programs that asked, since the device appeared */
 	uint64_t relieved_direct;	/* ... while these waited */
+	char host_takes[16];		/* what it is given: "unknown", "yes", "in-doubt", "no" */
+	uint64_t takes_nothing;		/* 1 if that is "no" */
+	uint64_t proofs_taken;		/* times that it took the page it was proven with ... */
+	uint64_t proofs_kept;		/* ... or not */
 	uint64_t expected;		/* need that this hour is known for; UINT64_MAX = none */
 	uint64_t expected_lost_us;	/* time that tasks lost in it */
 	uint64_t expected_left_us;	/* until it ends; over an hour: it has not begun */

@@ -112,6 +112,7 @@ struct uballoon_batch {
 	atomic_t parts;		/* who still needs the batch: host, and an unlocking caller */
 	bool answered;		/* protected by uballoon.lock: the host is through with it */
 	bool migration;		/* pages that replace or are replaced: changes no size */
+	u8 proof;		/* enum uballoon_proving (prove.c); protected by uballoon.lock */
 	u64 call;		/* the LOCK call that it belongs to */
 
 	unsigned long priv[];
@@ -156,7 +157,9 @@ struct uballoon_host_ops {
  * struct uballoon_host - a host's device
  * @ops:		set before uballoon_core_new()
  * @core:		set by uballoon_core_new()
- * @caps:		UBALLOON_CAP_* bits; set, like the rest, before uballoon_attach()
+ * @caps:		UBALLOON_CAP_* bits; set, like the rest, before uballoon_attach(). With
+ *			UBALLOON_CAP_PROOF a page that the host has taken does not keep its
+ *			contents, and no unlock is refused
  * @batch_4k:		most 4 KiB pages in a batch
  * @batch_2m:		most 2 MiB pages in a batch; 0 = no 2 MiB pages
  * @keeps_target:	it wants what it asks for to stay with it, but lets go of it before the

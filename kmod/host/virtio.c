@@ -185,7 +185,8 @@ static void set_caps(struct vballoon *v)
 	struct virtio_device *vdev = v->vdev;
 	struct uballoon_host *host = &v->host;
 
-	host->caps = UBALLOON_CAP_HOST_TARGET | UBALLOON_CAP_DOORBELL | UBALLOON_CAP_2M;
+	host->caps = UBALLOON_CAP_HOST_TARGET | UBALLOON_CAP_DOORBELL | UBALLOON_CAP_2M |
+		     UBALLOON_CAP_PROOF;
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_MUST_TELL_HOST))
 		host->caps |= UBALLOON_CAP_MUST_TELL;
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))

@@ -134,6 +134,24 @@ static int fake_keepalive(struct transport *t)
 	return d->lease_expired ? -ETIME : 0;
 }
 
+static int fake_prove(struct transport *t, uint64_t budget_us, uint64_t hold_us,
+		      enum sample_proof *ret)
+{
+	struct fake_device *d = fake_of(t)->device;
+
+	(void)budget_us;
+	d->proves++;
+	d->held_us = hold_us;
+	if (!d->present)
+		return -ENODEV;
+	if (d->prove_error < 0)
+		return d->prove_error;
+	if (d->proof == SAMPLE_PROOF_NONE)
+		return -EOPNOTSUPP;
+	*ret = d->proof;
+	return 0;
+}
+
 static int fake_pop(struct transport *t)
 {
 	fake_of(t)->device->pops++;
@@ -159,6 +177,7 @@ static const struct transport_ops fake_ops = {
 	.set_target = fake_set_target,
 	.move = fake_move,
 	.keepalive = fake_keepalive,
+	.prove = fake_prove,
 	.pop = fake_pop,
 	.fd = fake_fd,
 	.free = fake_free,

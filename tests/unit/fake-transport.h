@@ -18,6 +18,8 @@ struct fake_device {
 	int move_error;		/* move says this */
 	bool claims;		/* what it holds stays part of the guest's free memory ... */
 	uint64_t kept;		/* ... and of that it leaves so much alone */
+	enum sample_proof proof; /* NONE = it cannot be proven */
+	int prove_error;	/* prove says this */
 	void (*on_move)(struct fake_device *d, int64_t step);
 
 	/* What was done to it. */
@@ -31,6 +33,8 @@ struct fake_device {
 	unsigned set_targets;
 	unsigned keepalives;
 	unsigned pops;
+	unsigned proves;
+	uint64_t held_us;	/* as the last prove said */
 	uint64_t ceiling;
 	uint64_t floor;
 	uint64_t lease_us;

@@ -186,6 +186,13 @@ class Guest:
         # The agent of the guest that wakes up still answers what it was asked before.
         self._control.skip_ids(1 << 16)
 
+    def take_over(self, source):
+        """Starts QEMU without a boot, for the guest of @source to migrate to; see -incoming."""
+        self._verdict = source._verdict
+        self._launch()
+        # Its agent may still answer what it was asked there.
+        self._control.skip_ids(1 << 16)
+
     def qemu_messages(self):
         """What QEMU has said so far on its standard error."""
         self._stderr.flush()
