@@ -182,6 +182,8 @@ static int attach(struct loop *l)
 	if (r >= 0)
 		r = l->transport->ops->state(l->transport, &b);
 	l->told = (struct transport_target){.relief_line = b.relief_line};
+	if (r >= 0)
+		incidents_attached(l, &b);
 	if (r >= 0 && !l->read_only)
 		r = device_bounds(l, b.size, b.size, l->config.lease_us);
 	if (r < 0) {

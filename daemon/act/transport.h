@@ -53,7 +53,7 @@ struct transport_ops {
 		    struct transport_result *ret);
 	/* -ETIME: the lease had run out; call set_target. */
 	int (*keepalive)(struct transport *t);
-	/* Everything back at once. */
+	/* Everything back at once; what the host insists on as soon as it does not. */
 	int (*pop)(struct transport *t);
 	/* To poll for EPOLLIN (host's target changed) and EPOLLPRI (module gave memory back); -1 if none. */
 	int (*fd)(struct transport *t);

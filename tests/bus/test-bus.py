@@ -33,7 +33,7 @@ TYPES = {
     "AccountAvailable": "t", "AccountGone": "t", "AccountHost": "t", "ReliefLine": "t", "Relieved": "t",
     "RelievedDirect": "t", "Expected": "t", "ExpectedLost": "t", "ExpectedLeft": "t", "ExpectedWeeks": "t",
     "ExpectedKept": "t", "Held": "s", "HeldLeft": "t",
-    "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "RescueEvents": "t", "Emergencies": "t",
+    "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "RescueEvents": "t", "Rescued": "t", "Emergencies": "t",
     "ConfigFile": "s", "ConfigError": "s", "Problem": "s", "Ticks": "t",
 }
 
