@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The host lets its guests stand still, while their clocks run on: 40 s, and 120 s; with busy vCPUs, three guests at once.
+
+QEMU is stopped by SIGSTOP, as an overloaded host or one that takes a snapshot does it. Then nothing was lost: not the
+daemon to systemd's watchdog, not the balloon to its lease or to a shortage that there was not, in none of three guests
+of one host, which all wake in the same second. And a daemon that does stand still alone still loses its lease.
+
+Left out: the module's lease by itself (kmod suites), sleep (sleep is announced).
+"""
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+import tap                                                            # noqa: E402
+from events_lib import MIB, QUICK, RUNS_ON, SERIES, Service, both, serving   # noqa: E402
+from harness import debian                                            # noqa: E402
+
+RAM = 768 * MIB
+LEASE_S = 30
+# Busy, and with memory in use that it touches all the time.
+BUSY = "stress-ng --cpu 1 --vm 1 --vm-bytes 160M --vm-keep --vm-method zero-one --timeout 0"
+
+
+def uptime(g):
+    return float(g.read("/proc/uptime").split()[0])
+
+
+def stand_still(guests, seconds):
+    """Stops the QEMUs of @guests, all at once."""
+    for g in guests:
+        os.kill(g.process.pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    for g in guests:
+        os.kill(g.process.pid, signal.SIGCONT)
+
+
+def has_noticed(t, s, before, seconds):
+    """The guest's own clock has run on: else nothing was tested."""
+    t.check(uptime(s.g) - before >= seconds, f"the guest's clock ran on: {uptime(s.g) - before:.0f} of {seconds} s")
+    s.until("the daemon says so", lambda x: "nothing ran here for" in s.said(), 60)
+
+
+def is_unharmed(t, s, before, pid):
+    """The daemon is the same, the balloon too, and nothing was taken for a shortage."""
+    x = s.status()
+    t.equal((s.pid(), s.g.property("balloond", "NRestarts")), (pid, "0"), "pid, restarts")
+    t.equal((x["emergencies"], x["rescue_events"], x["problem"]), (0, 0, ""), "emergencies, rescues, problem")
+    t.check(x["size"] >= before * 9 // 10, f"the balloon: {before // MIB} MiB, {x['size'] // MIB} MiB after")
+
+
+def lone(t, series):
+    """Busy, for 40 s and 120 s."""
+    with serving(t, series, memory=RAM, append=RUNS_ON) as s:
+        t.equal(s.g.read("/sys/devices/system/clocksource/clocksource0/current_clocksource").strip(), "tsc", "clock")
+        job = s.g.spawn(BUSY)
+        before = s.until("the balloon inflates", lambda x: x["size"] >= 160 * MIB)["size"]
+        pid = s.pid()
+        for seconds in (40, 120):
+            with t.subtest(f"{seconds} s"):
+                s.g.sh("journalctl --rotate && journalctl --vacuum-time=1s", 60)
+                before = s.status()["size"]
+                started = uptime(s.g)
+                stand_still([s.g], seconds)
+                has_noticed(t, s, started, seconds)
+                time.sleep(5)
+                is_unharmed(t, s, before, pid)
+                lines = s.said()
+                t.check("the lease ran out" not in lines and "watchdog" not in lines.lower(), f"journal: {lines}")
+        job.kill()
+        job.wait()
+        with t.subtest("a daemon that stands still alone loses its lease, and the journal says so"):
+            s.start(QUICK + 'lease = "4s";\n')
+            s.until("the balloon inflates", lambda x: x["size"] >= 160 * MIB)
+            pid = s.pid()
+            s.g.sh(f"kill -STOP {pid}")
+            t.wait(lambda: s.held() <= 2 * MIB, 60, "the module has given it back")
+            s.g.sh(f"kill -CONT {pid}")
+            said = t.wait(lambda: (j := s.said()) and "the lease ran out" in j and j, 30, "a line in the journal")
+            t.contains(said, "It grows again when", "what follows")
+
+
+def three(t, series):
+    """Three guests of one host: what each of them holds before and after, together."""
+    services = []
+    for i in range(3):
+        g = debian.guest(series, f"still{i}", memory=RAM, append=RUNS_ON, cpus=1, report=t.diag)
+        t.defer(g.kill)
+        g.start()
+        services.append(Service(t, g))
+        t.on_failure(services[-1].report)
+    for s in services:
+        s.start()
+        s.g.spawn(BUSY)
+    before, pids, started = [], [], []
+    for s in services:
+        before.append(s.until("the balloon inflates", lambda x: x["size"] >= 128 * MIB, 240)["size"])
+        pids.append(s.pid())
+        started.append(uptime(s.g))
+    deflated = [s.status()["deflated_total"] for s in services]
+    stand_still([s.g for s in services], 40)
+    for s, was, pid, when, gave in zip(services, before, pids, started, deflated):
+        with t.subtest(s.g.name):
+            has_noticed(t, s, when, 40)
+            is_unharmed(t, s, was, pid)
+            burst = s.status()["deflated_total"] - gave
+            t.check(burst <= 32 * MIB, f"what it took back after it: {burst // MIB} MiB")
+    for s in services:
+        s.g.run("killall stress-ng || pkill stress-ng")
+        s.g.sh("systemctl stop balloond", 90)
+        with t.subtest(f"verdict of {s.g.name}"):
+            s.g.finish()
+
+
+both("stands still with busy vCPUs", lone, 900)
+tap.add(f"{SERIES[0]}: three guests at once", three, SERIES[0], timeout=1200)
+
+if __name__ == "__main__":
+    tap.main()
