@@ -10,15 +10,9 @@ the kernel log clean.
 """
 import contextlib
 import json
-import os
-import sys
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
-
-import tap                                                            # noqa: E402,F401
-from harness import debian, kernels                                   # noqa: E402
-from harness.guest import BALLOON                                     # noqa: E402,F401
+import tap
+from harness import debian, kernels
 
 MIB = 1 << 20
 SERIES = (kernels.SERIES[0], kernels.NEWEST)

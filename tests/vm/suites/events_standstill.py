@@ -12,7 +12,8 @@ import signal
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
 from events_lib import MIB, QUICK, RUNS_ON, SERIES, Service, both, serving   # noqa: E402
