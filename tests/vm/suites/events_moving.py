@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A machine that is saved, loaded and moved to another QEMU while its balloon moves, and at rest.
 
-savevm and loadvm 20 times; live migration, pre-copy and post-copy, over a socket. Inside, 500 MiB keep their checksum.
-Right afterwards the host's view of the size is the guest's, statistics come again, the balloon can be moved, and the host
-does not hold what is in it. At the end the guest's verdict, from where it runs by then.
+savevm and loadvm 20 times; live migration, pre-copy and post-copy, over a socket. Inside, 500 MiB keep their
+checksum. Right afterwards the host's view of the size is the guest's, statistics come again, the balloon can be
+moved, and the host does not hold what is in it. At the end the guest's verdict, from where it runs by then.
 
 Left out: newer machine types and other QEMUs.
 """
@@ -45,7 +45,7 @@ def checksum(b):
 def agrees(t, b, what):
     """At rest, guest and host have the same size, and it can be moved."""
     b.balanced()
-    t.wait(lambda: b.actual_mib() * PAGES_PER_MIB == b.state()["size_pages"], 20, f"{what}: the host's view is the guest's")
+    t.wait(lambda: b.actual_mib() * PAGES_PER_MIB == b.state()["size_pages"], 20, f"{what}: the host's view")
     updated = b.g.guest_stats()["last-update"]
     t.wait(lambda: b.g.guest_stats()["last-update"] > updated, 30, f"{what}: statistics")
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The host lets its guests stand still, while their clocks run on: 40 s, and 120 s; with busy vCPUs, three guests at once.
+"""The host lets its guests stand still while their clocks run on, for 40 s and for 120 s.
 
-QEMU is stopped by SIGSTOP, as an overloaded host or one that takes a snapshot does it. Then nothing was lost: not the
-daemon to systemd's watchdog, not the balloon to its lease or to a shortage that there was not, in none of three guests
-of one host, which all wake in the same second. And a daemon that does stand still alone still loses its lease.
+QEMU is stopped by SIGSTOP, as an overloaded host or one that takes a snapshot does it. Then nothing was lost: not
+the daemon to systemd's watchdog, not the balloon to its lease or to a shortage that there was not, in none of three
+busy guests of one host, which all wake in the same second. A daemon that stands still alone still loses its lease.
 
 Left out: the module's lease by itself (kmod suites), sleep (sleep is announced).
 """
@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from events_lib import MIB, QUICK, RUNS_ON, SERIES, Service, both, serving   # noqa: E402
+from events_lib import MIB, QUICK, SERIES, Service, both, runs_on, serving   # noqa: E402
 from harness import debian                                            # noqa: E402
 
 RAM = 768 * MIB
@@ -54,7 +54,7 @@ def is_unharmed(t, s, before, pid):
 
 def lone(t, series):
     """Busy, for 40 s and 120 s."""
-    with serving(t, series, memory=RAM, append=RUNS_ON) as s:
+    with serving(t, series, memory=RAM, append=runs_on()) as s:
         t.equal(s.g.read("/sys/devices/system/clocksource/clocksource0/current_clocksource").strip(), "tsc", "clock")
         job = s.g.spawn(BUSY)
         before = s.until("the balloon inflates", lambda x: x["size"] >= 160 * MIB)["size"]
@@ -87,7 +87,7 @@ def three(t, series):
     """Three guests of one host: what each of them holds before and after, together."""
     services = []
     for i in range(3):
-        g = debian.guest(series, f"still{i}", memory=RAM, append=RUNS_ON, cpus=1, report=t.diag)
+        g = debian.guest(series, f"still{i}", memory=RAM, append=runs_on(), cpus=1, report=t.diag)
         t.defer(g.kill)
         g.start()
         services.append(Service(t, g))
