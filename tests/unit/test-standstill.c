@@ -42,6 +42,7 @@ static void a_standstill_is_no_shortage(void **state)
 		assert_true(f.d.stood_still_us >= lengths[i] - 5 * SEC);
 		/* The triggers look back over the gap, too. */
 		f.s.vm[VM_PGSCAN_DIRECT] += 32;
+		f.s.vm[VM_PSWPIN] += 300;
 		f.s.trigger = TRIGGER_EMERGENCY;
 		tick(&f, SEC / 10);
 		assert_int_equal(f.d.step, 0);

@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from events_lib import MIB, QUICK, SERIES, Service, both, serving      # noqa: E402
+from events_lib import MIB, PATIENT, SERIES, Service, both, serving      # noqa: E402
 from harness import debian                                            # noqa: E402
 
 RAM = 1024 * MIB
@@ -78,7 +78,7 @@ def stopped(t, series):
 def protected(t, series):
     """iommu_platform=on: the device is refused, and that is said instead of advice that fails."""
     device = "virtio-balloon-pci,id=b0,deflate-on-oom=on,iommu_platform=on,disable-legacy=on,disable-modern=off"
-    with debian.debian(t, series, name="protected", memory=RAM, balloon=device) as g:
+    with debian.debian(t, series, name="protected", memory=RAM, balloon=device, **PATIENT) as g:
         s = Service(t, g)
         t.on_failure(s.report)
         s.start()
@@ -138,11 +138,11 @@ def hotplug(t, series):
         t.equal((s.pid(), s.status()["problem"]), (pid, ""), "the same daemon, and no problem")
 
 
-both("a host asks for more than there is", asks_too_much, 900)
-both("a daemon stops, and the host lets go later", stopped, 600)
-both("iommu_platform=on", protected, 400)
-both("memory is plugged and unplugged", hotplug, 600)
-tap.add(f"{SERIES[0]}: the device's group comes late", late_group, SERIES[0], timeout=400)
+both("a host asks for more than there is", asks_too_much, 1800)
+both("a daemon stops, and the host lets go later", stopped, 1800)
+both("iommu_platform=on", protected, 1800)
+both("memory is plugged and unplugged", hotplug, 1800)
+tap.add(f"{SERIES[0]}: the device's group comes late", late_group, SERIES[0], timeout=1800)
 
 if __name__ == "__main__":
     tap.main()

@@ -19,6 +19,8 @@ SERIES = (kernels.SERIES[0], kernels.NEWEST)
 CONFIG = "/etc/balloond.conf"
 # Patience is for servers; a test may not wait ten minutes after each deflation.
 QUICK = 'tail: { hold_off = "1s"; stall_price = "1M"; };\n'
+# A limit for hangs only: other guests may boot beside it.
+PATIENT = {"boot_timeout": 500, "lifetime": 2400}
 
 
 def runs_on():
@@ -76,7 +78,7 @@ class Service:
 
 @contextlib.contextmanager
 def serving(t, series, config=QUICK, **options):
-    with debian.debian(t, series, name="events", **options) as g:
+    with debian.debian(t, series, name="events", **{**PATIENT, **options}) as g:
         s = Service(t, g)
         t.on_failure(s.report)
         s.start(config)

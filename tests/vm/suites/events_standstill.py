@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from events_lib import MIB, QUICK, SERIES, Service, both, runs_on, serving   # noqa: E402
+from events_lib import MIB, PATIENT, QUICK, SERIES, Service, both, runs_on, serving   # noqa: E402
 from harness import debian                                            # noqa: E402
 
 RAM = 768 * MIB
@@ -87,7 +87,8 @@ def three(t, series):
     """Three guests of one host: what each of them holds before and after, together."""
     services = []
     for i in range(3):
-        g = debian.guest(series, f"still{i}", memory=RAM, append=runs_on(), cpus=1, report=t.diag)
+        g = debian.guest(series, f"still{i}", memory=RAM, append=runs_on(), cpus=1, report=t.diag,
+                         **PATIENT)
         t.defer(g.kill)
         g.start()
         services.append(Service(t, g))
@@ -115,8 +116,8 @@ def three(t, series):
             s.g.finish()
 
 
-both("stands still with busy vCPUs", lone, 900)
-tap.add(f"{SERIES[0]}: three guests at once", three, SERIES[0], timeout=1200)
+both("stands still with busy vCPUs", lone, 2400)
+tap.add(f"{SERIES[0]}: three guests at once", three, SERIES[0], timeout=2400)
 
 if __name__ == "__main__":
     tap.main()
