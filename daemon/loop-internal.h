@@ -49,6 +49,7 @@ struct loop {
 	bool reporting;			/* it is none of ours, but what serves meanwhile */
 	uint64_t reopen_us;		/* not before, after a failure */
 	uint64_t reopen_delay_us;
+	uint64_t refused_us;		/* not permitted to open it since then; 0 = not so */
 	uint64_t attached_us;
 	struct mover mover;
 	struct swapper swapper;
