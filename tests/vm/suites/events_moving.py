@@ -71,7 +71,7 @@ def snapshots(t, series):
     t.defer(image.close)
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image.name, "8G"], check=True)
     disk = ["-drive", f"file={qemu_path(image.name)},if=none,id=snap,format=qcow2,cache=unsafe"]
-    with micro.micro(t, series, memory=RAM, devices=[disk], lifetime=1800) as g:
+    with micro.micro(t, series, memory=RAM, devices=[disk], lifetime=3600) as g:
         b = Balloon(t, g)
         b.load()
         was = fill(b)
@@ -114,7 +114,7 @@ def wait_for(t, qmp, statuses, what, timeout=600):
 def move(t, b, series, post_copy):
     """Another QEMU has the machine afterwards; its Balloon. The old one has ended."""
     here = b.g
-    there = micro.guest(series, memory=RAM, devices=[["-incoming", "defer"]], lifetime=1800)
+    there = micro.guest(series, memory=RAM, devices=[["-incoming", "defer"]], lifetime=3600)
     t.defer(there.kill)
     there.receive()
     path = os.path.join(tempfile.gettempdir(), f"vmtest-move-{os.getpid()}-{id(there)}")
@@ -141,7 +141,7 @@ def move(t, b, series, post_copy):
 
 
 def migrations(t, series, post_copy):
-    g = micro.guest(series, memory=RAM, lifetime=1800)
+    g = micro.guest(series, memory=RAM, lifetime=3600)
     t.defer(g.kill)
     g.start()
     b = Balloon(t, g)
@@ -175,9 +175,9 @@ def migrations(t, series, post_copy):
 
 
 for kernel in (kernels.SERIES[0], kernels.NEWEST):
-    tap.add(f"{kernel}: saved and loaded {ROUNDS} times", snapshots, kernel, timeout=1800)
-    tap.add(f"{kernel}: live migration, pre-copy", migrations, kernel, False, timeout=1500)
-    tap.add(f"{kernel}: live migration, post-copy", migrations, kernel, True, timeout=1500)
+    tap.add(f"saved and loaded {ROUNDS} times ({kernel})", snapshots, kernel, timeout=3600)
+    tap.add(f"live migration, pre-copy ({kernel})", migrations, kernel, False, timeout=3000)
+    tap.add(f"live migration, post-copy ({kernel})", migrations, kernel, True, timeout=3000)
 
 if __name__ == "__main__":
     tap.main()
