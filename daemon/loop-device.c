@@ -126,8 +126,7 @@ static int on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	r = l->transport->ops->keepalive(l->transport);
 	if (r == -ETIME) {
-		log_warning("the lease had run out and the module gives memory back; was the "
-			    "daemon stopped, or the machine asleep? Taking it up again");
+		/* Said with the tick that follows, by what the module has counted. */
 		r = l->transport->ops->state(l->transport, &b);
 		if (r >= 0)
 			r = device_bounds(l, b.size, l->stopping ? 0 : b.size, l->config.lease_us);
@@ -251,10 +250,15 @@ static void stop_finish(struct loop *l, int r)
 		log_info("all memory is given back");
 		(void)device_bounds(l, 0, 0, 0);
 	} else if (b.host_target_valid && !b.may_undercut_host && b.size <= b.host_target) {
-		/* The host insists on it, and the lease would take it away in vain. */
-		log_notice("%s stay with the host, which asks for them",
-			   units_format_size(left, sizeof(left), b.size));
-		(void)device_bounds(l, b.size, b.size, 0);
+		/* The host insists on it. */
+		log_notice("%s stay with the host, which asks for them; the module gives back what it "
+			   "lets go of", units_format_size(left, sizeof(left), b.size));
+		r = device_bounds(l, b.size, 0, 0);
+		/* What cannot be had now, the module waits for. */
+		if (r >= 0)
+			r = l->transport->ops->pop(l->transport);
+		if (r < 0)
+			log_warning("the module was not told: %s", strerror(-r));
 	} else {
 		log_warning("%s are not given back yet; the module goes on with it",
 			    units_format_size(left, sizeof(left), b.size));

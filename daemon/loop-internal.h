@@ -5,7 +5,8 @@
  * loop.c: timers, ticks, signals. loop-attach.c: getting a transport. loop-device.c:
  * its life, moves, giving everything back. loop-prove.c: whether the host takes them.
  * loop-serve.c: what others see. loop-orders.c: what they ask for. loop-keep.c: what is
- * kept in files (history, metrics, hold, peaks).
+ * kept in files (history, metrics, hold, peaks). loop-incidents.c: what others did to the
+ * guest.
  */
 #pragma once
 
@@ -49,12 +50,14 @@ struct loop {
 	bool reporting;			/* it is none of ours, but what serves meanwhile */
 	uint64_t reopen_us;		/* not before, after a failure */
 	uint64_t reopen_delay_us;
+	uint64_t refused_us;		/* not permitted to open it since then; 0 = not so */
 	uint64_t attached_us;
 	struct mover mover;
 	enum sample_proof proof;	/* for the next sample */
 	struct swapper swapper;
 	uint64_t lease_renewed_us;
 	struct transport_target told;	/* what the module was told last */
+	struct sample_balloon seen;	/* whose counters have been told of */
 
 	bool stopping;
 	uint64_t stop_deadline_us;
@@ -155,6 +158,13 @@ extern const struct bus_methods order_methods;
 void order_reload(struct loop *l, struct bus_answer *ret);
 /* End a hold whose time is over. */
 void order_expire(struct loop *l);
+
+/* loop-incidents.c */
+
+/* A transport is there, and its balloon is like this. */
+void incidents_attached(struct loop *l, const struct sample_balloon *b);
+/* Once a tick, after the decision. */
+void incidents_tick(struct loop *l);
 
 /* loop-keep.c */
 

@@ -85,6 +85,8 @@ static void fill_status(struct loop *l)
 	s->deflated_total = l->deflated_total;
 	s->relief_events = b->relief_events;
 	s->rescue_events = b->rescue_events;
+	s->rescued = b->oom_given + b->lease_given;
+	s->host_excess = d->host_excess;
 	s->relief_line = b->relief_line;
 	s->relieved = b->relieved;
 	s->relieved_direct = b->relieved_direct;

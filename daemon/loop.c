@@ -30,6 +30,9 @@
 /* Bounds for what the policy asks for: no spinning, and never asleep for long. */
 #define TICK_MIN_US (10 * 1000)
 #define TICK_MAX_US (60 * 1000 * 1000)
+/* Of the time that the service manager waits for a sign of life: a guest that stands still for all
+ * but one of these parts is not taken for a daemon that hangs. */
+#define WATCHDOG_PARTS 12
 /* A move that goes on, or begins again for the same reason, is logged this often. */
 #define SAY_AGAIN_US (600ULL * 1000 * 1000)
 
@@ -172,6 +175,7 @@ static void tick(struct loop *l)
 	prove_tick(l, &l->decision);
 
 	note(l, before, &l->decision);
+	incidents_tick(l);
 	l->ticks++;
 	serve_tick(l);
 	keep_tick(l);
@@ -305,7 +309,7 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)usec;
 	notify_watchdog(&l->notify);
-	(void)sd_event_source_set_time_relative(source, l->notify.watchdog_us / 2);
+	(void)sd_event_source_set_time_relative(source, l->notify.watchdog_us / WATCHDOG_PARTS);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }
@@ -331,9 +335,12 @@ static int add_sources(struct loop *l)
 
 	if (l->notify.watchdog_us > 0) {
 		r = sd_event_add_time(l->event, &l->watchdog_source, CLOCK_MONOTONIC, 0,
-				      l->notify.watchdog_us / 20, on_watchdog, l);
+				      l->notify.watchdog_us / WATCHDOG_PARTS / 10, on_watchdog, l);
 		if (r < 0)
 			return r;
+		/* First of all: after a standstill the manager's own clock has run on, too. */
+		(void)sd_event_source_set_priority(l->watchdog_source,
+						   SD_EVENT_PRIORITY_IMPORTANT - 1);
 	}
 
 	fd = l->world.announce_fd(l->world.ctx);

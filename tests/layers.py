@@ -37,7 +37,7 @@ RULES = [
     # ... every other part what it remembers itself, and what it is told.
     ("daemon/decide/*", [*(f"decide/{part}.h" for part in (
         "policy-config", "view", "bounds", "pressure", "relief", "peaks", "turn", "thrash", "move", "settle", "evict",
-        "start", "progress", "proof", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
+        "start", "standstill", "insist", "progress", "proof", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),

@@ -122,7 +122,12 @@ static int device_state(struct transport *t, struct sample_balloon *ret)
 	/* Reclaim does not wait for another driver. */
 	ret->relief_line = ret->books_elsewhere ? 0 : state.relief_pages * PAGE_BYTES;
 	ret->holdoff_us = (uint64_t)state.holdoff_left_ms * 1000;
-	ret->rescue_events = state.counters.oom_events + state.counters.lease_events;
+	ret->lease_expired = state.flags & UBALLOON_STATE_LEASE_EXPIRED;
+	ret->lease_events = state.counters.lease_events;
+	ret->lease_given = state.counters.lease_pages * PAGE_BYTES;
+	ret->oom_events = state.counters.oom_events;
+	ret->oom_given = state.counters.oom_pages * PAGE_BYTES;
+	ret->rescue_events = ret->oom_events + ret->lease_events;
 	ret->relief_events = ret->rescue_events + state.counters.shrink_events;
 	ret->relieved = state.counters.shrink_pages * PAGE_BYTES;
 	ret->relieved_direct = state.counters.direct_pages * PAGE_BYTES;

@@ -59,7 +59,7 @@ struct transport_ops {
 	 */
 	int (*prove)(struct transport *t, uint64_t budget_us, uint64_t hold_us,
 		     enum sample_proof *ret);
-	/* Everything back at once. */
+	/* Everything back at once; what the host insists on as soon as it does not. */
 	int (*pop)(struct transport *t);
 	/* To poll for EPOLLIN (host's target changed) and EPOLLPRI (module gave memory back); -1 if none. */
 	int (*fd)(struct transport *t);

@@ -61,6 +61,7 @@ const struct ctl_prop ctl_prop_table[] = {
 	ROW("DeflatedTotal", deflated_total, 't'),
 	ROW("ReliefEvents", relief_events, 't'),
 	ROW("RescueEvents", rescue_events, 't'),
+	ROW("Rescued", rescued, 't'),
 	ROW("Emergencies", emergencies, 't'),
 	ROW("ConfigFile", config_file, 's'),
 	ROW("ConfigError", config_error, 's'),

@@ -61,6 +61,7 @@ struct ctl_props {
 	uint64_t deflated_total;
 	uint64_t relief_events;
 	uint64_t rescue_events;
+	uint64_t rescued;
 	uint64_t emergencies;
 	char *config_file;
 	char *config_error;	/* "" = none */

@@ -42,7 +42,7 @@ static const struct {
 	const char *name;
 	const char *text;
 } reasons[] = {
-	[REASON_STARTING] = { "starting", "Collecting the first samples; nothing is moved yet." },
+	[REASON_STARTING] = { "starting", "Collecting the first samples, or the first after a standstill; nothing is moved yet." },
 	[REASON_STEADY] = { "steady", "The balloon is where it should be." },
 	[REASON_FREE] = { "free", "Inflating: the guest has free memory beyond its headroom." },
 	[REASON_CACHE] = { "cache", "Inflating in small probes: page cache that seems cold is pushed out." },

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "decide/evict.h"
+#include "decide/insist.h"
 #include "decide/law-adaptive.h"
 #include "decide/law-committed.h"
 #include "decide/move.h"
@@ -20,6 +21,7 @@
 #include "decide/relief.h"
 #include "decide/settle.h"
 #include "decide/shortage.h"
+#include "decide/standstill.h"
 #include "decide/start.h"
 #include "decide/thrash.h"
 #include "decide/turn.h"
@@ -34,6 +36,7 @@ struct policy_state {
 	enum policy_law law;
 
 	struct view_past past; /* samples before */
+	struct standstill standstill; /* whether the next one comes in time */
 
 	struct move move; /* what is being carried out ... */
 	struct evict evict; /* ... in which steps, if it is an order ... */
@@ -48,6 +51,7 @@ struct policy_state {
 	struct peaks peaks; /* when memory was needed */
 	struct pace pace; /* whether to look closer */
 
+	struct insist insist; /* whether the host does not let go of what is needed */
 	struct start start; /* what starts, and how long that was waited for */
 	struct turn turn; /* what turning round costs: not inflating again too soon */
 

@@ -52,6 +52,8 @@ struct policy_decision {
 	enum policy_taken taken; /* what is known of that */
 	bool urgent; /* deflate as fast as the transport can */
 	enum policy_reason reason;
+	uint64_t stood_still_us; /* nobody looked for so long beyond what was meant; 0 = in time */
+	uint64_t host_excess; /* bytes that the host does not let go of, and the guest has not got */
 	uint64_t next_us; /* look again after this, at the latest */
 	struct policy_numbers n;
 };

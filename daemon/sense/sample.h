@@ -110,6 +110,7 @@ struct sample_balloon {
 	bool host_target_valid;
 	bool may_exceed_host; /* may inflate beyond the host's target */
 	bool may_undercut_host; /* may deflate below the host's target when memory is short */
+	bool lease_expired; /* nobody has taken the balloon up since its lease ran out */
 	bool draining; /* the module is giving memory back by itself */
 	bool books_elsewhere; /* another driver of the kernel accounts for the pages */
 	uint64_t page; /* the least that can be moved; 0 = 4 KiB */
@@ -130,6 +131,10 @@ struct sample_balloon {
 	uint64_t relief_line; /* MemAvailable below which the module gives memory back by itself */
 	uint64_t relief_events; /* times that the module gave memory back by itself, cumulative */
 	uint64_t rescue_events; /* of these, by the OOM notifier or because the lease ran out */
+	uint64_t lease_events; /* leases that ran out, cumulative as all that follows ... */
+	uint64_t lease_given; /* ... and what was given back for it, bytes */
+	uint64_t oom_events; /* the kernel was about to kill; so often ... */
+	uint64_t oom_given; /* ... and got this instead, bytes: perhaps nothing */
 	uint64_t relieved; /* bytes given to programs that asked, by the relief line; cumulative */
 	uint64_t relieved_direct; /* ... while these waited; the rest was kswapd's */
 	uint64_t proofs_taken; /* times that a page was proven to be taken by the host, cumulative */

@@ -342,6 +342,7 @@ static const sd_bus_vtable vtable[] = {
 	U64("DeflatedTotal", deflated_total, 0),
 	U64("ReliefEvents", relief_events, CHANGES),
 	U64("RescueEvents", rescue_events, CHANGES),
+	U64("Rescued", rescued, 0),
 	U64("Emergencies", emergencies, CHANGES),
 	TEXT("ConfigFile", config_file, CONSTANT),
 	TEXT("ConfigError", config_error, CHANGES),

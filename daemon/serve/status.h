@@ -38,6 +38,8 @@ struct status {
 	uint64_t deflated_total;
 	uint64_t relief_events;
 	uint64_t rescue_events;		/* of these, by the OOM notifier or because the lease ran out */
+	uint64_t rescued;		/* given back by those */
+	uint64_t host_excess;		/* the host does not let go of it, and the guest has not got it */
 	uint64_t emergencies;
 	char account[16];		/* "available", "gone", "mixed", "host"; "" = no device */
 	char account_text[192];		/* why, in one sentence */

@@ -366,7 +366,10 @@ static int virtio_validate(struct virtio_device *vdev)
 {
 	/* With poisoning QEMU ignores reports; without it nothing is promised about contents. */
 	__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
-	/* Page numbers are physical. */
+	/* Page numbers are physical. A host that insists refuses the device then. */
+	if (__virtio_test_bit(vdev, VIRTIO_F_ACCESS_PLATFORM))
+		dev_warn(&vdev->dev,
+			 "iommu_platform=on: a balloon works with physical page numbers only\n");
 	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
 	return 0;
 }

@@ -34,7 +34,7 @@ TYPES = {
     "RelievedDirect": "t", "HostTakes": "s", "ProofsTaken": "t", "ProofsKept": "t",
     "Expected": "t", "ExpectedLost": "t", "ExpectedLeft": "t", "ExpectedWeeks": "t",
     "ExpectedKept": "t", "Held": "s", "HeldLeft": "t",
-    "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "RescueEvents": "t", "Emergencies": "t",
+    "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "RescueEvents": "t", "Rescued": "t", "Emergencies": "t",
     "ConfigFile": "s", "ConfigError": "s", "Problem": "s", "Ticks": "t",
 }
 

@@ -186,12 +186,27 @@ class Guest:
         # The agent of the guest that wakes up still answers what it was asked before.
         self._control.skip_ids(1 << 16)
 
-    def take_over(self, source):
-        """Starts QEMU without a boot, for the guest of @source to migrate to; see -incoming."""
-        self._verdict = source._verdict
+    def receive(self):
+        """Launches, and waits for nobody: the machine will come from another QEMU (-incoming)."""
         self._launch()
-        # Its agent may still answer what it was asked there.
+
+    def continue_from(self, other):
+        """What ran under @other runs here now: its verdict is its word, and its agent has answered it before."""
+        self._verdict = other._verdict
         self._control.skip_ids(1 << 16)
+
+    def starts_over(self, timeout=None):
+        """Waits for the agent of a machine that has been started anew under the same QEMU."""
+        self._control.close()
+        self._control = Control(f"{self._dir}/control", alive=self.alive)
+        self._control.ready.wait(timeout or self.boot_timeout)
+        self._control.put(f"{self._verdict}\n".encode(), "/run/vmtest/verdict", 0o600)
+
+    def monitor(self, line, timeout=120):
+        """A command of QEMU's monitor for people, which must have nothing to say."""
+        said = self.qmp("human-monitor-command", timeout, **{"command-line": line})
+        if said.strip():
+            raise HarnessError(f"{line}: {said}")
 
     def qemu_messages(self):
         """What QEMU has said so far on its standard error."""

@@ -252,7 +252,8 @@ def post_copy(t, series):
     source.sh(f"dd if=/dev/urandom of=/run/fill bs=1M count={CARRIED_MIB} 2>/dev/null")
     target = micro.guest(series, name="arrived", devices=[["-incoming", "defer"]])
     t.defer(target.kill)
-    target.take_over(source)
+    target.receive()
+    target.continue_from(source)
     with tempfile.TemporaryDirectory(prefix="vmtest-") as folder:
         arrives(t, source, target, f"unix:{folder}/migration")
         b.g = target
