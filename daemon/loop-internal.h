@@ -3,7 +3,8 @@
  * loop-internal.h - the one state that loop*.c share
  *
  * loop.c: timers, ticks, signals. loop-attach.c: getting a transport. loop-device.c:
- * its life, moves, giving everything back. loop-serve.c: what others see.
+ * its life, moves, giving everything back. loop-swap.c: what comes back from swap.
+ * loop-serve.c: what others see.
  * loop-orders.c: what they ask for. loop-keep.c: what is kept in files (history,
  * metrics, hold, peaks).
  */
@@ -12,6 +13,7 @@
 #include <systemd/sd-event.h>
 
 #include "act/mover.h"
+#include "act/swap-thread.h"
 #include "act/swap.h"
 #include "basic/problem.h"
 #include "loop.h"
@@ -51,7 +53,8 @@ struct loop {
 	uint64_t reopen_delay_us;
 	uint64_t attached_us;
 	struct mover mover;
-	struct swapper swapper;
+	struct swap_thread *swap;	/* NULL: was not needed yet */
+	uint64_t swap_asked_us;
 	uint64_t lease_renewed_us;
 	struct transport_target told;	/* what the module was told last */
 
@@ -65,6 +68,7 @@ struct loop {
 	sd_event_source *move_source;
 	sd_event_source *stop_source;
 	sd_event_source *device_source;
+	sd_event_source *swap_source;
 	sd_event_source *announce_source;
 	sd_event_source *watchdog_source;
 	sd_event_source *signal_sources[3];
@@ -124,12 +128,16 @@ void device_keep(struct loop *l);
 void device_sense(struct loop *l, struct sample_balloon *b);
 /* Begin to carry out the decision. */
 void device_act(struct loop *l, const struct policy_decision *d);
-/* Bring back from swap what the decision allows. */
-void device_swap_in(struct loop *l, const struct policy_decision *d);
 /* Tell the module the lease of the configuration. */
 void device_lease_changed(struct loop *l);
 /* Leave: give back or keep, then end the event loop. The second call ends it at once. */
 void device_stop(struct loop *l);
+
+/* loop-swap.c */
+
+/* Have brought back from swap what the decision allows, beside what follows. */
+void swap_in_ask(struct loop *l, const struct policy_decision *d);
+void swap_in_done(struct loop *l);
 
 /* loop-serve.c */
 
