@@ -19,9 +19,9 @@ _guest = None
 def guest(t):
     global _guest
     if _guest is None:
-        _guest = debian.guest(kernels.SERIES[0], "crashes", lifetime=1800, report=t.diag)
+        _guest = debian.guest(kernels.SERIES[0], "crashes", lifetime=3000, report=t.diag)
         _guest.start()
-        _guest.sh("systemctl enable --now balloond 2>&1", 100)
+        _guest.sh("systemctl enable --now balloond 2>&1", 300)
     t.on_failure(lambda: _guest.journal("balloond", 30))
     return _guest
 
@@ -39,7 +39,7 @@ def ends(t):
     global _guest
     g, _guest = guest(t), None
     t.defer(g.kill)
-    g.sh("systemctl disable --now balloond 2>&1", 100)
+    g.sh("systemctl disable --now balloond 2>&1", 300)
     g.finish()
 
 
