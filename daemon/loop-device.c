@@ -212,29 +212,6 @@ void device_act(struct loop *l, const struct policy_decision *d)
 	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_ON);
 }
 
-void device_swap_in(struct loop *l, const struct policy_decision *d)
-{
-	uint64_t asked;
-	int r;
-
-	if (!l->policy.self_shrink)
-		(void)problem_clear(&l->problems, PROBLEM_SWAP, "nothing is brought back from swap");
-	if (d->swap_in == 0 || l->read_only || l->stopping)
-		return;
-	r = swap_bring_back(&l->swapper, "/proc", d->swap_in, &asked);
-	if (r == -EPERM)
-		problem_set(&l->problems, PROBLEM_SWAP, LOG_WARNING,
-			    "no permission to bring back what was swapped out; "
-			    "committed.self_shrink needs CAP_SYS_NICE and CAP_SYS_PTRACE, see "
-			    "balloond.conf(5)");
-	else if (r < 0)
-		problem_set(&l->problems, PROBLEM_SWAP, LOG_WARNING,
-			    "what was swapped out cannot be brought back: %s", strerror(-r));
-	else
-		(void)problem_clear(&l->problems, PROBLEM_SWAP,
-				    "what was swapped out can be brought back");
-}
-
 /* The end of giving back. r < 0: the transport's error. */
 static void stop_finish(struct loop *l, int r)
 {

@@ -4,15 +4,16 @@
  *
  * loop.c: timers, ticks, signals. loop-attach.c: getting a transport. loop-device.c:
  * its life, moves, giving everything back. loop-prove.c: whether the host takes them.
- * loop-serve.c: what others see. loop-orders.c: what they ask for. loop-keep.c: what is
- * kept in files (history, metrics, hold, peaks). loop-incidents.c: what others did to the
- * guest.
+ * loop-swap.c: what comes back from swap. loop-serve.c: what others see. loop-orders.c:
+ * what they ask for. loop-keep.c: what is kept in files (history, metrics, hold, peaks).
+ * loop-incidents.c: what others did to the guest.
  */
 #pragma once
 
 #include <systemd/sd-event.h>
 
 #include "act/mover.h"
+#include "act/swap-thread.h"
 #include "act/swap.h"
 #include "basic/problem.h"
 #include "loop.h"
@@ -54,7 +55,8 @@ struct loop {
 	uint64_t attached_us;
 	struct mover mover;
 	enum sample_proof proof;	/* for the next sample */
-	struct swapper swapper;
+	struct swap_thread *swap;	/* NULL: was not needed yet */
+	uint64_t swap_asked_us;
 	uint64_t lease_renewed_us;
 	struct transport_target told;	/* what the module was told last */
 	struct sample_balloon seen;	/* whose counters have been told of */
@@ -69,6 +71,7 @@ struct loop {
 	sd_event_source *move_source;
 	sd_event_source *stop_source;
 	sd_event_source *device_source;
+	sd_event_source *swap_source;
 	sd_event_source *announce_source;
 	sd_event_source *watchdog_source;
 	sd_event_source *signal_sources[3];
@@ -128,8 +131,6 @@ void device_keep(struct loop *l);
 void device_sense(struct loop *l, struct sample_balloon *b);
 /* Begin to carry out the decision. */
 void device_act(struct loop *l, const struct policy_decision *d);
-/* Bring back from swap what the decision allows. */
-void device_swap_in(struct loop *l, const struct policy_decision *d);
 /* Tell the module the lease of the configuration. */
 void device_lease_changed(struct loop *l);
 /* Leave: give back or keep, then end the event loop. The second call ends it at once. */
@@ -139,6 +140,12 @@ void device_stop(struct loop *l);
 
 /* Ask the host for the proof that the decision wants, and say what is known by now. */
 void prove_tick(struct loop *l, const struct policy_decision *d);
+
+/* loop-swap.c */
+
+/* Have brought back from swap what the decision allows, beside what follows. */
+void swap_in_ask(struct loop *l, const struct policy_decision *d);
+void swap_in_done(struct loop *l);
 
 /* loop-serve.c */
 

@@ -4,8 +4,8 @@
  *
  * The only place with timers and a clock. A tick happens when its timer ends
  * (the policy said how soon), when a PSI trigger fires, when the device has
- * news, and after an order from the bus. Everything runs in one thread and
- * nothing takes long: a step is moved in slices of 20 ms at the lowest
+ * news, and after an order from the bus. Everything runs in one thread but what
+ * may have to wait for a disk or for another process, and nothing takes long: a step is moved in slices of 20 ms at the lowest
  * priority, so that signals, the bus and the next tick always come first.
  *
  * The clock is CLOCK_BOOTTIME: leases, hold-offs and rates must see the time
@@ -171,7 +171,7 @@ static void tick(struct loop *l)
 	sense(l, &l->sample);
 	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
 	device_act(l, &l->decision);
-	device_swap_in(l, &l->decision);
+	swap_in_ask(l, &l->decision);
 	prove_tick(l, &l->decision);
 
 	note(l, before, &l->decision);
@@ -366,7 +366,6 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	l->config = *config;
 	l->mode = options->mode >= 0 ? (enum policy_mode)options->mode : config->policy.mode;
 	l->law = config->policy.law;
-	l->swapper.advise = swap_advise;
 	l->decision.reason = REASON_STARTING;
 	policy_init(&l->state);
 	r = keep_init(l);
@@ -403,6 +402,7 @@ void loop_free(struct loop *l)
 	if (!l)
 		return;
 	serve_done(l);
+	swap_in_done(l);
 	device_done(l);
 	keep_done(l);
 	for (unsigned i = 0; i < 2; i++)

@@ -20,6 +20,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                            # noqa: E402
+import crashes_lib                                    # noqa: E402
 from harness import debian, kernels, packaged         # noqa: E402
 from harness.paths import cache                       # noqa: E402
 
@@ -178,12 +179,15 @@ def purged(t, g):
 def guest(t, series):
     if not _image:
         make_image(t)
-    with debian.debian(t, series, image=_image, name="debian13", memory=RAM) as g:
+    with debian.debian(t, series, image=_image, name="debian13", memory=RAM, lifetime=1800) as g:
         t.on_failure(lambda: g.journal("balloond", 20))
         installed(t, g)
         works(t, g)
         judged(t, g)
         upgraded(t, g)
+        for name, case, _ in crashes_lib.CASES:
+            with t.subtest(name):
+                case(t, g)
         with t.subtest("stopped, it gives the memory back"):
             g.sh("systemctl stop balloond earlyoom", 300)
             t.equal(held(g), 0, "what the host has")
@@ -191,7 +195,7 @@ def guest(t, series):
 
 
 for _series in SERIES:
-    tap.add(f"{_series}: a guest", guest, _series, timeout=900)
+    tap.add(f"{_series}: a guest", guest, _series, timeout=1500)
 
 
 @tap.teardown
