@@ -16,6 +16,9 @@ struct fake_device {
 	uint64_t slice_took_us;
 	bool lease_expired;	/* keepalive says -ETIME until the next set_target */
 	int move_error;		/* move says this */
+	int state_error;	/* the same for state, and for set_target */
+	int target_error;
+	int poll_fd;		/* 0 = none */
 	bool claims;		/* what it holds stays part of the guest's free memory ... */
 	uint64_t kept;		/* ... and of that it leaves so much alone */
 	void (*on_move)(struct fake_device *d, int64_t step);
