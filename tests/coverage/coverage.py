@@ -62,6 +62,8 @@ def add_guests(build, folder):
             # Only what both have is added up; the rest is moved as it is.
             for path in glob.glob(f"{tmp}/guest/**/*.gcda", recursive=True):
                 name = os.path.relpath(path, f"{tmp}/guest")
+                if stamp(path) != stamp(os.path.join(build, name[:-len("da")] + "no")):
+                    raise Problem(f"{archive}: {name} is of another build")
                 if os.path.exists(os.path.join(build, name)):
                     os.makedirs(os.path.dirname(f"{tmp}/here/{name}"), exist_ok=True)
                     shutil.copy(os.path.join(build, name), f"{tmp}/here/{name}")
@@ -71,6 +73,12 @@ def add_guests(build, folder):
             shutil.copytree(f"{tmp}/sum", build, dirs_exist_ok=True)
         os.unlink(archive)
     return len(archives)
+
+
+def stamp(path):
+    """What ties counts to the object that they are of: the third word of either file."""
+    with open(path, "rb") as f:
+        return f.read(12)[8:]
 
 
 def run(argv, **kwargs):
