@@ -53,7 +53,8 @@ HOST_OPTIONS = """\
             then power the machine off and on again; a reboot is not enough.
 """
 NO_REPORTS = "            The host takes no free page reports: 2 MiB pages do not reach it, and\n"
-NO_DEFLATE = ("            The host does not let the guest take back on its own what it asked for, not even before an "
+NO_DEFLATE = ("            The host does not let the guest take back on its own what it asked for, not even before "
+              "an "
               "out-of-memory kill.\n")
 
 # What is different in the guest, and what is then there instead of the first text, which is a line (or is not there).
@@ -118,7 +119,8 @@ STATUS = [
     ({"Capabilities": None}, {
         " [reporting deflate-on-oom guest-driven]\n": "\n" + NO_REPORTS +
         "            the balloon is never larger than the host asks for.\n" + NO_DEFLATE + HOST_OPTIONS}),
-    ({"Host": "vmware", "Capabilities": "2m-pages"}, {"virtio [reporting deflate-on-oom guest-driven]": "vmware [2m-pages]"}),
+    ({"Host": "vmware", "Capabilities": "2m-pages"}, {"virtio [reporting deflate-on-oom guest-driven]": "vmware "
+                                                                                                        "[2m-pages]"}),
 ]
 
 
@@ -200,7 +202,8 @@ def explain(t):
     with t.subtest("the floor where nothing is known to be available"):
         t.contains(now("floor", Available=None), "    The guest keeps at least 128 MiB.\n", "explain")
     with t.subtest("held, and a problem"):
-        t.check(now("held", Held="backup", Problem="no bus").endswith("    Held: backup\n    Problem: no bus\n"), "explain")
+        t.check(now("held", Held="backup", Problem="no bus").endswith("    Held: backup\n    Problem: no bus\n"),
+                "explain")
 
 
 @tap.case("explain: what an hour is known for")
@@ -209,17 +212,20 @@ def expected(t):
     path = history(f"{bus.folder}/history", [])
 
     def hour(need, lost, left, weeks, kept):
-        fake.reset(Expected=("t", need), ExpectedLost=("t", lost), ExpectedLeft=("t", left), ExpectedWeeks=("t", weeks),
+        fake.reset(Expected=("t", need), ExpectedLost=("t", lost), ExpectedLeft=("t", left), ExpectedWeeks=("t",
+                                                                                                            weeks),
                    ExpectedKept=("t", kept))
         fake.say(f"answer OpenHistory file {path}")
         return "".join(explained(t, bus).splitlines(True)[4:])
 
     text = hour(700 * MIB, 2500000, 1800 * SEC, 3, 1)
-    t.check(re.fullmatch(r"    Expected from (\d\d):(\d\d) to (\d\d):(\d\d): up to 700 MiB needed, 2.5s lost to stalls "
+    t.check(re.fullmatch(r"    Expected from (\d\d):(\d\d) to (\d\d):(\d\d): up to 700 MiB needed, 2.5s lost to "
+                         r"stalls "
                          r"\(known from 3 weeks\)\.\n    That much is kept until then\.\n", text), text)
     m = re.search(r"from (\d\d):(\d\d) to (\d\d):(\d\d)", text)
     t.equal((int(m[3]) * 60 + int(m[4]) - int(m[1]) * 60 - int(m[2])) % 1440, 60, "minutes that it lasts")
-    t.contains(hour(700 * MIB, 0, 0, 1, 0), "(known from 1 week).\n    Nothing is kept for that: nobody had to wait for it.\n",
+    t.contains(hour(700 * MIB, 0, 0, 1, 0), "(known from 1 week).\n    Nothing is kept for that: nobody had to "
+                                            "wait for it.\n",
                "one week")
     t.contains(hour(700 * MIB, 1000, 0, 0, 0), "(known from another day, or in part).\n"
                "    Nothing is kept for that: it would cost more than the stalls did.\n", "no week")
@@ -241,7 +247,8 @@ def some_history(bus, fake, t0, **more):
         record(3, t0 + 20 * SEC, CHANGED | INFLATES, reason="free", size=100 * MIB, target=300 * MIB, goal=400 * MIB),
         record(4, t0 + 30 * SEC, INFLATES, reason="free", size=200 * MIB, target=300 * MIB, available=400 * MIB,
                available_min=390 * MIB),
-        record(5, t0 + 100 * SEC, CHANGED | DEFLATES | EARLY | EMERGENCY, reason="emergency", size=300 * MIB, target=0,
+        record(5, t0 + 100 * SEC, CHANGED | DEFLATES | EARLY | EMERGENCY, reason="emergency", size=300 * MIB,
+               target=0,
                available=20 * MIB, available_min=10 * MIB, some=512, full=100, io=30, refaults=77, relieved_kib=8192,
                host_target=50 * MIB),
         note(6, t0 + 125 * SEC, "mode observe"),
@@ -278,7 +285,8 @@ def past(t):
         t.equal(len(re.findall(r"(?m)^\S", explained(t, bus, "--since", "2h", "--last", "1"))), 2, "both")
     with t.subtest("a clock that was set back"):
         some_history(bus, fake, int(time.time()) * SEC + HOUR)
-        t.contains(explained(t, bus), "hold-off (mode observe, law adaptive)\n", "in force for a time that is not known")
+        t.contains(explained(t, bus), "hold-off (mode observe, law adaptive)\n",
+                   "in force for a time that is not known")
 
 
 @tap.case("history: as a table, with a line for a time and for each thing that happened")
@@ -302,7 +310,8 @@ def table(t):
         fake.say(f"answer OpenHistory file {path}")
         t.check(utc(bus, "history").stdout.splitlines()[-1].endswith("  cache"), "reason")
     with t.subtest("years, and nothing known to be available"):
-        path = history(f"{bus.folder}/years", [record(n, t0 - n % 2 * 1000 * 24 * HOUR, available=NONE) for n in (1, 2)])
+        path = history(f"{bus.folder}/years", [record(n, t0 - n % 2 * 1000 * 24 * HOUR, available=NONE) for n in (1,
+                                                                                                                  2)])
         fake.say(f"answer OpenHistory file {path}")
         lines = utc(bus, "history").stdout.splitlines()
         t.equal([line.split()[5] for line in lines[1:]], ["unknown", "unknown"], "available")
@@ -330,7 +339,8 @@ def exported(t):
     with t.subtest("two points are needed for a picture"):
         path = history(f"{bus.folder}/one", [record(1, 1700000000 * SEC)])
         fake.say(f"answer OpenHistory file {path}")
-        expect(t, ctl(bus, "history", "--svg", f"{bus.folder}/x.svg"), 1, "there is not enough history for a picture yet")
+        expect(t, ctl(bus, "history", "--svg", f"{bus.folder}/x.svg"), 1,
+               "there is not enough history for a picture yet")
         t.check(not os.path.exists(f"{bus.folder}/x.svg"), "no file is made")
         with open(f"{bus.folder}/x.svg", "w") as f:
             f.write("yesterday's")

@@ -65,7 +65,8 @@ def errors(t):
 def garbage(t):
     bus, fake = start(t)
     another = "are balloond and balloonctl of the same version?"
-    for verb, answer in (("status", "GetAll text hello"), ("status", "GetAll nothing"), ("release", "Release text hello"),
+    for verb, answer in (("status", "GetAll text hello"), ("status", "GetAll nothing"), ("release",
+                                                                                         "Release text hello"),
                          ("hold why", "Hold nothing"), ("metrics", "GetMetrics bool 1"), ("dump", "GetConfig text x"),
                          ("history", "OpenHistory text x"), ("history", "OpenHistory file /dev/null")):
         with t.subtest(f"{verb}: {answer}"):
@@ -144,13 +145,16 @@ def bounds(t):
         fake.say(f"answer SetTarget error {OURS}{error} the daemon's words")
         return ctl(bus, "set-target", *args)
 
-    expect(t, refused("BelowFloor", "1000M"), REFUSED, "a balloon of 1000 MiB would leave the guest less than its floor of "
+    expect(t, refused("BelowFloor", "1000M"), REFUSED, "a balloon of 1000 MiB would leave the guest less than its "
+                                                       "floor of "
            "128 MiB; the largest possible is balloonctl set-target 768M")
-    expect(t, refused("BelowFloor", "--memory", "24M"), REFUSED, "keeping only 24 MiB is below the guest's floor of 128 MiB; "
+    expect(t, refused("BelowFloor", "--memory", "24M"), REFUSED, "keeping only 24 MiB is below the guest's floor "
+                                                                 "of 128 MiB; "
            "the lowest possible is balloonctl set-target --memory 256M")
     expect(t, refused("Limit", "800M"), REFUSED, "a balloon of 800 MiB is above the limit of 768 MiB; "
            "the largest possible is balloonctl set-target 768M")
-    expect(t, refused("Limit", "--memory", "224M"), REFUSED, "keeping only 224 MiB needs a balloon above the limit of 768 MiB; "
+    expect(t, refused("Limit", "--memory", "224M"), REFUSED, "keeping only 224 MiB needs a balloon above the limit "
+                                                             "of 768 MiB; "
            "the lowest possible is balloonctl set-target --memory 256M")
     expect(t, refused("BelowFloor", "1000M", Limit=1000 * MIB, Floor=100 * MIB + 1), REFUSED,
            "the largest possible is balloonctl set-target 923M")
@@ -159,7 +163,8 @@ def bounds(t):
     with t.subtest("the daemon's words, where there is nothing to count with"):
         for error, props in (("Held", {}), ("BelowFloor", {"Floor": None}), ("Limit", {"Limit": None}),
                              ("Limit", {"RAM": 0}), ("Limit", {"RAM": None})):
-            t.equal(expect(t, refused(error, "800M", **props), REFUSED).stderr, "balloonctl: the daemon's words\n", error)
+            t.equal(expect(t, refused(error, "800M", **props), REFUSED).stderr, "balloonctl: the daemon's words\n",
+                    error)
 
 
 def waits(bus, *args):
@@ -207,7 +212,8 @@ def wait(t):
         fake.reset(**MANUAL, Host=None)
         p = begins(t, bus, fake, "--wait", "512M")
         ended(t, p, FAILED, "256 MiB -> 512 MiB  manual\n", "balloonctl: nothing moves: there is no balloon device\n")
-    for what, props in (("mode", {"Mode": "auto"}), ("target", {"ManualTarget": 100 * MIB}), ("nothing", {"Mode": None})):
+    for what, props in (("mode", {"Mode": "auto"}), ("target", {"ManualTarget": 100 * MIB}), ("nothing",
+                                                                                              {"Mode": None})):
         with t.subtest(f"another {what}"):
             fake.reset(**MANUAL)
             p = begins(t, bus, fake, "--wait", "512M")
@@ -227,7 +233,8 @@ def wait(t):
             p = begins(t, bus, fake, "--wait", "512M")
             p.stdout.readline()
             p.send_signal(number)
-            ended(t, p, TIMEOUT, "", "balloonctl: stopped waiting at a balloon of 256 MiB; the target of 512 MiB stays "
+            ended(t, p, TIMEOUT, "", "balloonctl: stopped waiting at a balloon of 256 MiB; the target of 512 MiB "
+                                     "stays "
                   "(balloonctl set-target auto gives it up)\n")
     with t.subtest("the daemon refuses to say more"):
         fake.reset(**MANUAL)
@@ -340,7 +347,8 @@ def watch(t):
     fake.say(f"answer OpenHistory file {path}")
     term = Terminal(t, bus, "watch")
     term.sees(t, "q quits")
-    for text in ("balloond 1.2   mode auto   law adaptive   host virtio", "Problem: no reports", "Held: backup, another 1min",
+    for text in ("balloond 1.2   mode auto   law adaptive   host virtio", "Problem: no reports",
+                 "Held: backup, another 1min",
                  "The last reload failed: line 1", "H host's target",
                  "# used 396 MiB   + cache 200 MiB   . free 300 MiB   = balloon 128 MiB",
                  "Balloon    128 MiB, inflating to 256 MiB; goal 300 MiB", "Reason     steady: The balloon is where",
@@ -375,7 +383,8 @@ def lines(t):
             "  some 1.2%  full 0.3%  refaults 0/s  steady\n", "all")
     t.equal(line(Mode="observe", Free=None, PressureSome=None, RefaultRate=None),
             "  balloon 256 MiB  target 256 MiB  would be: steady\n", "less")
-    t.equal(line(Size=("t", NONE), Target=None), "  used 524 MiB  cache 200 MiB  free 300 MiB  balloon 0  target unknown"
+    t.equal(line(Size=("t", NONE), Target=None), "  used 524 MiB  cache 200 MiB  free 300 MiB  balloon 0  target "
+                                                 "unknown"
             "  some 1.2%  full 0.3%  refaults 0/s  steady\n", "no device")
 
 if __name__ == "__main__":

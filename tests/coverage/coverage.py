@@ -82,7 +82,8 @@ def stamp(path):
 
 
 def run(argv, **kwargs):
-    p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    p = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                       **kwargs)
     if p.returncode != 0:
         raise Problem(f"{argv[0]}: status {p.returncode}: {p.stderr.strip()[-1000:]}")
     return p.stdout
@@ -90,7 +91,8 @@ def run(argv, **kwargs):
 
 def measure(build):
     """{file: [Line]} of daemon/."""
-    return parse(run(["gcovr", "--root", TOP, "--filter", re.escape(TOP) + "/daemon/", "--json", "-", "."], cwd=build))
+    return parse(run(["gcovr", "--root", TOP, "--filter", re.escape(TOP) + "/daemon/", "--json", "-", "."],
+                     cwd=build))
 
 
 def parse(text):

@@ -67,9 +67,11 @@ def parse(t):
 def counted(t):
     t.equal((total().lines_run, total().lines, total().branches_run, total().branches), (4, 8, 2, 4), "all of it")
     one = total("# why\ndaemon/a.c second: last();\n")
-    t.equal((one.lines_run, one.lines, one.branches_run, one.branches, one.excused), (4, 7, 2, 4, 1), "without a line")
+    t.equal((one.lines_run, one.lines, one.branches_run, one.branches, one.excused), (4, 7, 2, 4, 1),
+            "without a line")
     one = total("# why\ndaemon/a.c first: if (r < 0) { ...\n")
-    t.equal((one.lines_run, one.lines, one.branches_run, one.branches, one.excused), (4, 6, 2, 3, 3), "without a block")
+    t.equal((one.lines_run, one.lines, one.branches_run, one.branches, one.excused), (4, 6, 2, 3, 3),
+            "without a block")
     t.equal(coverage.Sum().percent(), (100, 100), "nothing at all")
 
 
@@ -77,7 +79,8 @@ def counted(t):
 def excused(t):
     t.equal(excuse("# why\ndaemon/a.c first: if (r < 0) {\n"), ([4], []), "the line")
     t.equal(excuse("# why\ndaemon/a.c first: if (r < 0) { ...\n"), ([4, 5, 7], []), "with its block")
-    t.equal(excuse("# why\n# in two lines\n\n# another\ndaemon/a.c second: if (r < 0) ...\ndaemon/a.c second: last();\n"),
+    t.equal(excuse("# why\n# in two lines\n\n# another\ndaemon/a.c second: if (r < 0) ...\ndaemon/a.c second: "
+                   "last();\n"),
             ([18, 19, 20], []), "two")
 
 
@@ -94,8 +97,10 @@ def untrue(t):
             t.equal(len(complaints), 1, "complaints")
             t.contains(complaints[0], "unreached.txt:2: ", "where")
             t.contains(complaints[0], complaint, "what")
-    for text, complaint in (("# why\nnonsense\n", ":2: not FILE FUNCTION: LINE"), ("daemon/a.c first: x\n", ":1: no reason"),
-                            ("# why\n\ndaemon/a.c first: x\n", ":3: no reason"), ("#\ndaemon/a.c f: x\n", ":2: no reason")):
+    for text, complaint in (("# why\nnonsense\n", ":2: not FILE FUNCTION: LINE"), ("daemon/a.c first: x\n",
+                                                                                   ":1: no reason"),
+                            ("# why\n\ndaemon/a.c first: x\n", ":3: no reason"), ("#\ndaemon/a.c f: x\n",
+                                                                                  ":2: no reason")):
         with t.subtest(repr(text)):
             try:
                 coverage.entries(text)
@@ -117,7 +122,8 @@ def judge(t):
 
 @tap.case("what is left is shown with its line, and what is excused is not")
 def left(t):
-    excused_lines, _ = coverage.excuse(FILES, coverage.entries("# why\ndaemon/a.c second: last();\n"), lambda name: SOURCE)
+    excused_lines, _ = coverage.excuse(FILES, coverage.entries("# why\ndaemon/a.c second: last();\n"),
+                                       lambda name: SOURCE)
     t.equal(coverage.left(FILES, excused_lines, lambda name: SOURCE),
             ["daemon/a.c:4:   1/2 if (r < 0) {", "daemon/a.c:5:       undo();", "daemon/a.c:7:       return r;",
              "daemon/a.c:18:   1/2 if (r < 0)", "daemon/a.c:19:       return r;"], "left")
