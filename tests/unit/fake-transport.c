@@ -46,6 +46,8 @@ static int fake_state(struct transport *t, struct sample_balloon *ret)
 
 	if (!d->present)
 		return -ENODEV;
+	if (d->state_error < 0)
+		return d->state_error;
 	ret->valid = true;
 	ret->may_exceed_host = true;
 	ret->may_undercut_host = !d->insisted;
@@ -76,6 +78,8 @@ static int fake_set_target(struct transport *t, const struct transport_target *t
 		return -ENODEV;
 	if (fake_of(t)->read_only)
 		return -EBADF;
+	if (d->target_error < 0)
+		return d->target_error;
 	if (to->ceiling > d->ram || to->floor > to->ceiling || to->relief_line > d->ram)
 		return -EINVAL;
 	if (!fake_of(t)->target_set)
@@ -178,8 +182,7 @@ static int fake_pop(struct transport *t)
 
 static int fake_fd(struct transport *t)
 {
-	(void)t;
-	return -1;
+	return fake_of(t)->device->poll_fd ?: -1;
 }
 
 static void fake_free(struct transport *t)

@@ -19,6 +19,9 @@ struct fake_device {
 	uint64_t insisted;	/* the host asks for so much and does not let go; 0 = no such host */
 	uint64_t lease_events, lease_given, oom_events, oom_given; /* counted by the module, bytes */
 	void (*on_keepalive)(struct fake_device *d);
+	int state_error;	/* the same for state, and for set_target */
+	int target_error;
+	int poll_fd;		/* 0 = none */
 	bool claims;		/* what it holds stays part of the guest's free memory ... */
 	uint64_t kept;		/* ... and of that it leaves so much alone */
 	enum sample_proof proof; /* NONE = it cannot be proven */

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What has run in a guest, from the programs of a build that counts it (gcc's --coverage).
+
+Such a program writes its counts when it ends, into a file for each object at the path where the
+object was built. That path is not there in a guest: GCOV_PREFIX brings the files below FOLDER, for
+everything that systemd starts there (the agent's commands, too). Daemon and root share the files,
+and the umask of neither may get in the way: a default ACL takes its place.
+
+$BALLOOND_COVERAGE, a folder, turns this on: collect() leaves an archive of each guest there, with
+paths below the build directory. ./bootstrap coverage does it, and adds them up (tests/coverage/).
+
+Left out: what ends without exit(), and guests that end otherwise than by finish().
+"""
+import base64
+import os
+import secrets
+
+from .paths import HarnessError
+
+ARCHIVES = os.environ.get("BALLOOND_COVERAGE")
+FOLDER = "/run/coverage"
+_TMPFILES = f"""\
+d {FOLDER} 0777 - - -
+a {FOLDER} - - - - default:user::rwx,default:group::rwx,default:other::rwx
+"""
+
+
+def files(build):
+    """[(name, mode, bytes)] for the layer of a guest with the programs of the folder @build."""
+    if not ARCHIVES:
+        return []
+    strip = len([part for part in os.path.realpath(build).split("/") if part])
+    manager = f'[Manager]\nDefaultEnvironment="GCOV_PREFIX={FOLDER}" "GCOV_PREFIX_STRIP={strip}"\n'
+    service = f"[Service]\nReadWritePaths=-{FOLDER}\n"
+    return [("etc/systemd/system.conf.d/coverage.conf", 0o644, manager.encode()),
+            ("etc/systemd/system/balloond.service.d/coverage.conf", 0o644, service.encode()),
+            ("etc/tmpfiles.d/coverage.conf", 0o644, _TMPFILES.encode())]
+
+
+def collect(g):
+    """Takes the counts out of @g. A daemon that still runs ends for it."""
+    if not ARCHIVES:
+        return
+    g.run("systemctl stop balloond", 60)
+    status, text = g.run(f"tar -C {FOLDER} -cz . | base64 -w 0", 60)
+    if status != 0:
+        raise HarnessError(f"{g.name}: no counts: {text[-500:]}")
+    os.makedirs(ARCHIVES, exist_ok=True)
+    with open(os.path.join(ARCHIVES, f"{g.name}-{secrets.token_hex(4)}.tar.gz"), "wb") as f:
+        f.write(base64.b64decode(text))
