@@ -5,8 +5,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (BALLOON, INFLATE_ONLY, MIB, OTHER_SERIES, PAGES_PER_MIB, balloon, both, daemon, helper,   # noqa: E402
-                      others, tap)
+from kmod_lib import (BALLOON, DEBUG_SERIES, INFLATE_ONLY, MIB, OTHER_SERIES, PAGES_PER_MIB, balloon, both,   # noqa: E402
+                      daemon, helper, others, tap)
 from harness import kernels                                           # noqa: E402
 from harness.architecture import ARM64                                # noqa: E402
 
@@ -192,7 +192,7 @@ both("daemon that is stopped", stopped_daemon, timeout=240)
 both("pages held quietly migrate", migrate_quiet, timeout=180)
 both("pages that the host is told about migrate", migrate_told, timeout=180)
 # Later ones have lists of balloon pages that do not ask for a page's lock.
-for _series in (*kernels.SERIES, *OTHER_SERIES):
+for _series in (*kernels.SERIES, *OTHER_SERIES, *DEBUG_SERIES):
     tap.add(f"page locks that compaction holds ({_series})", contended, _series, timeout=180)
 both("free page reporting", reporting, timeout=180)
 for name, case in (("OOM notifier", notifier), ("daemon that is stopped", stopped_daemon),
