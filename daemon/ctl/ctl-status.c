@@ -308,10 +308,12 @@ static void print_totals(const struct ctl_props *p)
 		if (known(p->emergencies) && p->emergencies > 0)
 			printf(", %" PRIu64 " emergenc%s", p->emergencies,
 			       p->emergencies == 1 ? "y" : "ies");
-		if (known(p->rescue_events) && p->rescue_events > 0)
-			printf(", %" PRIu64 " rescue%s by the module, %s given", p->rescue_events,
-			       p->rescue_events == 1 ? "" : "s",
-			       known(p->rescued) && p->rescued ? SIZE(p->rescued) : "nothing");
+		if (known(p->rescue_events) && p->rescue_events > 0) {
+			printf(", %" PRIu64 " rescue%s by the module", p->rescue_events,
+			       p->rescue_events == 1 ? "" : "s");
+			if (known(p->rescued))
+				printf(", %s given", p->rescued ? SIZE(p->rescued) : "nothing");
+		}
 		putchar('\n');
 	}
 	if (some(p->config_file)) {

@@ -56,7 +56,9 @@ def busybox_archive(init, arch=AMD64):
 
 def uballoon(kernel):
     """Path of uballoon.ko for @kernel, built now if need be."""
-    options = {"arguments": module_coverage.COUNT, "keep": module_coverage.NOTES} if module_coverage.counts(kernel) else {}
+    options = {}
+    if module_coverage.counts(kernel):
+        options = {"arguments": module_coverage.COUNT, "keep": module_coverage.NOTES}
     return kernels.build_module(kernel, os.path.join(TOP, "kmod"), "uballoon", **options)
 
 
