@@ -149,10 +149,10 @@ struct uballoon {
 	u64 relief_pages;		/* the relief line */
 	u64 host_target_pages;
 	bool host_target_valid;
-	unsigned long holdoff_end;	/* jiffies */
-	bool holdoff;
+	u64 holdoff_end;		/* 64-bit jiffies, which never come round */
 	u32 lease_ms;
-	unsigned long lease_end;	/* jiffies */
+	unsigned long lease_end;	/* jiffies, as is ... */
+	unsigned long lease_tick;	/* ... when it is looked at next */
 	bool lease_expired;
 	bool draining;
 	u64 *drain_counter;		/* which counter the pages go to */
@@ -221,7 +221,7 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 			 u64 *ret_relief_generation);
 void uballoon_core_set_target(struct uballoon *ub, const struct uballoon_target *t);
 int uballoon_core_keepalive(struct uballoon *ub);
-bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_left);
+bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_next);
 
 /* core.c: process context. */
 void uballoon_host_target(struct uballoon *ub, u64 pages);

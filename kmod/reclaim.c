@@ -88,12 +88,12 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 static void lease_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, lease_work);
-	unsigned long left;
+	unsigned long next;
 
-	if (uballoon_core_lease_expire(ub, &left))
+	if (uballoon_core_lease_expire(ub, &next))
 		pr_warn("the lease has run out: giving the balloon back\n");
-	else if (left)
-		queue_delayed_work(ub->wq, &ub->lease_work, left);
+	else if (next)
+		queue_delayed_work(ub->wq, &ub->lease_work, next);
 }
 
 /**

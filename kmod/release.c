@@ -281,8 +281,8 @@ static void relief_count(struct uballoon *ub, enum uballoon_relief who, u64 page
 	case UBALLOON_RELIEF_OOM:
 		c->oom_events++;
 		c->oom_pages += pages;
-		ub->holdoff = true;
-		ub->holdoff_end = jiffies + msecs_to_jiffies(uballoon_params.oom_holdoff_ms);
+		ub->holdoff_end = get_jiffies_64() +
+				  msecs_to_jiffies(uballoon_params.oom_holdoff_ms);
 		return;
 	case UBALLOON_RELIEF_DIRECT:
 		c->direct_events++;
