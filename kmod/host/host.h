@@ -178,7 +178,8 @@ struct uballoon_host {
  * struct uballoon_host_driver - how main.c gets at a host
  * @name:		value of the module parameter "host"
  * @automatic:		part of host=auto
- * @init:		register with the bus, or start at once. -ENODEV: the hypervisor is another
+ * @init:		register with the bus, or start at once. -ENODEV: the hypervisor is another.
+ *			-EBUSY: there is a balloon already, by another host
  * @exit:		undo it
  */
 struct uballoon_host_driver {
