@@ -296,6 +296,7 @@ void uballoon_accounts_change(struct uballoon *ub, struct list_head *pages, unsi
 			      int sign);
 void uballoon_accounts_replace(struct uballoon *ub, struct page *old, struct page *new);
 u64 uballoon_available(struct uballoon *ub);
+u64 uballoon_node_spare(int nid, gfp_t gfp);
 u64 uballoon_node_available(struct uballoon *ub, int nid);
 int uballoon_richest_node(struct uballoon *ub, bool may_reclaim);
 int uballoon_poorest_node(struct uballoon *ub);

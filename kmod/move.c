@@ -103,12 +103,22 @@ static u64 keep_available(struct uballoon *ub)
 	return max(uballoon_floor(ub), line + line / UBALLOON_RELIEF_STEP);
 }
 
+/* No page of that size was to be had. */
+static void count_failure(struct uballoon *ub, unsigned int order)
+{
+	lockdep_assert_held(&ub->lock);
+	if (order == UBALLOON_LARGE_ORDER)
+		ub->counters.alloc_fail_2m_events++;
+	else
+		ub->counters.alloc_fail_4k_events++;
+}
+
 /*
- * Claims room for a batch of the running call: *ret_count balloon pages. DONE
- * means that all was asked for that there is to ask for.
+ * Claims room for a batch of the running call: *ret_count balloon pages, of the @spare
+ * pages that may be allocated. DONE means that all was asked for that there is to ask for.
  */
-static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, unsigned int most,
-		      unsigned int *ret_count)
+static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, u64 spare,
+		      unsigned int most, unsigned int *ret_count)
 {
 	long slack = uballoon_available(ub) - keep_available(ub);
 	u64 unit = 1ULL << mv->page_order;
@@ -135,8 +145,11 @@ static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, unsig
 	} else if (slack < (long)unit) {
 		stop = UBALLOON_STOP_FLOOR;
 		ub->counters.floor_events++;
+	} else if (spare < unit) {
+		stop = UBALLOON_STOP_NOMEM;
+		count_failure(ub, mv->page_order);
 	} else {
-		count = min3(asked, bound - have, (u64)slack) >> mv->page_order;
+		count = min3(asked, bound - have, min((u64)slack, spare)) >> mv->page_order;
 		count = min_t(u64, count, most);
 		ub->inflight_pages += count << mv->page_order;
 		ub->call_inflight_pages += count << mv->page_order;
@@ -263,15 +276,20 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	unsigned int order = mv->page_order;
 	struct uballoon_batch *b;
 	unsigned int count, got;
+	u64 spare = U64_MAX;
 	int nid;
 	u32 stop;
 
 	stop = must_leave(ub, until);
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
+	nid = uballoon_richest_node(ub, mv->flags & UBALLOON_MOVE_CANSLEEP);
 	if (READ_ONCE(ub->part_pages) && READ_ONCE(ub->call_stop) == UBALLOON_STOP_NONE)
 		return lock_parts(ub, until);
-	stop = claim_room(ub, mv, most, &count);
+	/* The allocator would go on to the min watermark, and leave reclaim to others. */
+	if (mv->flags & UBALLOON_MOVE_NOSLEEP && !ub->host->ops->move)
+		spare = uballoon_node_spare(nid, gfp);
+	stop = claim_room(ub, mv, spare, most, &count);
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
 	if (ub->host->ops->move)
@@ -283,7 +301,6 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 		return stop;
 	}
 	b->order = order;
-	nid = uballoon_richest_node(ub, mv->flags & UBALLOON_MOVE_CANSLEEP);
 	got = uballoon_pages_alloc(&b->pages, order, nid, count,
 				   nid == NUMA_NO_NODE ? gfp : gfp | __GFP_THISNODE, until);
 	b->count = got;
@@ -300,10 +317,7 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
 	spin_lock(&ub->lock);
-	if (order == UBALLOON_LARGE_ORDER)
-		ub->counters.alloc_fail_2m_events++;
-	else
-		ub->counters.alloc_fail_4k_events++;
+	count_failure(ub, order);
 	spin_unlock(&ub->lock);
 	return UBALLOON_STOP_NOMEM;
 }
