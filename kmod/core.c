@@ -37,6 +37,23 @@ u64 uballoon_total(struct uballoon *ub)
 	return ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
 }
 
+/**
+ * uballoon_size_add - so many pages more are in the balloon, or not off it after all
+ * @ub:		balloon; locked
+ * @ps:		of that size
+ * @pages:	in pages of the kernel
+ *
+ * Pays first for pages that had to leave while all there were had been claimed.
+ */
+void uballoon_size_add(struct uballoon *ub, enum uballoon_pagesize ps, u64 pages)
+{
+	u64 debt = ps == UBALLOON_4K ? min(ub->size_debt, pages) : 0;
+
+	lockdep_assert_held(&ub->lock);
+	ub->size_debt -= debt;
+	ub->size[ps] += pages - debt;
+}
+
 /* Pages that the balloon holds. Any process context. */
 u64 uballoon_size(struct uballoon *ub)
 {
@@ -383,10 +400,13 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	r = uballoon_lists_init(ub);
 	if (r)
 		goto err_free;
+	r = uballoon_untold_init(ub);
+	if (r)
+		goto err_lists;
 	r = -ENOMEM;
 	ub->wq = alloc_workqueue("uballoon", WQ_MEM_RECLAIM | WQ_FREEZABLE | WQ_UNBOUND, 0);
 	if (!ub->wq)
-		goto err_lists;
+		goto err_untold;
 	r = uballoon_batch_init(ub);
 	if (r)
 		goto err_batch;
@@ -396,6 +416,8 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 err_batch:
 	uballoon_batch_exit(ub);
 	destroy_workqueue(ub->wq);
+err_untold:
+	uballoon_untold_exit(ub);
 err_lists:
 	uballoon_lists_exit(ub);
 err_free:
@@ -538,6 +560,7 @@ void uballoon_core_free(struct uballoon *ub)
 	WARN_ON_ONCE(ub->inflight_pages || ub->available_pages || ub->gone_pages);
 	uballoon_batch_exit(ub);
 	uballoon_lists_exit(ub);
+	uballoon_untold_exit(ub);
 	ub->host = NULL;
 	uballoon_core_put(ub);
 

@@ -169,7 +169,7 @@ static void unclaim_room(struct uballoon *ub, u64 pages)
 
 static bool may_submit(struct uballoon *ub, const void *arg)
 {
-	return READ_ONCE(ub->free_count) > UBALLOON_RESERVED &&
+	return !uballoon_untold_any(ub) && READ_ONCE(ub->free_count) > UBALLOON_RESERVED &&
 	       READ_ONCE(ub->call_inflight_pages) < INFLIGHT_MAX_PAGES;
 }
 

@@ -101,6 +101,7 @@ struct uballoon_batch {
 	struct page *old_pages[UBALLOON_BATCH_OLD];
 	unsigned int old_count;
 	unsigned int old_refused;
+	bool old_free;		/* the guest has them already, see untold.c */
 	unsigned int count;
 	unsigned int refused_count;
 	u8 order;
