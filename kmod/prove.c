@@ -77,6 +77,8 @@ static u32 claim_page(struct uballoon *ub, u64 pages)
 		stop = UBALLOON_STOP_TARGET;
 	else if (uballoon_holdoff_left_ms(ub))
 		stop = UBALLOON_STOP_NOMEM;
+	else if (uballoon_untold_any(ub))
+		stop = UBALLOON_STOP_BUDGET;
 	else if (slack < (long)pages)
 		stop = UBALLOON_STOP_FLOOR;
 	else

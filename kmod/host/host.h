@@ -101,6 +101,7 @@ struct uballoon_batch {
 	struct page *old_pages[UBALLOON_BATCH_OLD];
 	unsigned int old_count;
 	unsigned int old_refused;
+	bool old_free;		/* the guest has them already, see untold.c */
 	unsigned int count;
 	unsigned int refused_count;
 	u8 order;
@@ -181,7 +182,8 @@ struct uballoon_host {
  * struct uballoon_host_driver - how main.c gets at a host
  * @name:		value of the module parameter "host"
  * @automatic:		part of host=auto
- * @init:		register with the bus, or start at once. -ENODEV: the hypervisor is another
+ * @init:		register with the bus, or start at once. -ENODEV: the hypervisor is another.
+ *			-EBUSY: there is a balloon already, by another host
  * @exit:		undo it
  */
 struct uballoon_host_driver {

@@ -224,6 +224,7 @@ static void stop_device(struct vballoon *v)
 	virtio_reset_device(v->vdev);
 	/* Only now may pages that were being reported be used. */
 	v->report_pending = false;
+	v->report_full = false;
 	WRITE_ONCE(v->resets, v->resets + 1);
 	wake_up_all(&v->report_wait);
 }
@@ -246,6 +247,7 @@ static void virtio_show(struct uballoon_host *host, struct seq_file *m)
 		seq_printf(m, "virtio_%s_entries %lu\n", names[i], READ_ONCE(v->q[i].entries));
 	}
 	seq_printf(m, "virtio_free_page_reporting %d\n", v->reporting);
+	seq_printf(m, "virtio_report_full_events %lu\n", READ_ONCE(v->report_full_events));
 }
 
 static const struct uballoon_host_ops virtio_ops = {
