@@ -92,7 +92,7 @@ static void the_lease_comes_first_after_a_standstill(void **state)
 static void see_when(struct fake_world *w)
 {
 	uint64_t next;
-	int priority, other;
+	int64_t priority, other;
 
 	if (w->tick < 4)
 		return;
