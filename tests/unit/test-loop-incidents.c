@@ -47,7 +47,7 @@ static char *run_and_listen(struct fake_world *w, void (*script)(struct fake_wor
 
 /* --- the order of things after a standstill --- */
 
-static unsigned ticks_at_keepalive;
+static unsigned ticks_at_keepalive, stood_at;
 static struct fake_world *world;
 
 static void note_keepalive(struct fake_device *d)
@@ -56,15 +56,23 @@ static void note_keepalive(struct fake_device *d)
 	ticks_at_keepalive = world->tick;
 }
 
-static void stand_still(struct fake_world *w)
+/* The whole daemon, with a tick and a third of the lease due meanwhile. */
+static void stand_still(struct fake_device *d, int64_t step)
 {
-	if (w->step == 0 && w->tick == 5) {
-		/* The whole daemon, for longer than a tick and a third of the lease. */
-		usleep(1500 * 1000);
-		w->step = 1;
-	} else if (w->step == 1) {
+	if (world->step != 0 || step < 0 || d->size < GIB)
+		return;
+	world->step = 1;
+	ticks_at_keepalive = 0;
+	usleep(1500 * 1000);
+	stood_at = world->tick;
+}
+
+static void look_after_it(struct fake_world *w)
+{
+	if (w->step == 1) {
 		/* Before anything was looked at again. */
-		assert_int_equal(ticks_at_keepalive, 5);
+		assert_int_equal(ticks_at_keepalive, stood_at);
+		w->step = 2;
 		raise(SIGTERM);
 	}
 }
@@ -74,11 +82,43 @@ static void the_lease_comes_first_after_a_standstill(void **state)
 	struct fake_world *w = *state;
 
 	world = w;
-	ticks_at_keepalive = 0;
-	w->config.policy.mode = MODE_MANUAL;
 	w->config.lease_us = 3 * SEC;
 	w->device.on_keepalive = note_keepalive;
-	fake_world_run(w, stand_still);
+	w->device.on_move = stand_still;
+	fake_world_run(w, look_after_it);
+	assert_int_equal(w->step, 2);
+}
+
+static void see_when(struct fake_world *w)
+{
+	uint64_t next;
+	int64_t priority, other;
+
+	if (w->tick < 4)
+		return;
+	assert_int_equal(sd_event_source_get_time(w->loop->watchdog_source, &next), 0);
+	/* Clocks: it is CLOCK_MONOTONIC, and that is not ahead of the other. */
+	assert_true(next <= loop_now() + 120 * SEC / 10);
+	assert_int_equal(sd_event_source_get_priority(w->loop->watchdog_source, &priority), 0);
+	assert_int_equal(sd_event_source_get_priority(w->loop->keepalive_source, &other), 0);
+	assert_true(priority < other);
+	w->step = 1;
+	raise(SIGTERM);
+}
+
+static void a_sign_of_life_is_due_long_before_it_is_missed(void **state)
+{
+	struct fake_world *w = *state;
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("NOTIFY_SOCKET", "@test-loop-incidents", 1);
+	setenv("WATCHDOG_USEC", "120000000", 1);
+	setenv("WATCHDOG_PID", pid, 1);
+	fake_world_run(w, see_when);
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
 	assert_int_equal(w->step, 1);
 }
 
@@ -182,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, fake_world_setup, fake_world_teardown)
 		T(the_lease_comes_first_after_a_standstill),
+		T(a_sign_of_life_is_due_long_before_it_is_missed),
 		T(a_lease_that_ran_out_is_told),
 		T(what_the_last_resort_gave_is_told),
 		T(a_host_that_does_not_let_go_is_a_problem),

@@ -115,8 +115,8 @@ def symbols(release):
 
 def offline_pages(b):
     """[page frame numbers] that the kernel says are offline (/proc/kpageflags, bit 23)."""
-    text = b.g.sh("hexdump -v -e '1/8 \"%016x\\n\"' /proc/kpageflags | "
-                  "grep -nE '^.{10}[89a-f].{5}$' | cut -d: -f1", 300)
+    # One line a page, the lower half of its word first.
+    text = b.g.sh("hexdump -v -e '2/4 \"%08x \" \"\\n\"' /proc/kpageflags | grep -nE '^..[89a-f]' | cut -d: -f1", 300)
     return [int(n) - 1 for n in text.split()]
 
 
