@@ -65,9 +65,8 @@ def errors(t):
 def garbage(t):
     bus, fake = start(t)
     another = "are balloond and balloonctl of the same version?"
-    for verb, answer in (("status", "GetAll text hello"), ("status", "GetAll nothing"), ("release",
-                                                                                         "Release text hello"),
-                         ("hold why", "Hold nothing"), ("metrics", "GetMetrics bool 1"), ("dump", "GetConfig text x"),
+    for verb, answer in (("status", "GetAll text hello"), ("status", "GetAll nothing"),
+                         ("release", "Release text hello"), ("hold why", "Hold nothing"), ("metrics", "GetMetrics bool 1"), ("dump", "GetConfig text x"),
                          ("history", "OpenHistory text x"), ("history", "OpenHistory file /dev/null")):
         with t.subtest(f"{verb}: {answer}"):
             fake.reset()
@@ -145,17 +144,14 @@ def bounds(t):
         fake.say(f"answer SetTarget error {OURS}{error} the daemon's words")
         return ctl(bus, "set-target", *args)
 
-    expect(t, refused("BelowFloor", "1000M"), REFUSED, "a balloon of 1000 MiB would leave the guest less than its "
-                                                       "floor of "
-           "128 MiB; the largest possible is balloonctl set-target 768M")
-    expect(t, refused("BelowFloor", "--memory", "24M"), REFUSED, "keeping only 24 MiB is below the guest's floor "
-                                                                 "of 128 MiB; "
-           "the lowest possible is balloonctl set-target --memory 256M")
+    expect(t, refused("BelowFloor", "1000M"), REFUSED,
+           "a balloon of 1000 MiB would leave the guest less than its floor of 128 MiB; the largest possible is balloonctl set-target 768M")
+    expect(t, refused("BelowFloor", "--memory", "24M"), REFUSED,
+           "keeping only 24 MiB is below the guest's floor of 128 MiB; the lowest possible is balloonctl set-target --memory 256M")
     expect(t, refused("Limit", "800M"), REFUSED, "a balloon of 800 MiB is above the limit of 768 MiB; "
            "the largest possible is balloonctl set-target 768M")
-    expect(t, refused("Limit", "--memory", "224M"), REFUSED, "keeping only 224 MiB needs a balloon above the limit "
-                                                             "of 768 MiB; "
-           "the lowest possible is balloonctl set-target --memory 256M")
+    expect(t, refused("Limit", "--memory", "224M"), REFUSED,
+           "keeping only 224 MiB needs a balloon above the limit of 768 MiB; the lowest possible is balloonctl set-target --memory 256M")
     expect(t, refused("BelowFloor", "1000M", Limit=1000 * MIB, Floor=100 * MIB + 1), REFUSED,
            "the largest possible is balloonctl set-target 923M")
     expect(t, refused("BelowFloor", "--memory", "24M", Limit=1000 * MIB, Floor=100 * MIB + 1), REFUSED,
@@ -212,8 +208,8 @@ def wait(t):
         fake.reset(**MANUAL, Host=None)
         p = begins(t, bus, fake, "--wait", "512M")
         ended(t, p, FAILED, "256 MiB -> 512 MiB  manual\n", "balloonctl: nothing moves: there is no balloon device\n")
-    for what, props in (("mode", {"Mode": "auto"}), ("target", {"ManualTarget": 100 * MIB}), ("nothing",
-                                                                                              {"Mode": None})):
+    for what, props in (("mode", {"Mode": "auto"}), ("target", {"ManualTarget": 100 * MIB}),
+                        ("nothing", {"Mode": None})):
         with t.subtest(f"another {what}"):
             fake.reset(**MANUAL)
             p = begins(t, bus, fake, "--wait", "512M")
@@ -234,8 +230,7 @@ def wait(t):
             p.stdout.readline()
             p.send_signal(number)
             ended(t, p, TIMEOUT, "", "balloonctl: stopped waiting at a balloon of 256 MiB; the target of 512 MiB "
-                                     "stays "
-                  "(balloonctl set-target auto gives it up)\n")
+                  "stays (balloonctl set-target auto gives it up)\n")
     with t.subtest("the daemon refuses to say more"):
         fake.reset(**MANUAL)
         p = begins(t, bus, fake, "--wait", "512M")
@@ -334,7 +329,8 @@ def bar(t):
 
 SCREEN = {
     "Size": 128 * MIB, "Goal": 300 * MIB, "HostTarget": 200 * MIB, "Held": "backup", "HeldLeft": 60 * 10 ** 6,
-    "ConfigError": "line 1", "Problem": "no reports", "PressureFull": 100, "RefaultRate": 7, "LeaseLeft": 20 * 10 ** 6,
+    "ConfigError": "line 1", "Problem": "no reports", "PressureFull": 100, "RefaultRate": 7,
+    "LeaseLeft": 20 * 10 ** 6,
     "HoldOffLeft": 30 * 10 ** 6,
 }
 
@@ -353,7 +349,8 @@ def watch(t):
                  "# used 396 MiB   + cache 200 MiB   . free 300 MiB   = balloon 128 MiB",
                  "Balloon    128 MiB, inflating to 256 MiB; goal 300 MiB", "Reason     steady: The balloon is where",
                  "Available  512 MiB, headroom 64 MiB, floor 128 MiB",
-                 "Pressure   some 1.2%, full 10.0%, I/O 4.5%", "Refaults   7 pages/s", "Lease      20s; no inflation for 30s"):
+                 "Pressure   some 1.2%, full 10.0%, I/O 4.5%",
+                 "Refaults   7 pages/s", "Lease      20s; no inflation for 30s"):
         t.contains(term.text, text, "screen")
     t.check(re.search(r"\[#+\++\.+=+\]", term.text), "the bar")
     t.check({"F", "H", "G", "T"} <= set(re.search(r"\n([ FHGT]{20,})\r", term.text)[1]), "marks under it")
@@ -384,8 +381,7 @@ def lines(t):
     t.equal(line(Mode="observe", Free=None, PressureSome=None, RefaultRate=None),
             "  balloon 256 MiB  target 256 MiB  would be: steady\n", "less")
     t.equal(line(Size=("t", NONE), Target=None), "  used 524 MiB  cache 200 MiB  free 300 MiB  balloon 0  target "
-                                                 "unknown"
-            "  some 1.2%  full 0.3%  refaults 0/s  steady\n", "no device")
+            "unknown  some 1.2%  full 0.3%  refaults 0/s  steady\n", "no device")
 
 if __name__ == "__main__":
     tap.main()
