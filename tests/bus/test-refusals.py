@@ -66,7 +66,8 @@ def garbage(t):
     bus, fake = start(t)
     another = "are balloond and balloonctl of the same version?"
     for verb, answer in (("status", "GetAll text hello"), ("status", "GetAll nothing"),
-                         ("release", "Release text hello"), ("hold why", "Hold nothing"), ("metrics", "GetMetrics bool 1"), ("dump", "GetConfig text x"),
+                         ("release", "Release text hello"), ("hold why", "Hold nothing"),
+                         ("metrics", "GetMetrics bool 1"), ("dump", "GetConfig text x"),
                          ("history", "OpenHistory text x"), ("history", "OpenHistory file /dev/null")):
         with t.subtest(f"{verb}: {answer}"):
             fake.reset()
@@ -145,13 +146,16 @@ def bounds(t):
         return ctl(bus, "set-target", *args)
 
     expect(t, refused("BelowFloor", "1000M"), REFUSED,
-           "a balloon of 1000 MiB would leave the guest less than its floor of 128 MiB; the largest possible is balloonctl set-target 768M")
+           "a balloon of 1000 MiB would leave the guest less than its floor of 128 MiB; the largest possible is "
+           "balloonctl set-target 768M")
     expect(t, refused("BelowFloor", "--memory", "24M"), REFUSED,
-           "keeping only 24 MiB is below the guest's floor of 128 MiB; the lowest possible is balloonctl set-target --memory 256M")
+           "keeping only 24 MiB is below the guest's floor of 128 MiB; the lowest possible is "
+           "balloonctl set-target --memory 256M")
     expect(t, refused("Limit", "800M"), REFUSED, "a balloon of 800 MiB is above the limit of 768 MiB; "
            "the largest possible is balloonctl set-target 768M")
     expect(t, refused("Limit", "--memory", "224M"), REFUSED,
-           "keeping only 224 MiB needs a balloon above the limit of 768 MiB; the lowest possible is balloonctl set-target --memory 256M")
+           "keeping only 224 MiB needs a balloon above the limit of 768 MiB; the lowest possible is "
+           "balloonctl set-target --memory 256M")
     expect(t, refused("BelowFloor", "1000M", Limit=1000 * MIB, Floor=100 * MIB + 1), REFUSED,
            "the largest possible is balloonctl set-target 923M")
     expect(t, refused("BelowFloor", "--memory", "24M", Limit=1000 * MIB, Floor=100 * MIB + 1), REFUSED,
