@@ -336,6 +336,27 @@ def exported(t):
         svg = expect(t, utc(bus, "history", "--svg", "-"), 0).stdout
         t.contains(svg, "7 records until ", "subtitle")
         t.check(svg.rstrip().endswith("</svg>"), "the end")
+    with t.subtest("gaps, a clock that was set back, and what is not known"):
+        now = int(time.time()) * SEC
+        lines = []
+        for gap, free in ((0, 1), (600, 1), (600, NONE)):
+            path = history(f"{bus.folder}/gap", [
+                record(n, now - 3600 * SEC + when * SEC, ram=0 if when == 20 else 1024 * MIB, host_target=64 * MIB,
+                       free=free, size=n * MIB)
+                for n, when in enumerate((0, 10, 20, 5, 30 + gap, 40 + gap, 50 + gap), 1)])
+            fake.say(f"answer OpenHistory file {path}")
+            svg = expect(t, utc(bus, "history", "--svg", "-"), 0).stdout
+            # "used" is an area: as many parts as there are stretches of which all is known.
+            lines.append(re.search(r'fill="#e69f00" fill-opacity="0.55" stroke="#e69f00"[^>]* d="([^"]*)"', svg)[1]
+                         .count("Z"))
+        t.equal(lines, [2, 2, 0], "parts of the area: around a minute without RAM, around a gap, nothing")
+    with t.subtest("a text with what no terminal should get"):
+        fake.say(f"answer OpenHistory file {history(f'{bus.folder}/text', [note(1, SEC, 'a' + chr(27) + 'b')])}")
+        t.check(ctl(bus, "history", "--csv", "-").stdout.endswith(',"a b"\n'), "a space")
+    with t.subtest("of a ring that has gone round meanwhile, the last ones"):
+        path = history(f"{bus.folder}/ring", [record(n, n * SEC) for n in (1, 2, 3, 70)], capacity=64)
+        fake.say(f"answer OpenHistory file {path}")
+        t.equal(len(ctl(bus, "history", "--csv", "-").stdout.splitlines()), 2, "the head and the newest")
     with t.subtest("two points are needed for a picture"):
         path = history(f"{bus.folder}/one", [record(1, 1700000000 * SEC)])
         fake.say(f"answer OpenHistory file {path}")
@@ -347,6 +368,35 @@ def exported(t):
         expect(t, ctl(bus, "history", "--svg", f"{bus.folder}/x.svg"), 1)
         with open(f"{bus.folder}/x.svg") as f:
             t.equal(f.read(), "yesterday's", "a picture that is there")
+
+
+@tap.case("record: the columns of the balloon, as long as the daemon is there and has one")
+def recorded(t):
+    bus, fake = start(t)
+    columns = ("ram_kib", "balloon_kib", "target_kib", "host_target_kib", "reason")
+
+    def seen(n, **props):
+        fake.reset(**props)
+        path = f"{bus.folder}/record-{n}"
+        expect(t, ctl(bus, "record", "--interval", "20ms", "--duration", "100ms", path), 0)
+        with open(path) as f:
+            row = list(csv.DictReader(line for line in f if not line.startswith("#")))[-1]
+        return tuple(row[c] for c in columns)
+
+    t.equal(seen(1, HostTarget=100 * MIB), ("1048576", "262144", "262144", "102400", "steady"), "all of it")
+    t.equal(seen(2)[3], "", "a host that asks for nothing")
+    t.equal(seen(3, Host="reporting")[1], "", "what is only claimed is no balloon")
+    t.equal(seen(4, Host="", RAM=None)[1], "", "no device")
+    t.equal(seen(5, Target=None)[2], "", "no target")
+    with t.subtest("without it, when it ends"):
+        fake.reset()
+        path = f"{bus.folder}/record-end"
+        fake.say("answer GetAll end")
+        expect(t, ctl(bus, "record", "--interval", "20ms", "--duration", "200ms", path), 0)
+        with open(path) as f:
+            rows = list(csv.DictReader(line for line in f if not line.startswith("#")))
+        t.check(len(rows) > 1, "rows")
+        t.equal({r["balloon_kib"] for r in rows}, {""}, "balloon")
 
 
 if __name__ == "__main__":

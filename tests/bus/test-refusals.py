@@ -15,8 +15,8 @@ import subprocess
 import time
 
 import tap
-from answers import MIB, NONE, Fake, history, record
-from lab import BALLOONCTL, PATIENCE_S, Bus, ctl, end, expect
+from answers import MIB, NONE, Fake, history, note, record, sealed
+from lab import BALLOONCTL, PATIENCE_S, STRICT_BUS, Bus, Daemon, ctl, end, expect
 
 FAILED, USAGE, NO_DAEMON, DENIED, REFUSED, CONFIG, TIMEOUT = range(1, 8)
 DBUS = "org.freedesktop.DBus.Error."
@@ -363,6 +363,54 @@ def watch(t):
     t.contains(term.text, "balloond ?   mode ?   law ?   host none", "screen of nothing")
     os.write(term.fd, b"q")
     t.equal(term.ends(t), 0, "exit status")
+
+
+@tap.case("watch: what has happened, the last of it, also while it is looked at")
+def events(t):
+    bus, fake = start(t)
+    records = [note(n, n * 10 ** 6, f"event {n}.") for n in range(1, 71)]
+    records.append(record(71, 71 * 10 ** 6, 1 | 1 << 5, reason="no-device"))
+    records.append(record(72, 72 * 10 ** 6, reason="repeated"))
+    path = history(f"{bus.folder}/history", records, capacity=128)
+    fake.say(f"answer OpenHistory file {path}")
+    term = Terminal(t, bus, "watch")
+    term.sees(t, "q quits")
+    t.check("event 70." in term.text and "event 1." not in term.text, "the last ones")
+    t.check(re.search(r"no-device +balloon 0  There is no balloon device", term.text), "a decision, and its reason")
+    t.check("repeated" not in term.text, "what repeats the one before is no event")
+    with open(path, "r+b") as f:
+        for n in range(73, 140):
+            f.seek(4096 + n % 128 * 184)
+            f.write(sealed(note(n, n * 10 ** 6, f"event {n}.")))
+    fake.say("changed")
+    term.sees(t, "event 139.")
+    os.write(term.fd, b"q")
+    t.equal(term.ends(t), 0, "exit status")
+
+
+@tap.case("watch: keys that end with the terminal's other end, and a history that is none")
+def watch_ends(t):
+    bus, fake = start(t)
+    fake.say("answer OpenHistory file /dev/null")
+    term = Terminal(t, bus, "watch")
+    term.sees(t, "q quits")
+    os.write(term.fd, b"\x1b[A x")
+    term.sees(t, "host virtio")
+    os.write(term.fd, b"\x03")
+    t.equal(term.ends(t), 0, "exit status after Ctrl-C")
+
+
+@tap.case("a bus that does not let the daemon have its name: it goes on, and says what to do")
+def no_name(t):
+    bus = Bus(t, start=False)
+    with open(f"{bus.folder}/policy.conf", "w") as f:
+        f.write("<busconfig/>")
+    with open(bus.config, "w") as f:
+        f.write(STRICT_BUS.format(socket=bus.socket, policy=f"{bus.folder}/policy.conf"))
+    bus.start()
+    daemon = Daemon(t, bus, owner=False)
+    t.wait(lambda: "does not let this user own org.balloond1" in daemon.log(), PATIENCE_S, "it is said", 0.05)
+    t.equal(daemon.stop(), 0, "exit status")
 
 
 @tap.case("watch without a terminal: lines")
