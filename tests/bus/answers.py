@@ -95,12 +95,16 @@ def note(number, time_us, text):
     return struct.pack("=QQHHI152s", number, time_us, 2, 0, 0, text.encode()) + bytes(4)
 
 
+def sealed(body):
+    return body + struct.pack("=I", zlib.crc32(body))
+
+
 def history(path, records, capacity=64):
     """A file with @records, each of a number of its own, where the daemon would have put them."""
     head = struct.pack("=QIII", 0x7473486e6f6c6c61, 1, 184, capacity)
     slots = [bytes(184)] * capacity
     for body in records:
-        slots[struct.unpack_from("=Q", body)[0] % capacity] = body + struct.pack("=I", zlib.crc32(body))
+        slots[struct.unpack_from("=Q", body)[0] % capacity] = sealed(body)
     with open(path, "wb") as f:
         f.write((head + struct.pack("=I", zlib.crc32(head))).ljust(4096, b"\0") + b"".join(slots))
     return path

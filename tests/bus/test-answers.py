@@ -54,8 +54,9 @@ HOST_OPTIONS = """\
 """
 NO_REPORTS = "            The host takes no free page reports: 2 MiB pages do not reach it, and\n"
 NO_DEFLATE = ("            The host does not let the guest take back on its own what it asked for, not even before "
-              "an "
-              "out-of-memory kill.\n")
+              "an out-of-memory kill.\n")
+
+RELIEF = "    Relief  below 32 MiB available, programs get memory from the balloon at once"
 
 # What is different in the guest, and what is then there instead of the first text, which is a line (or is not there).
 STATUS = [
@@ -92,10 +93,9 @@ STATUS = [
     ({"Floor": None}, {"    Bounds  the guest keeps at least 128 MiB, the balloon is at most 768 MiB\n": ""}),
     ({"Headroom": 0}, {"  Headroom  64 MiB to stay available\n": ""}),
     ({"ReliefLine": 32 * MIB}, {
-        "  Pressure": "    Relief  below 32 MiB available, programs get memory from the balloon at once\n  Pressure"}),
+        "  Pressure": RELIEF + "\n  Pressure"}),
     ({"ReliefLine": 32 * MIB, "Relieved": 8 * MIB}, {
-        "  Pressure": "    Relief  below 32 MiB available, programs get memory from the balloon at once; 8 MiB so far\n"
-                      "  Pressure"}),
+        "  Pressure": RELIEF + "; 8 MiB so far\n  Pressure"}),
     ({"HoldOffLeft": 30 * SEC}, {"  Pressure": "  Hold-off  no inflation for another 30s\n  Pressure"}),
     ({"PressureFull": None}, {"  Pressure  some 1.2%, full 0.3%\n": ""}),
     ({"HostTarget": 100 * MIB, "LeaseLeft": 20 * SEC}, {
@@ -123,8 +123,8 @@ STATUS = [
     ({"Capabilities": None}, {
         " [reporting deflate-on-oom guest-driven]\n": "\n" + NO_REPORTS +
         "            the balloon is never larger than the host asks for.\n" + NO_DEFLATE + HOST_OPTIONS}),
-    ({"Host": "vmware", "Capabilities": "2m-pages"}, {"virtio [reporting deflate-on-oom guest-driven]": "vmware "
-                                                                                                        "[2m-pages]"}),
+    ({"Host": "vmware", "Capabilities": "2m-pages"}, {
+        "virtio [reporting deflate-on-oom guest-driven]": "vmware [2m-pages]"}),
 ]
 
 
@@ -198,7 +198,8 @@ def explain(t):
             t.equal("".join(rest), evidence, "evidence")
     with t.subtest("under way, and what the law wants beside it"):
         t.contains(now("free", Target=300 * MIB, Goal=400 * MIB),
-                   "    The balloon holds 256 MiB of 1 GiB and is led to 300 MiB; the law wants 400 MiB.\n", "explain")
+                   "    The balloon holds 256 MiB of 1 GiB and is led to 300 MiB; the law wants 400 MiB.\n",
+                   "explain")
         t.contains(now("free", Target=300 * MIB, Goal=300 * MIB, Mode="observe"),
                    "    The balloon holds 256 MiB of 1 GiB and would be led to 300 MiB.\n", "explain")
     with t.subtest("no device"):
@@ -216,20 +217,18 @@ def expected(t):
     path = history(f"{bus.folder}/history", [])
 
     def hour(need, lost, left, weeks, kept):
-        fake.reset(Expected=("t", need), ExpectedLost=("t", lost), ExpectedLeft=("t", left), ExpectedWeeks=("t",
-                                                                                                            weeks),
-                   ExpectedKept=("t", kept))
+        fake.reset(Expected=("t", need), ExpectedLost=("t", lost), ExpectedLeft=("t", left),
+                   ExpectedWeeks=("t", weeks), ExpectedKept=("t", kept))
         fake.say(f"answer OpenHistory file {path}")
         return "".join(explained(t, bus).splitlines(True)[4:])
 
     text = hour(700 * MIB, 2500000, 1800 * SEC, 3, 1)
     t.check(re.fullmatch(r"    Expected from (\d\d):(\d\d) to (\d\d):(\d\d): up to 700 MiB needed, 2.5s lost to "
-                         r"stalls "
-                         r"\(known from 3 weeks\)\.\n    That much is kept until then\.\n", text), text)
+                         r"stalls \(known from 3 weeks\)\.\n    That much is kept until then\.\n", text), text)
     m = re.search(r"from (\d\d):(\d\d) to (\d\d):(\d\d)", text)
     t.equal((int(m[3]) * 60 + int(m[4]) - int(m[1]) * 60 - int(m[2])) % 1440, 60, "minutes that it lasts")
-    t.contains(hour(700 * MIB, 0, 0, 1, 0), "(known from 1 week).\n    Nothing is kept for that: nobody had to "
-                                            "wait for it.\n",
+    t.contains(hour(700 * MIB, 0, 0, 1, 0), "(known from 1 week).\n"
+               "    Nothing is kept for that: nobody had to wait for it.\n",
                "one week")
     t.contains(hour(700 * MIB, 1000, 0, 0, 0), "(known from another day, or in part).\n"
                "    Nothing is kept for that: it would cost more than the stalls did.\n", "no week")
@@ -252,8 +251,8 @@ def some_history(bus, fake, t0, **more):
         record(4, t0 + 30 * SEC, INFLATES, reason="free", size=200 * MIB, target=300 * MIB, available=400 * MIB,
                available_min=390 * MIB),
         record(5, t0 + 100 * SEC, CHANGED | DEFLATES | EARLY | EMERGENCY, reason="emergency", size=300 * MIB,
-               target=0,
-               available=20 * MIB, available_min=10 * MIB, some=512, full=100, io=30, refaults=77, relieved_kib=8192,
+               target=0, available=20 * MIB, available_min=10 * MIB, some=512, full=100, io=30, refaults=77,
+               relieved_kib=8192,
                host_target=50 * MIB),
         note(6, t0 + 125 * SEC, "mode observe"),
         record(7, t0 + 130 * SEC, CHANGED | EARLY, reason="hold-off", mode="observe", size=0, hold_off_us=60 * SEC),
@@ -275,7 +274,8 @@ def past(t):
     for line in ("    The kernel's emergency pressure trigger had fired.\n",
                  "    The module gave 8 MiB to programs that asked.\n",
                  "    The balloon holds 300 MiB of 1 GiB and is led to 0.\n",
-                 "    20 MiB are available (10 MiB at the least), 64 MiB are to stay so; the guest keeps at least 128 MiB.\n",
+                 "    20 MiB are available (10 MiB at the least), 64 MiB are to stay so; "
+                 "the guest keeps at least 128 MiB.\n",
                  "    Some task stalled for memory 51.2% of the time, all did 10.0%; for input or output 3.0%.\n",
                  "    77 pages of the working set were read again per second.\n"):
         t.contains(blocks[3], line, "the emergency")
@@ -314,8 +314,8 @@ def table(t):
         fake.say(f"answer OpenHistory file {path}")
         t.check(utc(bus, "history").stdout.splitlines()[-1].endswith("  cache"), "reason")
     with t.subtest("years, and nothing known to be available"):
-        path = history(f"{bus.folder}/years", [record(n, t0 - n % 2 * 1000 * 24 * HOUR, available=NONE) for n in (1,
-                                                                                                                  2)])
+        path = history(f"{bus.folder}/years", [record(n, t0 - n % 2 * 1000 * 24 * HOUR, available=NONE)
+                                               for n in (1, 2)])
         fake.say(f"answer OpenHistory file {path}")
         lines = utc(bus, "history").stdout.splitlines()
         t.equal([line.split()[5] for line in lines[1:]], ["unknown", "unknown"], "available")
@@ -340,6 +340,27 @@ def exported(t):
         svg = expect(t, utc(bus, "history", "--svg", "-"), 0).stdout
         t.contains(svg, "7 records until ", "subtitle")
         t.check(svg.rstrip().endswith("</svg>"), "the end")
+    with t.subtest("gaps, a clock that was set back, and what is not known"):
+        now = int(time.time()) * SEC
+        lines = []
+        for gap, free in ((0, 1), (600, 1), (600, NONE)):
+            path = history(f"{bus.folder}/gap", [
+                record(n, now - 3600 * SEC + when * SEC, ram=0 if when == 20 else 1024 * MIB, host_target=64 * MIB,
+                       free=free, size=n * MIB)
+                for n, when in enumerate((0, 10, 20, 5, 30 + gap, 40 + gap, 50 + gap), 1)])
+            fake.say(f"answer OpenHistory file {path}")
+            svg = expect(t, utc(bus, "history", "--svg", "-"), 0).stdout
+            # "used" is an area: as many parts as there are stretches of which all is known.
+            lines.append(re.search(r'fill="#e69f00" fill-opacity="0.55" stroke="#e69f00"[^>]* d="([^"]*)"', svg)[1]
+                         .count("Z"))
+        t.equal(lines, [2, 2, 0], "parts of the area: around a minute without RAM, around a gap, nothing")
+    with t.subtest("a text with what no terminal should get"):
+        fake.say(f"answer OpenHistory file {history(f'{bus.folder}/text', [note(1, SEC, 'a' + chr(27) + 'b')])}")
+        t.check(ctl(bus, "history", "--csv", "-").stdout.endswith(',"a b"\n'), "a space")
+    with t.subtest("of a ring that has gone round meanwhile, the last ones"):
+        path = history(f"{bus.folder}/ring", [record(n, n * SEC) for n in (1, 2, 3, 70)], capacity=64)
+        fake.say(f"answer OpenHistory file {path}")
+        t.equal(len(ctl(bus, "history", "--csv", "-").stdout.splitlines()), 2, "the head and the newest")
     with t.subtest("two points are needed for a picture"):
         path = history(f"{bus.folder}/one", [record(1, 1700000000 * SEC)])
         fake.say(f"answer OpenHistory file {path}")
@@ -351,6 +372,35 @@ def exported(t):
         expect(t, ctl(bus, "history", "--svg", f"{bus.folder}/x.svg"), 1)
         with open(f"{bus.folder}/x.svg") as f:
             t.equal(f.read(), "yesterday's", "a picture that is there")
+
+
+@tap.case("record: the columns of the balloon, as long as the daemon is there and has one")
+def recorded(t):
+    bus, fake = start(t)
+    columns = ("ram_kib", "balloon_kib", "target_kib", "host_target_kib", "reason")
+
+    def seen(n, **props):
+        fake.reset(**props)
+        path = f"{bus.folder}/record-{n}"
+        expect(t, ctl(bus, "record", "--interval", "20ms", "--duration", "100ms", path), 0)
+        with open(path) as f:
+            row = list(csv.DictReader(line for line in f if not line.startswith("#")))[-1]
+        return tuple(row[c] for c in columns)
+
+    t.equal(seen(1, HostTarget=100 * MIB), ("1048576", "262144", "262144", "102400", "steady"), "all of it")
+    t.equal(seen(2)[3], "", "a host that asks for nothing")
+    t.equal(seen(3, Host="reporting")[1], "", "what is only claimed is no balloon")
+    t.equal(seen(4, Host="", RAM=None)[1], "", "no device")
+    t.equal(seen(5, Target=None)[2], "", "no target")
+    with t.subtest("without it, when it ends"):
+        fake.reset()
+        path = f"{bus.folder}/record-end"
+        fake.say("answer GetAll end")
+        expect(t, ctl(bus, "record", "--interval", "20ms", "--duration", "200ms", path), 0)
+        with open(path) as f:
+            rows = list(csv.DictReader(line for line in f if not line.startswith("#")))
+        t.check(len(rows) > 1, "rows")
+        t.equal({r["balloon_kib"] for r in rows}, {""}, "balloon")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ import subprocess
 import time
 
 import tap
-from answers import MIB, NONE, Fake, history, record
-from lab import BALLOONCTL, PATIENCE_S, Bus, ctl, end, expect
+from answers import MIB, NONE, Fake, history, note, record, sealed
+from lab import BALLOONCTL, PATIENCE_S, STRICT_BUS, Bus, Daemon, ctl, end, expect
 
 FAILED, USAGE, NO_DAEMON, DENIED, REFUSED, CONFIG, TIMEOUT = range(1, 8)
 DBUS = "org.freedesktop.DBus.Error."
@@ -65,9 +65,9 @@ def errors(t):
 def garbage(t):
     bus, fake = start(t)
     another = "are balloond and balloonctl of the same version?"
-    for verb, answer in (("status", "GetAll text hello"), ("status", "GetAll nothing"), ("release",
-                                                                                         "Release text hello"),
-                         ("hold why", "Hold nothing"), ("metrics", "GetMetrics bool 1"), ("dump", "GetConfig text x"),
+    for verb, answer in (("status", "GetAll text hello"), ("status", "GetAll nothing"),
+                         ("release", "Release text hello"), ("hold why", "Hold nothing"),
+                         ("metrics", "GetMetrics bool 1"), ("dump", "GetConfig text x"),
                          ("history", "OpenHistory text x"), ("history", "OpenHistory file /dev/null")):
         with t.subtest(f"{verb}: {answer}"):
             fake.reset()
@@ -145,17 +145,17 @@ def bounds(t):
         fake.say(f"answer SetTarget error {OURS}{error} the daemon's words")
         return ctl(bus, "set-target", *args)
 
-    expect(t, refused("BelowFloor", "1000M"), REFUSED, "a balloon of 1000 MiB would leave the guest less than its "
-                                                       "floor of "
-           "128 MiB; the largest possible is balloonctl set-target 768M")
-    expect(t, refused("BelowFloor", "--memory", "24M"), REFUSED, "keeping only 24 MiB is below the guest's floor "
-                                                                 "of 128 MiB; "
-           "the lowest possible is balloonctl set-target --memory 256M")
+    expect(t, refused("BelowFloor", "1000M"), REFUSED,
+           "a balloon of 1000 MiB would leave the guest less than its floor of 128 MiB; the largest possible is "
+           "balloonctl set-target 768M")
+    expect(t, refused("BelowFloor", "--memory", "24M"), REFUSED,
+           "keeping only 24 MiB is below the guest's floor of 128 MiB; the lowest possible is "
+           "balloonctl set-target --memory 256M")
     expect(t, refused("Limit", "800M"), REFUSED, "a balloon of 800 MiB is above the limit of 768 MiB; "
            "the largest possible is balloonctl set-target 768M")
-    expect(t, refused("Limit", "--memory", "224M"), REFUSED, "keeping only 224 MiB needs a balloon above the limit "
-                                                             "of 768 MiB; "
-           "the lowest possible is balloonctl set-target --memory 256M")
+    expect(t, refused("Limit", "--memory", "224M"), REFUSED,
+           "keeping only 224 MiB needs a balloon above the limit of 768 MiB; the lowest possible is "
+           "balloonctl set-target --memory 256M")
     expect(t, refused("BelowFloor", "1000M", Limit=1000 * MIB, Floor=100 * MIB + 1), REFUSED,
            "the largest possible is balloonctl set-target 923M")
     expect(t, refused("BelowFloor", "--memory", "24M", Limit=1000 * MIB, Floor=100 * MIB + 1), REFUSED,
@@ -212,8 +212,8 @@ def wait(t):
         fake.reset(**MANUAL, Host=None)
         p = begins(t, bus, fake, "--wait", "512M")
         ended(t, p, FAILED, "256 MiB -> 512 MiB  manual\n", "balloonctl: nothing moves: there is no balloon device\n")
-    for what, props in (("mode", {"Mode": "auto"}), ("target", {"ManualTarget": 100 * MIB}), ("nothing",
-                                                                                              {"Mode": None})):
+    for what, props in (("mode", {"Mode": "auto"}), ("target", {"ManualTarget": 100 * MIB}),
+                        ("nothing", {"Mode": None})):
         with t.subtest(f"another {what}"):
             fake.reset(**MANUAL)
             p = begins(t, bus, fake, "--wait", "512M")
@@ -234,8 +234,7 @@ def wait(t):
             p.stdout.readline()
             p.send_signal(number)
             ended(t, p, TIMEOUT, "", "balloonctl: stopped waiting at a balloon of 256 MiB; the target of 512 MiB "
-                                     "stays "
-                  "(balloonctl set-target auto gives it up)\n")
+                  "stays (balloonctl set-target auto gives it up)\n")
     with t.subtest("the daemon refuses to say more"):
         fake.reset(**MANUAL)
         p = begins(t, bus, fake, "--wait", "512M")
@@ -334,7 +333,8 @@ def bar(t):
 
 SCREEN = {
     "Size": 128 * MIB, "Goal": 300 * MIB, "HostTarget": 200 * MIB, "Held": "backup", "HeldLeft": 60 * 10 ** 6,
-    "ConfigError": "line 1", "Problem": "no reports", "PressureFull": 100, "RefaultRate": 7, "LeaseLeft": 20 * 10 ** 6,
+    "ConfigError": "line 1", "Problem": "no reports", "PressureFull": 100, "RefaultRate": 7,
+    "LeaseLeft": 20 * 10 ** 6,
     "HoldOffLeft": 30 * 10 ** 6,
 }
 
@@ -353,7 +353,8 @@ def watch(t):
                  "# used 396 MiB   + cache 200 MiB   . free 300 MiB   = balloon 128 MiB",
                  "Balloon    128 MiB, inflating to 256 MiB; goal 300 MiB", "Reason     steady: The balloon is where",
                  "Available  512 MiB, headroom 64 MiB, floor 128 MiB",
-                 "Pressure   some 1.2%, full 10.0%, I/O 4.5%", "Refaults   7 pages/s", "Lease      20s; no inflation for 30s"):
+                 "Pressure   some 1.2%, full 10.0%, I/O 4.5%",
+                 "Refaults   7 pages/s", "Lease      20s; no inflation for 30s"):
         t.contains(term.text, text, "screen")
     t.check(re.search(r"\[#+\++\.+=+\]", term.text), "the bar")
     t.check({"F", "H", "G", "T"} <= set(re.search(r"\n([ FHGT]{20,})\r", term.text)[1]), "marks under it")
@@ -362,6 +363,54 @@ def watch(t):
     t.contains(term.text, "balloond ?   mode ?   law ?   host none", "screen of nothing")
     os.write(term.fd, b"q")
     t.equal(term.ends(t), 0, "exit status")
+
+
+@tap.case("watch: what has happened, the last of it, also while it is looked at")
+def events(t):
+    bus, fake = start(t)
+    records = [note(n, n * 10 ** 6, f"event {n}.") for n in range(1, 71)]
+    records.append(record(71, 71 * 10 ** 6, 1 | 1 << 5, reason="no-device"))
+    records.append(record(72, 72 * 10 ** 6, reason="repeated"))
+    path = history(f"{bus.folder}/history", records, capacity=128)
+    fake.say(f"answer OpenHistory file {path}")
+    term = Terminal(t, bus, "watch")
+    term.sees(t, "q quits")
+    t.check("event 70." in term.text and "event 1." not in term.text, "the last ones")
+    t.check(re.search(r"no-device +balloon 0  There is no balloon device", term.text), "a decision, and its reason")
+    t.check("repeated" not in term.text, "what repeats the one before is no event")
+    with open(path, "r+b") as f:
+        for n in range(73, 140):
+            f.seek(4096 + n % 128 * 184)
+            f.write(sealed(note(n, n * 10 ** 6, f"event {n}.")))
+    fake.say("changed")
+    term.sees(t, "event 139.")
+    os.write(term.fd, b"q")
+    t.equal(term.ends(t), 0, "exit status")
+
+
+@tap.case("watch: keys that end with the terminal's other end, and a history that is none")
+def watch_ends(t):
+    bus, fake = start(t)
+    fake.say("answer OpenHistory file /dev/null")
+    term = Terminal(t, bus, "watch")
+    term.sees(t, "q quits")
+    os.write(term.fd, b"\x1b[A x")
+    term.sees(t, "host virtio")
+    os.write(term.fd, b"\x03")
+    t.equal(term.ends(t), 0, "exit status after Ctrl-C")
+
+
+@tap.case("a bus that does not let the daemon have its name: it goes on, and says what to do")
+def no_name(t):
+    bus = Bus(t, start=False)
+    with open(f"{bus.folder}/policy.conf", "w") as f:
+        f.write("<busconfig/>")
+    with open(bus.config, "w") as f:
+        f.write(STRICT_BUS.format(socket=bus.socket, policy=f"{bus.folder}/policy.conf"))
+    bus.start()
+    daemon = Daemon(t, bus, owner=False)
+    t.wait(lambda: "does not let this user own org.balloond1" in daemon.log(), PATIENCE_S, "it is said", 0.05)
+    t.equal(daemon.stop(), 0, "exit status")
 
 
 @tap.case("watch without a terminal: lines")
@@ -384,8 +433,7 @@ def lines(t):
     t.equal(line(Mode="observe", Free=None, PressureSome=None, RefaultRate=None),
             "  balloon 256 MiB  target 256 MiB  would be: steady\n", "less")
     t.equal(line(Size=("t", NONE), Target=None), "  used 524 MiB  cache 200 MiB  free 300 MiB  balloon 0  target "
-                                                 "unknown"
-            "  some 1.2%  full 0.3%  refaults 0/s  steady\n", "no device")
+            "unknown  some 1.2%  full 0.3%  refaults 0/s  steady\n", "no device")
 
 if __name__ == "__main__":
     tap.main()

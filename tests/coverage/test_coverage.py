@@ -79,8 +79,8 @@ def counted(t):
 def excused(t):
     t.equal(excuse("# why\ndaemon/a.c first: if (r < 0) {\n"), ([4], []), "the line")
     t.equal(excuse("# why\ndaemon/a.c first: if (r < 0) { ...\n"), ([4, 5, 7], []), "with its block")
-    t.equal(excuse("# why\n# in two lines\n\n# another\ndaemon/a.c second: if (r < 0) ...\ndaemon/a.c second: "
-                   "last();\n"),
+    t.equal(excuse("# why\n# in two lines\n\n# another\ndaemon/a.c second: if (r < 0) ...\n"
+                   "daemon/a.c second: last();\n"),
             ([18, 19, 20], []), "two")
 
 
@@ -97,10 +97,10 @@ def untrue(t):
             t.equal(len(complaints), 1, "complaints")
             t.contains(complaints[0], "unreached.txt:2: ", "where")
             t.contains(complaints[0], complaint, "what")
-    for text, complaint in (("# why\nnonsense\n", ":2: not FILE FUNCTION: LINE"), ("daemon/a.c first: x\n",
-                                                                                   ":1: no reason"),
-                            ("# why\n\ndaemon/a.c first: x\n", ":3: no reason"), ("#\ndaemon/a.c f: x\n",
-                                                                                  ":2: no reason")):
+    for text, complaint in (("# why\nnonsense\n", ":2: not FILE FUNCTION: LINE"),
+                            ("daemon/a.c first: x\n", ":1: no reason"),
+                            ("# why\n\ndaemon/a.c first: x\n", ":3: no reason"),
+                            ("#\ndaemon/a.c f: x\n", ":2: no reason")):
         with t.subtest(repr(text)):
             try:
                 coverage.entries(text)
