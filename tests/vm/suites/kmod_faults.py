@@ -225,6 +225,8 @@ def watermark(t, series):
     """NOSLEEP takes what is free above the low watermark: below it, others would have to reclaim."""
     with balloon(t, series, parameters="floor_mb=0", devices=swap_disk(t, 400), end_tolerance=12 * MIB) as b:
         b.g.sh(f"{SWAP_LOAD}; echo 1000 > /proc/sys/vm/watermark_scale_factor")
+        # What is cached of a disk goes when nobody has it open any more.
+        user = b.g.spawn("exec sleep 10000 < /dev/vda")
         b.g.sh("dd if=/dev/vda of=/dev/null bs=1M count=350 2>/dev/null", 120)
         before = zone(b, "DMA32")
         b.ok("target 400M")
@@ -236,12 +238,15 @@ def watermark(t, series):
         t.check(after["free"] + after["lists"] >= after["low"] - PAGES_PER_MIB, "the low watermark stands")
         t.equal(b.ok("lock 4k 40M 10000 cansleep")["stop"], "DONE", "who may reclaim takes more")
         b.ok("pop")
+        user.kill()
+        user.wait()
         b.g.sh("echo 10 > /proc/sys/vm/watermark_scale_factor; echo 3 > /proc/sys/vm/drop_caches; rmmod virtio_blk")
 
 
 def far(t, series):
     """Pages that the protocol has no number for are not handed over."""
-    with balloon(t, series, balloon=INFLATE_ONLY, parameters="guest_driven=1 floor_mb=32") as b:
+    with balloon(t, series, balloon=INFLATE_ONLY, parameters="guest_driven=1 floor_mb=32",
+                 end_tolerance=12 * MIB) as b:
         b.parameter("virtio_pfn_max", 0)
         for size in ("4k", "2m"):
             a = b.ok("target 400M", f"lock {size} 20M")
@@ -257,7 +262,14 @@ def far(t, series):
             t.equal(s["virtio_inflate_entries"], s["size_pages"], "numbers that the device got")
         b.ok("pop")
         b.parameter("virtio_pfn_max", 4294967295)
-        b.lock("4k", 100)
+        fill(t, b, 150)
+        with t.subtest("nor where the kernel moves pages to them: the balloon is smaller then"):
+            b.parameter("virtio_pfn_max", 0)
+            t.check(leave(b), "memory goes offline")
+            s = t.wait(lambda: not (s := b.state())["inflight_batches"] and s["refused_pages"] and s, 20, "refusals")
+            t.check(s["migrated_pages"] > 0, "pages were moved")
+            t.check(s["size_pages"] < 150 * PAGES_PER_MIB, f"size {s['size_pages']}")
+            b.balanced()
         b.ok("pop")
 
 
