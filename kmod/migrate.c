@@ -178,16 +178,19 @@ static bool batch_free(struct uballoon *ub, const void *arg)
 void uballoon_migrate_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, migrate_work);
-	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+	ktime_t until;
 	bool left;
+	u32 stop;
 
 	if (!uballoon_core_enter(ub))
 		return;
 	while (catch_up(ub)) {
-		if (uballoon_wait(ub, batch_free, NULL, until, TASK_KILLABLE)) {
-			uballoon_host_silent(ub, "what compaction has moved");
+		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+		stop = uballoon_wait(ub, batch_free, NULL, until, TASK_KILLABLE);
+		if (stop == UBALLOON_STOP_BUDGET)
+			uballoon_host_silent(ub, "earlier requests");
+		if (stop != UBALLOON_STOP_NONE)
 			break;
-		}
 		wake_up_all(&ub->wait);
 		cond_resched();
 	}

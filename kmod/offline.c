@@ -46,6 +46,7 @@ static bool lock_another(struct uballoon *ub, ktime_t until)
 	gfp_t gfp = GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC;
 	struct uballoon_batch *b;
 	bool taken = false;
+	u32 stop;
 
 	if (ub->host->ops->move || ub->host->unlock_first || uballoon_untold_any(ub))
 		return false;
@@ -61,10 +62,11 @@ static bool lock_another(struct uballoon *ub, ktime_t until)
 		spin_unlock(&ub->lock);
 		atomic_inc(&b->parts);
 		ub->host->ops->lock(ub->host, b);
-		if (uballoon_wait(ub, batch_answered, b, until, TASK_KILLABLE))
-			uballoon_host_silent(ub, "a lock request");
-		else
+		stop = uballoon_wait(ub, batch_answered, b, until, TASK_KILLABLE);
+		if (stop == UBALLOON_STOP_NONE)
 			taken = READ_ONCE(b->count);
+		else if (stop == UBALLOON_STOP_BUDGET)
+			uballoon_host_silent(ub, "a lock request");
 	}
 	uballoon_batch_put(ub, b);
 	return taken;

@@ -227,7 +227,7 @@ static void refuse_far(struct uballoon_batch *b)
 	list_for_each_entry_safe(page, next, &b->pages, lru) {
 		unsigned long last = page_to_pfn(page) + (1UL << b->order) - 1;
 
-		if ((u64)last << UBALLOON_UNIT_SHIFT <= pfn_max - (UBALLOON_UNITS - 1))
+		if (((u64)last << UBALLOON_UNIT_SHIFT) + UBALLOON_UNITS - 1 <= READ_ONCE(pfn_max))
 			continue;
 		list_move_tail(&page->lru, &b->refused);
 		b->refused_count++;
