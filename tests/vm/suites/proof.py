@@ -270,6 +270,8 @@ def post_copy(t, series):
 CONFIG = """mode = "auto"; interval = "500ms"; idle_interval = "1s"; lease = "1h"; metrics_file = "/run/metrics";
 tail: {{ worthwhile = "1M"; settle = "0"; hold_off = "0"; start_wait = "0"; proof_interval = "{}"; }};
 """
+# A guest that has something to spare.
+DECIDED = 1024 * MIB
 DENIED, AGAIN = "the host takes nothing", "the host takes memory again"
 
 
@@ -312,14 +314,14 @@ def denied(t, b):
 
 
 def daemon_denies(t, series):
-    with balloon(t, series, files=daemon(series), devices=[LOCKED], end_tolerance=12 * MIB) as b:
+    with balloon(t, series, memory=DECIDED, files=daemon(series), devices=[LOCKED], end_tolerance=12 * MIB) as b:
         with deciding(t, b, "20s"):
             denied(t, b)
 
 
 def daemon_and_back(t, series):
     """A host that takes nothing for a while, and then does."""
-    with balloon(t, series, parameters="host=none none_proof=2", balloon=None, files=daemon(series),
+    with balloon(t, series, parameters="host=none none_proof=2", balloon=None, memory=DECIDED, files=daemon(series),
                  end_tolerance=12 * MIB) as b, deciding(t, b, "20s"):
         denied(t, b)
         b.parameter("none_proof", 1)
@@ -330,7 +332,8 @@ def daemon_and_back(t, series):
 
 def daemon_proves(t, series):
     """And one that takes pages is asked, and nothing is said of it."""
-    with balloon(t, series, files=daemon(series), end_tolerance=12 * MIB) as b, deciding(t, b, "4s"):
+    with balloon(t, series, memory=DECIDED, files=daemon(series), end_tolerance=12 * MIB) as b, \
+            deciding(t, b, "4s"):
         t.wait(lambda: b.state()["proofs_taken"] > 3, 180, "some proofs")
         t.check(b.state()["size_pages"] >= 32 * PAGES_PER_MIB, "a balloon")
         t.equal((said(b, DENIED), b.state()["proofs_kept"]), ("0", 0), "said, kept")
