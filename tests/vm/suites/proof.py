@@ -267,7 +267,7 @@ def post_copy(t, series):
         target.finish()
 
 
-CONFIG = """mode = "auto"; interval = "500ms"; idle_interval = "1s"; lease = "1h"; metrics_file = "/run/metrics";
+CONFIG = """mode = "auto"; interval = "500ms"; idle_interval = "1s"; lease = "1h"; metrics_file = "/run/metrics.prom";
 tail: {{ worthwhile = "1M"; settle = "0"; hold_off = "0"; start_wait = "0"; proof_interval = "{}"; }};
 """
 # A guest that has something to spare.
@@ -280,7 +280,10 @@ def deciding(t, b, interval):
     """balloond at work in the guest."""
     b.g.put(CONFIG.format(interval).encode(), "/etc/balloond.conf")
     job = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=600)
-    t.on_failure(lambda: b.g.run("tail -n 40 /run/balloond.log; cat /run/metrics")[1])
+    t.on_failure(lambda: b.g.run("tail -n 40 /run/balloond.log; cat /run/metrics.prom")[1])
+    # The flag says that somebody writes.
+    t.wait(lambda: b.state()["flags"] & 2 or not job.running(), 60, "balloond has the device")
+    t.check(job.running(), "it runs")
     yield
     t.check(job.running(), "it runs")
     b.g.sh("kill -TERM $(pidof balloond)")
@@ -289,7 +292,7 @@ def deciding(t, b, interval):
 
 def metrics(b):
     """Of the daemon: {name: value}."""
-    text = b.g.run("cat /run/metrics")[1]
+    text = b.g.run("cat /run/metrics.prom")[1]
     return {name: value for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
 
 
