@@ -109,9 +109,13 @@ def bounds(t, series):
     """What is available, hold-off and the lease bind it; ceiling and host's target do not."""
     with balloon(t, series, balloon=NO_OOM) as b:
         prove(b, "2m", 2, "taken")
+        b.parameter("floor_mb", b.state()["mem_available_pages"] // PAGES_PER_MIB + 20)
+        s = b.state()
+        t.check(s["mem_available_pages"] < s["module_floor_pages"], "LOCK would find the floor")
+        prove(b, "2m", 2, "taken")
         b.parameter("floor_mb", 4096)
         a = b.ok("prove 2m")
-        t.equal((a["unknown"], a["pages"], a["stop"]), (1, 0, "FLOOR"), "at the floor")
+        t.equal((a["unknown"], a["pages"], a["stop"]), (1, 0, "FLOOR"), "at half of the floor")
         b.parameter("floor_mb", -1)
         a = b.ok("target 10M 0 200", "sleep 2000", "prove 4k")
         t.equal((a["unknown"], a["stop"]), (1, "TARGET"), "after the lease")
