@@ -3,7 +3,7 @@
  * loop-prove.c - whether the host takes what it is given
  *
  * The policy says when to ask, and makes something of the answer in the next tick. Here the
- * transport is asked, for not much longer than a slice of a move, and what came out is said.
+ * transport is asked, for a fraction of a second at most, and what came out is said.
  *
  * Leaves out: what a proof is (kmod/prove.c), and what follows from it (decide/proof.c).
  */
@@ -14,8 +14,8 @@
 #include "basic/log.h"
 #include "basic/units.h"
 
-/* As long as a slice; a host that is silent costs the module's grace beside it. */
-#define PROVE_BUDGET_US (20 * 1000)
+/* A page takes milliseconds. Who answers later than that has one more in the balloon instead. */
+#define PROVE_BUDGET_US (100 * 1000)
 
 static void ask(struct loop *l, uint64_t hold_us)
 {

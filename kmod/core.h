@@ -256,7 +256,6 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop);
 /* move.c: for prove.c. */
 u32 uballoon_move_begin(struct uballoon *ub, ktime_t until);
 void uballoon_move_end(struct uballoon *ub);
-u64 uballoon_keep_available(struct uballoon *ub);
 
 /* prove.c */
 void uballoon_prove(struct uballoon *ub, struct uballoon_prove *p);

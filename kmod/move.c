@@ -103,7 +103,7 @@ static gfp_t lock_gfp(const struct uballoon_move *mv)
 }
 
 /* What is left to the guest: the floor, and enough for reclaim not to want it back at once. */
-u64 uballoon_keep_available(struct uballoon *ub)
+static u64 keep_available(struct uballoon *ub)
 {
 	u64 line = READ_ONCE(ub->relief_pages);
 
@@ -127,7 +127,7 @@ static void count_failure(struct uballoon *ub, unsigned int order)
 static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, u64 spare,
 		      unsigned int most, unsigned int *ret_count)
 {
-	long slack = uballoon_available(ub) - uballoon_keep_available(ub);
+	long slack = uballoon_available(ub) - keep_available(ub);
 	u64 unit = 1ULL << mv->page_order;
 	u64 asked, bound, have, count;
 	u32 stop = UBALLOON_STOP_NONE;

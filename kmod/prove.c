@@ -64,10 +64,14 @@ static unsigned int mark_units(struct page *page, unsigned int order, const stru
 
 /* ---- the page, on its way ---- */
 
-/* As for a LOCK, but for ceiling and host's target: the page is not kept. */
+/*
+ * A balloon at rest is at a bound mostly, and is proven all the same: for a moment the page may go
+ * beyond ceiling and host's target, and below the floor, but not to where reclaim begins.
+ */
 static u32 claim_page(struct uballoon *ub, u64 pages)
 {
-	long slack = uballoon_available(ub) - uballoon_keep_available(ub);
+	u64 keep = max_t(u64, uballoon_floor(ub) / 2, READ_ONCE(ub->relief_pages));
+	long slack = uballoon_available(ub) - keep;
 	u32 stop = UBALLOON_STOP_NONE;
 
 	spin_lock(&ub->lock);

@@ -59,7 +59,7 @@
 #define UBALLOON_CAP_DEFLATE_ON_OOM	(1ULL << 4) /* may deflate below the host's target */
 #define UBALLOON_CAP_GUEST_DRIVEN	(1ULL << 5) /* may inflate beyond the host's target */
 #define UBALLOON_CAP_REPORTING		(1ULL << 6) /* host takes page reports */
-#define UBALLOON_CAP_PROOF		(1ULL << 7) /* PROVE can tell whether the host takes pages */
+#define UBALLOON_CAP_PROOF		(1ULL << 7) /* PROVE can tell what the host takes */
 
 /**
  * enum uballoon_stop - why a LOCK or UNLOCK ended
@@ -150,7 +150,7 @@ struct uballoon_counters {
 	__u64 reported_pages;		/* free pages of the guest reported, balloon not included */
 	__u64 direct_events;		/* of shrink_events: by tasks that reclaim for themselves */
 	__u64 direct_pages;		/* of shrink_pages: same */
-	__u64 proofs_taken;		/* events: PROVE found that the host had taken its page ... */
+	__u64 proofs_taken;		/* events: PROVE found that the host took its page ... */
 	__u64 proofs_kept;		/* ... or nothing of it */
 	__u64 reserved[5];
 };
@@ -376,9 +376,10 @@ enum uballoon_proof {
  * the answer is TAKEN once the balloon holds something, before that UNKNOWN (NOT_NEEDED).
  *
  * The page is not part of the balloon, and no size, account or counter of pages changes. It
- * may go beyond the ceiling and the host's target while the call lasts; floor, relief line and
- * hold-off are heeded. If the host does not answer within the budget, the page joins the balloon when
- * it does.
+ * may go beyond the ceiling and the host's target while the call lasts, and below the floor, for
+ * a balloon at rest is at one of these. But half of the floor, and the relief line, stay
+ * available (else FLOOR), and the hold-off counts (NOMEM). If the host does not answer within the
+ * budget, the page joins the balloon when it does.
  *
  * EINVAL: size, flags, order, budget, hold or reserved as above.
  * EOPNOTSUPP: no UBALLOON_CAP_PROOF, or the host has no pages of that size.

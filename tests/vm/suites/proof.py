@@ -109,9 +109,13 @@ def bounds(t, series):
     """What is available, hold-off and the lease bind it; ceiling and host's target do not."""
     with balloon(t, series, balloon=NO_OOM) as b:
         prove(b, "2m", 2, "taken")
+        b.parameter("floor_mb", b.state()["mem_available_pages"] // PAGES_PER_MIB + 20)
+        s = b.state()
+        t.check(s["mem_available_pages"] < s["module_floor_pages"], "LOCK would find the floor")
+        prove(b, "2m", 2, "taken")
         b.parameter("floor_mb", 4096)
         a = b.ok("prove 2m")
-        t.equal((a["unknown"], a["pages"], a["stop"]), (1, 0, "FLOOR"), "at the floor")
+        t.equal((a["unknown"], a["pages"], a["stop"]), (1, 0, "FLOOR"), "at half of the floor")
         b.parameter("floor_mb", -1)
         a = b.ok("target 10M 0 200", "sleep 2000", "prove 4k")
         t.equal((a["unknown"], a["stop"]), (1, "TARGET"), "after the lease")
@@ -268,9 +272,11 @@ def post_copy(t, series):
         target.finish()
 
 
-CONFIG = """mode = "auto"; interval = "500ms"; idle_interval = "1s"; lease = "1h"; metrics_file = "/run/metrics";
+CONFIG = """mode = "auto"; interval = "500ms"; idle_interval = "1s"; lease = "1h"; metrics_file = "/run/metrics.prom";
 tail: {{ worthwhile = "1M"; settle = "0"; hold_off = "0"; start_wait = "0"; proof_interval = "{}"; }};
 """
+# A guest that has something to spare.
+DECIDED = 1024 * MIB
 DENIED, AGAIN = "the host takes nothing", "the host takes memory again"
 
 
@@ -279,7 +285,10 @@ def deciding(t, b, interval):
     """balloond at work in the guest."""
     b.g.put(CONFIG.format(interval).encode(), "/etc/balloond.conf")
     job = b.g.spawn("exec balloond --no-bus --foreground > /run/balloond.log 2>&1", timeout=600)
-    t.on_failure(lambda: b.g.run("tail -n 40 /run/balloond.log; cat /run/metrics")[1])
+    t.on_failure(lambda: b.g.run("tail -n 40 /run/balloond.log; cat /run/metrics.prom")[1])
+    # The flag says that somebody writes.
+    t.wait(lambda: b.state()["flags"] & 2 or not job.running(), 60, "balloond has the device")
+    t.check(job.running(), "it runs")
     yield
     t.check(job.running(), "it runs")
     b.g.sh("kill -TERM $(pidof balloond)")
@@ -288,7 +297,7 @@ def deciding(t, b, interval):
 
 def metrics(b):
     """Of the daemon: {name: value}."""
-    text = b.g.run("cat /run/metrics")[1]
+    text = b.g.run("cat /run/metrics.prom")[1]
     return {name: value for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
 
 
@@ -313,14 +322,14 @@ def denied(t, b):
 
 
 def daemon_denies(t, series):
-    with balloon(t, series, files=daemon(series), devices=[LOCKED], end_tolerance=12 * MIB) as b:
+    with balloon(t, series, memory=DECIDED, files=daemon(series), devices=[LOCKED], end_tolerance=12 * MIB) as b:
         with deciding(t, b, "20s"):
             denied(t, b)
 
 
 def daemon_and_back(t, series):
     """A host that takes nothing for a while, and then does."""
-    with balloon(t, series, parameters="host=none none_proof=2", balloon=None, files=daemon(series),
+    with balloon(t, series, parameters="host=none none_proof=2", balloon=None, memory=DECIDED, files=daemon(series),
                  end_tolerance=12 * MIB) as b, deciding(t, b, "20s"):
         denied(t, b)
         b.parameter("none_proof", 1)
@@ -331,7 +340,8 @@ def daemon_and_back(t, series):
 
 def daemon_proves(t, series):
     """And one that takes pages is asked, and nothing is said of it."""
-    with balloon(t, series, files=daemon(series), end_tolerance=12 * MIB) as b, deciding(t, b, "4s"):
+    with balloon(t, series, memory=DECIDED, files=daemon(series), end_tolerance=12 * MIB) as b, \
+            deciding(t, b, "4s"):
         t.wait(lambda: b.state()["proofs_taken"] > 3, 180, "some proofs")
         t.check(b.state()["size_pages"] >= 32 * PAGES_PER_MIB, "a balloon")
         t.equal((said(b, DENIED), b.state()["proofs_kept"]), ("0", 0), "said, kept")
