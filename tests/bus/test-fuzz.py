@@ -35,7 +35,7 @@ NUMBERS = {"y": (0, 255), "b": (0, 1), "n": (-2**15, -1, 2**15 - 1), "q": (0, 2*
            "i": (-2**31, -1, 2**31 - 1), "u": (0, 2**32 - 1), "x": (-2**63, -1, 2**63 - 1),
            "t": (0, 1, 2**63, 2**64 - 1),
            "d": (0.0, -1.0, float("nan"), float("inf"), -float("inf"), 1e308)}
-DEPTH = 30
+DEPTH = 24
 HUGE = 300000
 
 
@@ -55,7 +55,8 @@ def argument(dice):
         return "g", "a{sv}" * dice.randrange(40)
     if kind == "a":
         inner, value = argument(dice)
-        return "a" + inner, [value] * dice.randrange(1, 30) if len(inner) < 4 else [value]
+        # Long or deep; a message has a limit.
+        return "a" + inner, [value] * dice.randrange(1, 3000 if inner in NUMBERS else 3)
     if kind == "v":
         return "v", argument(dice)
     if kind == "(":

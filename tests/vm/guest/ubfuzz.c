@@ -299,9 +299,12 @@ static void open_once_more(const struct step *s)
 static void do_step(struct thread *th, uint64_t number)
 {
 	struct step s;
-	int fd;
+	int fd, tries;
 
 	draw(th->seed, th->number, number, &s);
+	/* While another process has it open for writing there is nothing to gain by hurry. */
+	for (tries = 0; !s.reader && writer < 0 && !shared->away && tries < 20; tries++)
+		usleep(1000);
 	fd = s.reader ? th->fd : writer;
 	switch (s.kind) {
 	case POLL:

@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import both, tap                                        # noqa: E402
+from kmod_lib import DRIVER, answer, both, tap                        # noqa: E402
 import fuzz_lib                                                       # noqa: E402
 
 SECONDS = 60
@@ -19,7 +19,7 @@ SEED = int(os.environ.get("FUZZ_SEED") or time.strftime("%Y%m%d", time.gmtime())
 @tap.case("a seed is a sequence (6.12)")
 def sequence(t):
     def steps(*arguments):
-        return t.run([fuzz_lib.ubfuzz(), "list", *map(str, arguments)], status=0).stdout.splitlines()
+        return t.run([fuzz_lib.program("ubfuzz"), "list", *map(str, arguments)], status=0).stdout.splitlines()
     first = steps(SEED, 3, 2000)
     with t.subtest("the same seed, thread and number are the same step"):
         t.equal(steps(SEED, 3, 2000), first, "steps")
@@ -37,7 +37,7 @@ def sequence(t):
         t.equal(others - {w[1] for w in words}, set(), "kinds that are missing")
     with t.subtest("what is no seed is refused"):
         for bad in ("", "x", "-1", "1.5", str(2**64)):
-            t.check("usage" in t.run([fuzz_lib.ubfuzz(), "run", bad], status=2).stderr, bad)
+            t.check("usage" in t.run([fuzz_lib.program("ubfuzz"), "run", bad], status=2).stderr, bad)
 
 
 def fuzz(t, series):
@@ -47,7 +47,36 @@ def fuzz(t, series):
     t.diag(", ".join(f"{name} {n}" for name, n in counts.items()))
 
 
+def failing(t, series):
+    """Each allocation of a load, a probe, an open and the calls fails once."""
+    with fuzz_lib.guest(t, series, lifetime=3000) as b:
+        free = b.free()
+
+        def fail(what, *arguments):
+            with t.subtest(" ".join((what, *arguments))):
+                a = answer(b.g.sh(f"failnth {what} {' '.join(arguments)} | sed 's/^/failnth /'", 900))
+                t.diag(f"{what}: {a}")
+                t.equal(a["last"], "OK", "what comes of it when nothing fails")
+                t.check(a["points"] > 0, "something failed")
+        ko = "/lib/modules-test/uballoon.ko"
+        for parameters in (("host=none",), ("host=none none_told=1",), ()):
+            fail("load", ko, *(f"'{p}'" for p in parameters))
+        device = b.device()
+        fail("write", f"{DRIVER}/bind", device, f"{DRIVER}/unbind")
+        for what in ("open", "calls"):
+            fail(what)
+        with t.subtest("afterwards"):
+            b.ok("pop")
+            t.wait(lambda: not b.state()["size_pages"], 60, "the balloon is empty")
+            b.balanced()
+            t.wait(lambda: b.free() >= free - fuzz_lib.TOLERANCE, 30, "free memory is as before")
+
+
 both("calls beside everything", fuzz, timeout=400)
+# They need a kernel that can be told so (CONFIG_FAULT_INJECTION), which no Debian has.
+for name in ("6.12 debug",):
+    if any(f"({name})" in argument for argument in sys.argv[1:]):
+        tap.add(f"allocations that fail ({name})", failing, name, timeout=900)
 
 if __name__ == "__main__":
     tap.main()

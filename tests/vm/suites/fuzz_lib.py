@@ -14,7 +14,7 @@ It goes on for the time it is given, and until every event has happened. At its 
 as it was: balloon empty, pages and counters in agreement, free memory back within TOLERANCE, and a
 kernel log without a complaint.
 
-Left out: the calls (guest/ubfuzz.c), allocations that fail.
+Left out: the calls (guest/ubfuzz.c), allocations that fail (guest/failnth.c).
 """
 import contextlib
 import os
@@ -27,7 +27,6 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import (BALLOON, MIB, WAKE, Balloon, meddle, micro)     # noqa: E402
 from harness import kernels                                           # noqa: E402
-from harness.architecture import AMD64                                # noqa: E402
 from harness.control import GuestDied                                 # noqa: E402
 from harness.paths import VM                                          # noqa: E402
 from harness.qmp import QmpError                                      # noqa: E402
@@ -47,14 +46,14 @@ DEVICES = (BALLOON, "virtio-balloon-pci,id=b0,deflate-on-oom=on", "virtio-balloo
            "virtio-balloon-pci,id=b0")
 
 
-def ubfuzz(arch=AMD64):
-    include = (os.path.join(VM, "..", "..", "kmod", "uapi"), os.path.join(VM, "guest"))
-    return kernels.build_static(os.path.join(VM, "guest", "ubfuzz.c"), "ubfuzz", include, arch)
+def program(name):
+    """Path of a program of tests/vm/guest, for a guest."""
+    return kernels.build_static(os.path.join(VM, "guest", f"{name}.c"), name, (micro.UAPI, os.path.join(VM, "guest")))
 
 
 @contextlib.contextmanager
 def guest(t, series, lifetime):
-    files = meddle(series) + [("bin/ubfuzz", ubfuzz(), 0o755)]
+    files = meddle(series) + [(f"bin/{name}", program(name), 0o755) for name in ("ubfuzz", "failnth")]
     with micro.micro(t, series, ("uballoon", "meddle"), files=files, memory=RAM, cpus=3, end_tolerance=TOLERANCE,
                      lifetime=lifetime) as g:
         b = Balloon(t, g)
@@ -96,7 +95,7 @@ class Fuzz:
 
     @contextlib.contextmanager
     def no_channel(self):
-        """A guest that goes to sleep loses answers that are on their way. What goes on beside then, it has of itself."""
+        """A guest that goes to sleep loses answers that are on their way: what goes on beside, it has of itself."""
         with self.gate:
             self.closed = True
             self.t.check(self.gate.wait_for(lambda: not self.waiting, 200), "all that was asked is answered")
@@ -141,7 +140,7 @@ class Fuzz:
 
     def block(self, dice):
         """A signal ends the attempt where pages do not go away."""
-        state = f"/sys/devices/system/memory/memory{dice.randrange(RAM // (128 * MIB))}/state"
+        state = f"/sys/devices/system/memory/memory{dice.randrange(self.g.memory // (128 * MIB))}/state"
         hold = dice.randrange(300000)
         if self.g.run(f"timeout 5 sh -c 'echo offline > {state}' && usleep {hold}", 60)[0] == 0:
             self.count("blocks that went offline")
@@ -264,7 +263,7 @@ class Fuzz:
         self.check_failed()
         self.finish(free)
         vm = self.g.vmstat()
-        self.counts.update({name: vm[name] for name in ("oom_kill", "balloon_inflate", "balloon_migrate") if name in vm})
+        self.counts.update({n: vm[n] for n in ("oom_kill", "balloon_inflate", "balloon_migrate") if n in vm})
         return self.counts
 
     def check_failed(self):
