@@ -163,17 +163,17 @@ class Fuzz:
     def until(self, command, what):
         self.t.wait(lambda: self.g.run(command)[0] == 0, 60, what)
 
-    def reload(self, parameters):
-        """With a full balloon, or after those who had it open have been sent away."""
-        if self.dice.random() < 0.5:
-            self.away(True)
+    def reload(self, parameters, bound=True):
+        """With a full balloon after those who had it open have been sent away, or by way of a device that goes."""
+        if bound and self.dice.random() < 0.5:
+            self.b.bind(self.b.device(), False)
             self.until("rmmod uballoon", "the module can be unloaded")
             self.b.load(parameters)
-            self.away(False)
             return
-        self.g.run("for d in /sys/bus/virtio/drivers/uballoon/virtio*; do echo ${d##*/} > ${d%/*}/unbind; done")
+        self.away(True)
         self.until("rmmod uballoon", "the module can be unloaded")
         self.b.load(parameters)
+        self.away(False)
 
     def unbind(self):
         device = self.b.device()
@@ -187,7 +187,7 @@ class Fuzz:
     def no_host(self):
         self.reload(self.dice.choice(NONE))
         self.over.wait(1 + 3 * self.dice.random())
-        self.reload("")
+        self.reload("", bound=False)
 
     def plugged(self):
         with self.qmp:
