@@ -172,6 +172,37 @@ def unpatched(t):
             t.equal(f.read(), "#define ACPI_MAX_LOOP_TIMEOUT           3000\n", "the line")
 
 
+PROGRAM = """int main(int argc, char **argv)
+{
+	if (argc > 1)
+		return 3;
+	for (int i = 0; i < 5; i++)
+		argc += i;
+	return 0;
+}
+"""
+
+
+@tap.case("lines that ran, of a program")
+def program(t):
+    folder = folder_of(t)
+    os.mkdir(f"{folder}/host")
+    with open(f"{folder}/host/some.c", "w") as f:
+        f.write(PROGRAM)
+    t.run(["gcc", "--coverage", "-O0", "-c", "-o", f"{folder}/host/some.o", f"{folder}/host/some.c"], status=0)
+    t.run(["gcc", "--coverage", "-o", f"{folder}/some", f"{folder}/host/some.o"], status=0)
+    for _ in range(2):
+        t.run([f"{folder}/some"], status=0)
+    total = coverage.lines(folder)
+    t.equal(list(total), ["host/some.c"], "files")
+    ran = {line: times for line, times in total["host/some.c"].items()}
+    t.equal((ran[3], ran[4], ran[6], ran[7]), (2, 0, 10, 2), "times of the lines")
+    t.equal(coverage.table(total).splitlines()[0].split(), ["83", "%", "host/some.c", "4"], "table")
+    with open(f"{folder}/host/some.gcno", "wb") as f:
+        f.write(b"nothing")
+    t.raises(HarnessError, coverage.lines, folder)
+
+
 RULE = "[    4.2] " + "=" * 66 + "\n"
 
 
