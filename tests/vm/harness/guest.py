@@ -181,7 +181,7 @@ class Guest:
 
         What is on its disks is still there: a hibernated guest can be woken from here. The verdict
         is the word that the guest got at its first boot."""
-        self.process.wait(timeout)
+        self.process.wait(timeout * self.patience)
         self.kill()
         self._launch()
         self._control.ready.wait(self.boot_timeout)
@@ -371,7 +371,7 @@ class Guest:
     def device_del(self, ident="b0", timeout=90):
         """Unplugs and waits until the guest has let go."""
         self.qmp("device_del", id=ident)
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * self.patience
         while self.qmp.wait_event("DEVICE_DELETED", max(0.1, end - time.monotonic()))["data"].get("device") != ident:
             pass
 

@@ -18,7 +18,7 @@ sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 import tap                                                            # noqa: E402
 from harness import built, kernels, micro, module_coverage                   # noqa: E402
 from harness.guest import VerdictError                                # noqa: E402
-from harness.paths import TOP, VM, HarnessError, tree                 # noqa: E402
+from harness.paths import TOP, VM, HarnessError, replace, tree        # noqa: E402
 from harness.reports import complaints                                # noqa: E402
 
 DEBUG, KCSAN = built.SERIES
@@ -170,6 +170,77 @@ def unpatched(t):
         built.patch(folder)
         with open(path) as f:
             t.equal(f.read(), "#define ACPI_MAX_LOOP_TIMEOUT           3000\n", "the line")
+
+
+class Source:
+    """Stands for the archive."""
+
+    known = "6.12.1-1"
+
+    def version(self, package):
+        return self.known if package == "linux-source-6.12" else None
+
+
+@tap.case("a kernel is built once, and again when its options or its source change")
+def once(t):
+    folder, made, options = folder_of(t), [], ["CONFIG_A=y"]
+
+    class Build(built.Build):
+        def _make(self):
+            made.append(self.identity)
+            os.makedirs(f"{self.root}-new")
+            with open(f"{self.root}-new/release", "w") as f:
+                f.write("6.12.1-debug-amd64\n")
+            replace(f"{self.root}-new", self.root, "6.12-debug-")
+
+    changed = {"cache": lambda *parts: os.path.join(folder, "-".join(parts)), "Archive": Source,
+               "options": lambda flavour: list(options)}
+    for name, instead in changed.items():
+        t.defer(setattr, built, name, getattr(built, name))
+        setattr(built, name, instead)
+    for step in ("at first", "nothing else", "an option", "nothing else", "the source", "nothing else"):
+        if step == "an option":
+            options.append("CONFIG_B=y")
+        elif step == "the source":
+            Source.known = "6.12.2-1"
+        before = len(made)
+        release = Build("6.12", "debug").release
+        t.equal(len(made) - before, int(step != "nothing else"), f"built after a change of {step}")
+        t.equal(release, "6.12.1-debug-amd64", "release")
+    t.equal(len(set(made)), 3, "three kernels, by three names")
+    Source.known = None
+    t.contains(str(t.raises(HarnessError, Build, "6.12", "debug")), "apt knows no linux-source-6.12", "without a source")
+
+
+PROGRAM = """int main(int argc, char **argv)
+{
+	if (argc > 1)
+		return 3;
+	for (int i = 0; i < 5; i++)
+		argc += i;
+	return 0;
+}
+"""
+
+
+@tap.case("lines that ran, of a program")
+def program(t):
+    folder = folder_of(t)
+    os.mkdir(f"{folder}/host")
+    with open(f"{folder}/host/some.c", "w") as f:
+        f.write(PROGRAM)
+    t.run(["gcc", "--coverage", "-O0", "-c", "-o", f"{folder}/host/some.o", f"{folder}/host/some.c"], status=0)
+    t.run(["gcc", "--coverage", "-o", f"{folder}/some", f"{folder}/host/some.o"], status=0)
+    for _ in range(2):
+        t.run([f"{folder}/some"], status=0)
+    total = coverage.lines(folder)
+    t.equal(list(total), ["host/some.c"], "files")
+    ran = {line: times for line, times in total["host/some.c"].items()}
+    t.equal((ran[3], ran[4], ran[6], ran[7]), (2, 0, 10, 2), "times of the lines")
+    t.equal(coverage.table(total).splitlines()[0].split(), ["83", "%", "host/some.c", "4"], "table")
+    with open(f"{folder}/host/some.gcno", "wb") as f:
+        f.write(b"nothing")
+    t.raises(HarnessError, coverage.lines, folder)
 
 
 RULE = "[    4.2] " + "=" * 66 + "\n"
