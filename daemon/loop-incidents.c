@@ -83,8 +83,8 @@ void incidents_tick(struct loop *l)
 	if (d->host_excess > 0)
 		problem_set(&l->problems, PROBLEM_HOST, LOG_WARNING,
 			    "the host asks for more memory than the guest can spare, and does not let "
-			    "go of it (no deflate-on-oom); programs may be killed. Have it ask for "
-			    "less, or give the guest more");
+			    "go of it; programs may be killed. Have it ask for less, or let go "
+			    "(virtio: deflate-on-oom=on), or give the guest more");
 	else
 		(void)problem_clear(&l->problems, PROBLEM_HOST,
 				    "what the host asks for can be spared again");

@@ -4,11 +4,13 @@
 Whoever looks at the metrics or into the journal finds out: a host without deflate-on-oom that asks
 for more than the guest can spare; what the module's last resort gave, which may be nothing; iommu_platform=on.
 While the daemon is stopped, what such a host lets go of comes back by itself. DIMMs and virtio-mem change the
-guest's size under the running daemon, and a device whose group is set late is waited for without wrong advice.
+guest's size under the running daemon; the balloon is spread over NUMA nodes; a device whose group is set late is
+waited for without wrong advice.
 
 Left out: what the module does by itself when it runs short (kmod suites).
 """
 import os
+import re
 import sys
 import time
 
@@ -131,9 +133,30 @@ def hotplug(t, series):
         t.check(d.job.running(), "the same daemon all along")
 
 
+def nodes(t, series):
+    """Two NUMA nodes: the balloon is of both, and a program that is bound to one gets that one's part of it."""
+    numa = [["-object", "memory-backend-ram,id=m0,size=512M", "-object", "memory-backend-ram,id=m1,size=512M",
+             "-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,memdev=m1"]]
+    with alone(t, series, memory=1024 * MIB, devices=numa) as d:
+        def of(node, key):
+            text = d.g.read(f"/sys/devices/system/node/node{node}/meminfo")
+            return int(re.search(rf"{key}:\s+(\d+)", text)[1]) // 1024
+
+        def held(node):
+            return of(node, "KReclaimable") - of(node, "SReclaimable")
+        d.until("the balloon inflates", lambda m: m["balloon_bytes"] > 450 * MIB, 300)
+        had, free = [held(n) for n in (0, 1)], [of(n, "MemFree") for n in (0, 1)]
+        t.diag(f"MiB on the nodes: balloon {had}, free {free}")
+        t.check(min(had) > 100 and min(free) > 40, "each node has a part of the balloon, and something left")
+        wanted = free[1] + had[1] // 2
+        t.equal(d.b.ok("node 1", f"hog {wanted}M", timeout=200)["rc"], "OK", f"{wanted} MiB of node 1")
+        t.equal((d.g.oom_kills(), d.b.state()["oom_events"]), (0, 0), "kills, last resorts")
+
+
 each("a host asks for more than there is", asks_too_much)
 each("a daemon stops, and the host lets go later", stopped)
 each("iommu_platform=on", protected)
+each("two NUMA nodes", nodes)
 each("memory is plugged and unplugged", hotplug)
 tap.add(f"the device's group comes late ({SERIES[0]})", late_group, SERIES[0], timeout=1800)
 

@@ -23,7 +23,7 @@ from kmod_lib import MIB, PAGES_PER_MIB, Balloon, kernels             # noqa: E4
 
 RAM = 1280 * MIB
 DATA_MIB = 500
-FULL_MIB = 400
+FULL_MIB = 300
 ROUNDS = 20
 # QEMU itself, what it has translated, and memory that the kernel touches for a moment.
 HOST_SLACK = 96 * MIB

@@ -163,7 +163,7 @@ def look(t, vmlinux, dump, pages):
     some = pages[:: max(1, len(pages) // 20)]
     orders = ["sys", "mod"]
     orders += [f"rd -p {pfn << 12:#x}" for pfn in some] + ["quit"]
-    p = subprocess.run(["crash", "-s", "--no_elf_notes", vmlinux, dump], input="\n".join(orders) + "\n", text=True,
+    p = subprocess.run(["crash", "-s", vmlinux, dump], input="\n".join(orders) + "\n", text=True,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600,
                        env=dict(os.environ, TERM="dumb", HOME=tempfile.gettempdir()))
     t.contains(p.stdout, "Linux", "crash opens it")
