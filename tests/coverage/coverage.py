@@ -50,6 +50,8 @@ class Problem(Exception):
 def add_guests(build, folder):
     """Adds the counts of all archives in @folder to those of @build, and removes them. How many there were."""
     archives = sorted(glob.glob(os.path.join(folder, "*.tar.gz")))
+    if not archives:
+        raise Problem(f"{folder}: no guest has brought any counts")
     for archive in archives:
         with tempfile.TemporaryDirectory(dir=folder) as tmp:
             for name in ("here", "guest"):

@@ -146,6 +146,11 @@ def guests(t):
         put("guest/d/x.c.gcda", b"adcg----sameDATA")
         put("guest/empty", b"")
         os.mkdir(f"{folder}/guests")
+        try:
+            coverage.add_guests(f"{folder}/build", f"{folder}/guests")
+            t.fail("no guest is enough")
+        except Problem as e:
+            t.contains(str(e), "no guest has brought any counts", "what")
         bring("empty")
         try:
             coverage.add_guests(f"{folder}/build", f"{folder}/guests")

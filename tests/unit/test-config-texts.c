@@ -173,6 +173,8 @@ static void comments_and_strings(void **state)
 	complains("mode = \"a\\\"b@\";", "is none of");
 	complains("mode = \"a\\", ":1: the string that starts here is never closed");
 	complains("mode = \"a\\\n", ":1: the string that starts here is never closed");
+	/* A line that ends within a string is counted, too. */
+	complains("mode = \"a\\\n\"; @include", ":2: @include is not supported");
 	complains("\n/* *", ":2: the comment that starts here is never closed");
 	complains("mode = \"auto\"; /", ":1: ");
 }

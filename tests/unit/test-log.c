@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,10 @@ static void plain_in_a_file(void **state)
 	assert_string_equal(got, "balloond: error: number 3\n");
 	close(fd);
 	unlink(path);
+	/* What cannot be written is lost, and is nobody's error. */
+	fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	child(fd, NULL, NULL, LOG_DEBUG);
+	close(fd);
 }
 
 static void levels(void **state)

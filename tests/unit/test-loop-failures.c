@@ -157,30 +157,38 @@ static void a_lease_that_cannot_be_taken_up(void **state)
 	assert_int_equal(w->step, 1);
 }
 
-static void stops_large(struct fake_world *w)
+static int *breaks;
+
+/* Between two ticks: what follows in the loop is the stop. */
+static void stops_large(struct fake_device *d, int64_t step)
 {
-	if (w->device.size >= 1 * GIB) {
-		w->device.target_error = w->step ? -EIO : 0;
-		w->device.state_error = w->step ? 0 : -EIO;
-		raise(SIGTERM);
-	}
+	if (step < 0 || d->size < 1 * GIB)
+		return;
+	d->on_move = NULL;
+	*breaks = -EIO;
+	raise(SIGTERM);
+}
+
+static void does_nothing(struct fake_world *w)
+{
+	(void)w;
 }
 
 /* The loop ends, whatever the device says: the module's own lease gives the memory back. */
 static void ends_with_a_device_that_fails(void **state)
 {
-	for (unsigned step = 0; step < 2; step++)
-		for (int keep = 0; keep < 2; keep++) {
-			struct fake_world *w;
+	for (int i = 0; i < 4; i++) {
+		struct fake_world *w;
 
-			assert_int_equal(fake_world_setup(state), 0);
-			w = *state;
-			w->step = step;
-			w->config.on_stop = keep ? ON_STOP_KEEP : ON_STOP_RETURN;
-			fake_world_run(w, stops_large);
-			assert_true(w->device.size >= 1 * GIB);
-			assert_true(w->device.lease_us > 0);
-		}
+		assert_int_equal(fake_world_setup(state), 0);
+		w = *state;
+		breaks = i / 2 ? &w->device.target_error : &w->device.state_error;
+		w->config.on_stop = i % 2 ? ON_STOP_KEEP : ON_STOP_RETURN;
+		w->device.on_move = stops_large;
+		fake_world_run(w, does_nothing);
+		assert_true(w->device.size >= 1 * GIB);
+		assert_true(w->device.lease_us > 0);
+	}
 }
 
 /* --- what wakes the loop --- */
@@ -192,22 +200,21 @@ static void pair(void)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 }
 
-/* Nothing is due for a long time, but at the beginning. */
+/* After the first tick nothing is due for longer than a case may take. */
 static void sleep_long(struct fake_world *w)
 {
-	w->loop->policy.interval_us = w->loop->policy.idle_interval_us = LONG_US;
+	w->config.policy.interval_us = w->config.policy.idle_interval_us = LONG_US;
+	w->config.policy.mode = MODE_MANUAL;
 }
 
 static void device_says_something(struct fake_world *w)
 {
 	char c;
 
-	sleep_long(w);
-	if (w->step == 0 && w->loop->transport) {
-		w->step = 1;
+	if (w->tick == 1) {
 		assert_int_equal(write(ends[0], "x", 1), 1);
-	} else if (w->step == 1) {
-		w->step = 2;
+	} else {
+		assert_non_null(w->loop->transport);
 		assert_int_equal(read(ends[1], &c, 1), 1);
 		raise(SIGTERM);
 	}
@@ -218,25 +225,21 @@ static void looks_when_the_device_has_news(void **state)
 	struct fake_world *w = *state;
 
 	pair();
+	sleep_long(w);
 	w->device.poll_fd = ends[1];
-	w->config.policy.mode = MODE_MANUAL;
 	fake_world_run(w, device_says_something);
-	assert_int_equal(w->step, 2);
+	assert_int_equal(w->tick, 2);
 	close(ends[0]);
 	close(ends[1]);
 }
 
 static void device_hangs_up(struct fake_world *w)
 {
-	sleep_long(w);
-	if (w->step == 0 && w->loop->transport) {
-		w->step = 1;
+	if (w->tick == 1) {
 		close(ends[0]);
-		w->device.poll_fd = 0;
-	} else if (w->step == 1) {
+	} else {
 		has_problem(w, PROBLEM_DEVICE, "the balloon device has gone; going on as soon as");
 		assert_null(w->loop->transport);
-		w->step = 2;
 		raise(SIGTERM);
 	}
 }
@@ -246,32 +249,21 @@ static void sees_that_the_device_has_gone(void **state)
 	struct fake_world *w = *state;
 
 	pair();
+	sleep_long(w);
 	w->device.poll_fd = ends[1];
-	w->config.policy.mode = MODE_MANUAL;
 	fake_world_run(w, device_hangs_up);
-	assert_int_equal(w->step, 2);
+	assert_int_equal(w->tick, 2);
 	close(ends[1]);
 }
 
 static void somebody_announces(struct fake_world *w)
 {
-	sleep_long(w);
 	if (w->tick == 1) {
-		/* Not ours: nobody looks. */
-		assert_int_equal(write(ends[0], "\0\1", 2), 2);
-		return;
-	}
-	if (w->step == 0) {
-		assert_null(w->loop->transport);
-		w->step = 1;
-		w->device.present = true;
 		assert_int_equal(write(ends[0], "\1", 1), 1);
-	} else if (w->loop->transport) {
-		w->step = 2;
-		raise(SIGTERM);
 	} else {
-		/* The tick in which it is opened has begun before. */
-		assert_int_equal(write(ends[0], "\1", 1), 1);
+		assert_null(w->loop->transport);
+		w->device.present = true;
+		raise(SIGTERM);
 	}
 }
 
@@ -280,10 +272,13 @@ static void comes_when_it_is_announced(void **state)
 	struct fake_world *w = *state;
 
 	pair();
+	sleep_long(w);
 	w->device.present = false;
 	w->announce_fd = ends[1];
 	fake_world_run(w, somebody_announces);
-	assert_int_equal(w->step, 2);
+	assert_int_equal(w->tick, 2);
+	assert_int_equal(w->opens_tried, 2);
+	assert_int_equal(w->device.opens, 1);
 	close(ends[0]);
 	close(ends[1]);
 }

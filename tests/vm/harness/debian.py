@@ -267,10 +267,8 @@ class DebianGuest(Guest):
         self.sh("/usr/lib/vmtest/baseline")
         return self
 
-    def finish(self, *args, **kwargs):
-        if self.alive():
-            coverage.collect(self)
-        super().finish(*args, **kwargs)
+    def collect(self):
+        coverage.collect(self, coverage.FOLDER)
 
     def property(self, unit, name):
         return self.sh(f"systemctl show -P {name} {unit}").strip()

@@ -33,7 +33,7 @@ import tempfile
 import threading
 import time
 
-from . import accel, emulator
+from . import accel, coverage, emulator
 from .architecture import AMD64
 from .control import Control, GuestDied
 from .paths import LOGS, HarnessError, prune
@@ -250,6 +250,7 @@ class Guest:
         try:
             if self._control and not self._control.closed:
                 try:
+                    self.collect()
                     _, said = self.run(f"VERDICT={self.arch.verdict} /usr/lib/vmtest/finish "
                                        f"{self.end_tolerance // 1024} {' '.join(modules)}", timeout)
                 except GuestDied as e:
@@ -282,6 +283,10 @@ class Guest:
         problems += [line for line in said.splitlines() if line.startswith("end check:")]
         if problems:
             raise VerdictError("\n".join(problems + [f"last words: {said.strip()[-500:]}", self.console_tail()]))
+
+    def collect(self):
+        """What the tests have run in it, where that is counted."""
+        coverage.collect(self)
 
     def __enter__(self):
         return self.start()
