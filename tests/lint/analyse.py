@@ -30,7 +30,8 @@ from exceptions import EXCEPTIONS                     # noqa: E402
 from harness import archive, kernels                  # noqa: E402
 from harness.paths import TOP, cache, command, locked, scratch     # noqa: E402
 
-BUILD = os.path.join(os.environ.get("BALLOOND_BUILD") or os.path.join(TOP, "build"), "analyse")
+MESON = os.environ.get("BALLOOND_BUILD") or os.path.join(TOP, "build")
+BUILD = os.path.join(MESON, "analyse")
 KMOD = os.path.join(TOP, "kmod")
 # Programs that run in guests; the harness compiles them as they are, without meson.
 BY_HAND = ["-std=gnu11", "-D_GNU_SOURCE", f"-I{TOP}/kmod/uapi"]
@@ -48,8 +49,9 @@ NO_COCCINELLE = {
 
 def sources():
     """Every C file of the tree, from its root."""
-    said = command(["git", "-C", TOP, "ls-files", "--cached", "--others", "--exclude-standard", "*.c"], "git ls-files")
-    return [f for f in said.splitlines() if os.path.exists(f"{TOP}/{f}")]
+    return sorted(os.path.relpath(os.path.join(folder, name), TOP) for top in ("daemon", "kmod", "tests")
+                  for folder, _, names in os.walk(os.path.join(TOP, top))
+                  for name in names if name.endswith(".c") and not name.endswith(".mod.c"))
 
 
 def module_folders():
@@ -112,7 +114,9 @@ def clang_build(t):
 def userspace(t):
     global _userspace
     if _userspace is None:
-        units = tools.userspace(clang_build(t))
+        # As they are compiled is the same for both compilers.
+        configured = os.path.exists(os.path.join(MESON, "compile_commands.json"))
+        units = tools.userspace(MESON if configured else clang_build(t))
         known = {u.path for u in units}
         units += [tools.Unit(f"{TOP}/{f}", TOP, BY_HAND) for f in sources()
                   if not in_modules(f) and f"{TOP}/{f}" not in known]
@@ -121,24 +125,23 @@ def userspace(t):
 
 
 class Modules:
-    """Copies of the module and of those of the tests, built by gcc for the kernel of @series; gone with the case."""
+    """Copies of the module and of those of the tests, for the kernel of @series; gone with the case."""
 
     def __init__(self, t, series):
         self.headers = f"/usr/src/linux-headers-{kernels.release(series)}"
-        self.top = tempfile.mkdtemp(prefix="analyse-")
-        t.defer(shutil.rmtree, self.top)
-        self.ours = (os.path.realpath(self.top), TOP)
-        self.said, self.units = "", []
+        top = os.path.realpath(tempfile.mkdtemp(prefix="analyse-"))
+        t.defer(shutil.rmtree, top)
+        self.ours, self.cc, self.sparse = (top, TOP), [], []
         for folder in module_folders() if series == OLDEST else ["kmod"]:
-            copy = f"{self.ours[0]}/{folder}"
-            shutil.copytree(f"{TOP}/{folder}", copy, ignore=shutil.ignore_patterns("*.o", "*.ko", "*.mod*", ".*"))
-        for folder in module_folders() if series == OLDEST else ["kmod"]:
-            copy = f"{self.ours[0]}/{folder}"
-            p = tools.run(["make", "-C", self.headers, f"M={copy}", "C=2", "CF=-D__CHECK_ENDIAN__", "modules"])
-            t.equal(p.returncode, 0, f"make in {folder}\n{p.stdout}")
-            self.said += p.stdout
-            self.units += tools.module(copy)
-        t.check(self.units, "the kernel's build has left its commands")
+            shutil.copytree(f"{TOP}/{folder}", f"{top}/{folder}",
+                            ignore=shutil.ignore_patterns("*.o", "*.ko", "*.mod*", ".*"))
+            units, said = tools.module(self.headers, f"{top}/{folder}")
+            there = {f[len(folder) + 1:] for f in sources() if f.startswith(folder + "/")}
+            for kind in ("cc", "sparse"):
+                named = {os.path.relpath(u.path, f"{top}/{folder}") for u in units[kind]}
+                t.equal(named, there, f"files that the kernel's build would give to {kind}\n{said[-2000:]}")
+            self.cc += units["cc"]
+            self.sparse += units["sparse"]
 
 
 def coccinelle_scripts(t):
@@ -156,7 +159,75 @@ def coccinelle_scripts(t):
     return path
 
 
+# A fault for each, and what has to be said of it.
+PLANTED = """\
+void *kzalloc(unsigned long size);
+void kfree(const void *p);
+int *plain = 0;
+int f(int *p);
+int f(int *p)
+{
+	int a[2] = {1, 2};
+
+	if (!p)
+		a[1] = *p;
+	return a[2];
+}
+void g(void *p);
+void g(void *p)
+{
+	if (p)
+		kfree(p);
+}
+"""
+PLANTED_CHECKS = {"sparse": "-", "cppcheck": "arrayIndexOutOfBounds", "clang-analyser": "core.NullDereference",
+                  "coccinelle": "ifnullfree"}
+
+
 # -- cases ----------------------------------------------------------------
+@tap.case("each analyser sees a fault that is laid before it", timeout=300)
+def planted(t):
+    top = os.path.realpath(tempfile.mkdtemp(prefix="analyse-"))
+    t.defer(shutil.rmtree, top)
+    with open(f"{top}/planted.c", "w") as f:
+        f.write(PLANTED)
+    unit = tools.Unit(f"{top}/planted.c", top, ["-std=gnu11"])
+    scripts = glob.glob(f"{coccinelle_scripts(t)}/**/ifnullfree.cocci", recursive=True)
+    seen = tools.sparse([unit], top) + tools.cppcheck([unit.path], top, top) + tools.clang_analyser([unit], top)
+    found, failed = tools.coccinelle(scripts, [top], [], top, (top, top))
+    t.equal(failed, {}, "scripts that did not run")
+    for tool, check in PLANTED_CHECKS.items():
+        with t.subtest(tool):
+            t.check([f for f in seen + found if (f.tool, f.check) == (tool, check)], f"{check} in {seen + found}")
+
+
+@tap.case("what is not excepted fails, and so does an exception that is not needed")
+def judging(t):
+    def said(findings, exceptions):
+        try:
+            judge(t, findings, "sparse", False, exceptions, lambda f: "int x = y;")
+        except tap.Failure as e:
+            return str(e)
+        return ""
+    one = tools.Finding("sparse", "check", "daemon/a.c", 3, "text")
+    fits = ("sparse", "che*", "daemon/*.c", "x = y", "reason")
+    t.equal(said([one], [fits]), "", "one that fits")
+    t.contains(said([one], []), "daemon/a.c:3: text [check]", "without it")
+    t.contains(said([], [fits]), "nothing needs any more", "nothing said")
+    for wrong in (("cppcheck", *fits[1:]), ("sparse", "other", *fits[2:]), (*fits[:2], "daemon/b.c", *fits[3:]),
+                  (*fits[:3], "x = z", fits[4])):
+        t.contains(said([one], [wrong]), "daemon/a.c:3: text", f"{wrong} does not fit")
+
+
+@tap.case("each exception has a reason, and a file that exists")
+def reasons(t):
+    for entry in EXCEPTIONS:
+        t.equal(len(entry), 5, entry)
+        t.check(entry[0] in ("sparse", "cppcheck", "clang", "clang-analyser", "coccinelle"), f"tool: {entry}")
+        t.check(len(entry[4]) > 10, f"reason: {entry}")
+        t.check(glob.glob(os.path.join(TOP, entry[2])), f"file: {entry}")
+
+
 @tap.case("every C file is looked at, by meson's commands, the kernel's, or as the harness compiles it")
 def complete(t):
     looked = {os.path.relpath(u.path, TOP) for u in userspace(t)}
@@ -208,16 +279,13 @@ def analyser(t):
 def of_modules(t, series):
     modules = Modules(t, series)
     with t.subtest("sparse"):
-        found = tools.parse("sparse", modules.said, modules.headers, TOP, modules.ours)
-        t.check("  CHECK " in modules.said, "sparse has run")
-        judge(t, tools.once(found), "sparse", True)
+        judge(t, tools.sparse(modules.sparse, TOP, modules.ours), "sparse", True)
     with t.subtest("clang"):
-        judge(t, tools.clang_compiles(modules.units, TOP, modules.ours, modules.headers), "clang", True)
+        judge(t, tools.clang_compiles(modules.cc, TOP, modules.ours, modules.headers), "clang", True)
     with t.subtest("clang's analyser"):
-        judge(t, tools.clang_analyser(modules.units, TOP, modules.ours, modules.headers), "clang-analyser", True)
+        judge(t, tools.clang_analyser(modules.cc, TOP, modules.ours, modules.headers), "clang-analyser", True)
 
 
-# The newest last: exceptions are for both.
 for _series in SERIES:
     tap.add(f"the modules, {_series}", of_modules, _series, timeout=1200)
 
