@@ -149,7 +149,6 @@ static bool take_over(struct loop *l)
 		/* In mode observe nobody would keep up the lease of what is there. */
 		if (l->read_only) {
 			close(fd);
-			r = 0;
 		} else {
 			r = l->world.adopt(l->world.ctx, fd, &l->transport);
 			if (r >= 0)

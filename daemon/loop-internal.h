@@ -37,6 +37,7 @@ struct loop {
 	enum policy_law law;
 	struct hold hold;
 	uint64_t hold_until_us;		/* of our clock; UINT64_MAX = until released */
+	bool hold_pending;		/* its file was handed over to be written */
 	bool manual_set;		/* by the operator; else the balloon as it was found */
 
 	struct policy_state state;

@@ -80,7 +80,7 @@ OWNERS = [
     ("systemd/sd-event*", ["daemon/serve/bus.h", "daemon/serve/sdbus.h", "daemon/serve/startup.h",
                            "daemon/loop*", "daemon/ctl/*"]),
     ("systemd/sd-daemon*", ["daemon/serve/notify.c"]),
-    ("systemd/sd-journal*", ["daemon/basic/log.c"]),
+    ("systemd/sd-journal*", []),
     ("systemd/*", []),
     # The device is spoken to in one place.
     ("sys/ioctl.h", ["daemon/act/device.c", "daemon/ctl/term.c"]),

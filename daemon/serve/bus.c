@@ -68,7 +68,7 @@ static const char *printable(const char *text, char buf[static TEXT_MAX])
 {
 	size_t i;
 
-	for (i = 0; text[i] && i < TEXT_MAX - 1; i++)
+	for (i = 0; i < TEXT_MAX - 1 && text[i]; i++)
 		buf[i] = (unsigned char)text[i] < 128 ? text[i] : '?';
 	buf[i] = '\0';
 	return buf;
