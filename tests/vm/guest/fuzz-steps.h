@@ -23,7 +23,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 enum kind {
-	INFO, STATE, TARGET, LOCK, UNLOCK, KEEPALIVE, POP, JUNK,
+	INFO, STATE, TARGET, LOCK, UNLOCK, KEEPALIVE, POP, PROVE, JUNK,
 	LAST_CALL = JUNK,
 	POLL, EPOLL, OPEN, OTHER, SHOW, PARAMETER, CHILD, CLOSE,
 	KINDS,
@@ -46,6 +46,7 @@ static const struct {
 	[UNLOCK]	= CALL("unlock", 20, UNLOCK, move, true),
 	[KEEPALIVE]	= { "keepalive", 4, UBALLOON_IOC_KEEPALIVE, 0, true },
 	[POP]		= CALL("pop", 2, POP, pop, true),
+	[PROVE]		= CALL("prove", 3, PROVE, prove, true),
 	[JUNK]		= { "junk", 4, 0, 512, false },
 	[POLL]		= { .name = "poll", .weight = 4 },
 	[EPOLL]		= { .name = "epoll", .weight = 1 },
@@ -75,6 +76,7 @@ union argument {
 	struct uballoon_target target;
 	struct uballoon_move move;
 	struct uballoon_pop pop;
+	struct uballoon_prove prove;
 	uint64_t words[64];
 	unsigned char bytes[512];
 	uint32_t size;		/* where each struct has it */
@@ -169,6 +171,14 @@ static void draw_move(struct dice *d, struct uballoon_move *mv, bool lock)
 		mv->flags = one_in(d, 4) ? UBALLOON_MOVE_CANSLEEP : UBALLOON_MOVE_NOSLEEP;
 }
 
+static void draw_prove(struct dice *d, struct uballoon_prove *p)
+{
+	p->flags = one_in(d, 4) ? UBALLOON_MOVE_CANSLEEP : UBALLOON_MOVE_NOSLEEP;
+	p->page_order = one_in(d, 2) ? UBALLOON_ORDER_4K : UBALLOON_ORDER_2M;
+	p->budget_ms = 1 + below(d, 200);
+	p->hold_ms = one_in(d, 8) ? below(d, UBALLOON_MAX_HOLD_MS / 5) : below(d, 20);
+}
+
 static void spoil(struct dice *d, union argument *arg, size_t size)
 {
 	unsigned int n = 1 + below(d, 3);
@@ -233,6 +243,9 @@ static void draw(uint64_t seed, unsigned int thread, uint64_t number, struct ste
 	case UNLOCK:
 		draw_move(&d, &s->arg.move, s->kind == LOCK);
 		break;
+	case PROVE:
+		draw_prove(&d, &s->arg.prove);
+		break;
 	case JUNK:
 		draw_junk(&d, s);
 		return;
@@ -260,11 +273,11 @@ static bool bad_order(const struct uballoon_move *mv)
 	return mv->page_order != UBALLOON_ORDER_4K;
 }
 
-static bool bad_flags(const struct uballoon_move *mv, bool lock)
+static bool bad_flags(__u32 flags, bool lock)
 {
 	if (!lock)
-		return mv->flags;
-	return mv->flags != UBALLOON_MOVE_NOSLEEP && mv->flags != UBALLOON_MOVE_CANSLEEP;
+		return flags;
+	return flags != UBALLOON_MOVE_NOSLEEP && flags != UBALLOON_MOVE_CANSLEEP;
 }
 
 /* Whether the header says that the call fails, whatever the device is like. */
@@ -272,6 +285,7 @@ static bool must_fail(const struct step *s)
 {
 	const struct uballoon_target *t = &s->arg.target;
 	const struct uballoon_move *mv = &s->arg.move;
+	const struct uballoon_prove *p = &s->arg.prove;
 
 	if (s->reader && kinds[s->kind].writes)
 		return true;
@@ -294,9 +308,14 @@ static bool must_fail(const struct step *s)
 	case UNLOCK:
 		return RESERVED(*mv) || mv->reserved32 || !mv->pages || mv->pages > 1ULL << 40 ||
 		       !mv->budget_ms || mv->budget_ms > UBALLOON_MAX_BUDGET_MS || bad_order(mv) ||
-		       bad_flags(mv, s->kind == LOCK);
+		       bad_flags(mv->flags, s->kind == LOCK);
 	case POP:
 		return RESERVED(s->arg.pop) || s->arg.pop.reserved32;
+	case PROVE:
+		return RESERVED(*p) || p->reserved32 || bad_flags(p->flags, true) ||
+		       (p->page_order != UBALLOON_ORDER_4K && p->page_order != UBALLOON_ORDER_2M) ||
+		       !p->budget_ms || p->budget_ms > UBALLOON_MAX_BUDGET_MS ||
+		       p->hold_ms > UBALLOON_MAX_HOLD_MS;
 	default:
 		/* Garbage that has the number of a call has no size that fits it. */
 		return true;

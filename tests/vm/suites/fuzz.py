@@ -29,7 +29,7 @@ def sequence(t):
             t.check(sum(a == b for a, b in zip(first, other)) < 20, "hardly a step is the same")
     with t.subtest("all calls, valid and not"):
         words = [line.split() for line in first]
-        for kind in ("info", "state", "target", "lock", "unlock", "pop"):
+        for kind in ("info", "state", "target", "lock", "unlock", "pop", "prove"):
             mine = [w for w in words if w[1] == kind]
             bad = sum("must-fail" in w for w in mine)
             t.check(0 < bad < len(mine), f"{kind}: {bad} of {len(mine)} are spoilt")

@@ -297,7 +297,7 @@ class Fuzz:
         self.counts["MiB moved"] = int(re.search(r" moved_pages=(\d+)", said)[1]) // 256
         for line in said.splitlines():
             self.say(line)
-        for kind in ("info", "state", "target", "lock", "unlock", "keepalive", "pop"):
+        for kind in ("info", "state", "target", "lock", "unlock", "keepalive", "pop", "prove"):
             t.check(re.search(rf"^{kind} .*OK=", said, re.M), f"{kind} succeeded at least once")
         t.check(self.counts["MiB moved"], "memory was moved")
         self.empty()
