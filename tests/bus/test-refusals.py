@@ -328,6 +328,7 @@ def bar(t):
         term.sees(t, "] 256 MiB -> 512 MiB  manual")
         fake.change(Size=None, Host="")
         t.equal(term.ends(t), FAILED, "exit status")
+        t.check("manual\r\nballoonctl: nothing moves" in term.text, "a line of its own for the error")
         t.equal(re.findall(r"(\S+ \S+) -> 512 MiB", term.text), ["256 MiB"] * term.text.count("->"), "sizes shown")
 
 
