@@ -27,7 +27,7 @@ PROPS = {
     "PressureSome": ("u", 12), "PressureFull": ("u", 3), "PressureIO": ("u", 45), "RefaultRate": ("t", 0),
     "LeaseLeft": ("t", 0), "HoldOffLeft": ("t", 0), "Account": ("s", "gone"), "AccountText": ("s", "MemTotal falls"),
     "ReliefLine": ("t", 0), "Relieved": ("t", 0), "Held": ("s", ""), "HeldLeft": ("t", NONE),
-    "InflatedTotal": ("t", 300 * MIB), "DeflatedTotal": ("t", 44 * MIB), "RescueEvents": ("t", 0),
+    "InflatedTotal": ("t", 300 * MIB), "DeflatedTotal": ("t", 44 * MIB), "RescueEvents": ("t", 0), "Rescued": ("t", 0),
     "Emergencies": ("t", 0), "ConfigFile": ("s", "/etc/balloond.conf"), "ConfigError": ("s", ""),
     "Problem": ("s", ""),
 }

@@ -102,9 +102,13 @@ STATUS = [
         "virtio [": "virtio, asks for a balloon of 100 MiB [",
         "     Moved": "     Lease  20s, then the module gives everything back by itself\n     Moved"}),
     ({"Emergencies": 1, "RescueEvents": 1}, {
-        "44 MiB deflated": "44 MiB deflated, 1 emergency, 1 rescue by the module"}),
+        "44 MiB deflated": "44 MiB deflated, 1 emergency, 1 rescue by the module, nothing given"}),
     ({"Emergencies": 2, "RescueEvents": 3}, {
-        "44 MiB deflated": "44 MiB deflated, 2 emergencies, 3 rescues by the module"}),
+        "44 MiB deflated": "44 MiB deflated, 2 emergencies, 3 rescues by the module, nothing given"}),
+    ({"RescueEvents": 1, "Rescued": None}, {
+        "44 MiB deflated": "44 MiB deflated, 1 rescue by the module"}),
+    ({"RescueEvents": 2, "Rescued": 64 * MIB}, {
+        "44 MiB deflated": "44 MiB deflated, 2 rescues by the module, 64 MiB given"}),
     ({"DeflatedTotal": None, "ConfigFile": ""}, {
         "     Moved  300 MiB inflated, 44 MiB deflated\n    Config  /etc/balloond.conf\n": ""}),
     # What the host leaves out.

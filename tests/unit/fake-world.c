@@ -208,6 +208,7 @@ void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 {
 	struct loop_world world = {
 		.ctx = w,
+		.proc = w->proc,
 		.read = world_read,
 		.news = world_news,
 		.open = world_open,

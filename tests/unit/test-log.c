@@ -3,7 +3,7 @@
  * Log lines: what goes to whom, and how it is marked. Standard error is a file or a socket of the
  * test; each case is a process of its own, for where lines go is a matter of the process.
  *
- * Not tested here: the journal (a guest's service has one).
+ * Not tested here: the journal (test-log-journal.c).
  */
 #include <stdarg.h>
 #include <stddef.h>

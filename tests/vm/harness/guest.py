@@ -14,6 +14,8 @@ random word, given to it for this boot, to a serial port of its own. Everything
 else, a panic, a hang, a reset, an early end of QEMU (whose exit status is 0
 after a panic), leaves the word out and is a failure.
 
+A kernel of ours with checks (built.py) makes a guest slow: it has times as long for everything.
+
 The kernel runs with panic_on_warn, and QEMU ends instead of rebooting. QEMU is
 killed with the process that started it, and by a timer in any case.
 
@@ -36,15 +38,10 @@ from .architecture import AMD64
 from .control import Control, GuestDied
 from .paths import LOGS, HarnessError, prune
 from .qmp import Qmp, QmpError
+from .reports import complaints
 
 MIB = 1 << 20
 BALLOON = "virtio-balloon-pci,id=b0,deflate-on-oom=on,free-page-reporting=on,guest-stats-polling-interval=1"
-
-# What no kernel log may contain. guest/finish has the same list for dmesg.
-BAD_LOG = re.compile(
-    r"WARNING: |BUG: |Oops: |Kernel panic|general protection fault|UBSAN: |KASAN: |kmemleak: [1-9]|"
-    r"possible (circular|recursive) locking|suspicious RCU usage|refcount_t: |Bad page state|"
-    r"list_(add|del) corruption|INFO: task .* blocked|sleeping function called from invalid context")
 
 # Shared by all guests. The stall detectors get long limits: on a loaded machine
 # an emulated CPU may stand still for many seconds through no fault of the guest.
@@ -92,7 +89,12 @@ class Guest:
                  devices=(), machine=None, cpu=None, lifetime=600, boot_timeout=90,
                  end_tolerance=4 * MIB, accelerator=None, boot=None):
         self.name, self.kernel, self.memory = name, kernel, memory
-        self.lifetime, self.boot_timeout, self.end_tolerance = lifetime, boot_timeout, end_tolerance
+        self.patience = kernel.built.patience if kernel.built else 1
+        self.lifetime, self.boot_timeout = lifetime * self.patience, boot_timeout * self.patience
+        self.end_tolerance = end_tolerance
+        if kernel.built:
+            self.end_tolerance += int(memory * kernel.built.end_tolerance)
+            append = f"{kernel.built.append} {append}"
         self.arch = arch = kernel.arch
         self.accelerator = accelerator or (accel.choose() if arch is AMD64 else "tcg")
         self.process = None
@@ -179,12 +181,34 @@ class Guest:
 
         What is on its disks is still there: a hibernated guest can be woken from here. The verdict
         is the word that the guest got at its first boot."""
-        self.process.wait(timeout)
+        self.process.wait(timeout * self.patience)
         self.kill()
         self._launch()
         self._control.ready.wait(self.boot_timeout)
         # The agent of the guest that wakes up still answers what it was asked before.
         self._control.skip_ids(1 << 16)
+
+    def receive(self):
+        """Launches, and waits for nobody: the machine will come from another QEMU (-incoming)."""
+        self._launch()
+
+    def continue_from(self, other):
+        """What ran under @other runs here now: its verdict is its word, and its agent has answered it before."""
+        self._verdict = other._verdict
+        self._control.skip_ids(1 << 16)
+
+    def starts_over(self, timeout=None):
+        """Waits for the agent of a machine that has been started anew under the same QEMU."""
+        self._control.close()
+        self._control = Control(f"{self._dir}/control", alive=self.alive)
+        self._control.ready.wait(timeout or self.boot_timeout)
+        self._control.put(f"{self._verdict}\n".encode(), "/run/vmtest/verdict", 0o600)
+
+    def monitor(self, line, timeout=120):
+        """A command of QEMU's monitor for people, which must have nothing to say."""
+        said = self.qmp("human-monitor-command", timeout, **{"command-line": line})
+        if said.strip():
+            raise HarnessError(f"{line}: {said}")
 
     def qemu_messages(self):
         """What QEMU has said so far on its standard error."""
@@ -254,7 +278,7 @@ class Guest:
         problems = []
         if verdict.split() != [self._verdict]:
             problems.append("the guest did not write its verdict")
-        bad = [line for line in self.console().splitlines() if BAD_LOG.search(line)]
+        bad = complaints(self.console(), modules)
         problems += [f"kernel: {line}" for line in bad[:5]]
         problems += [line for line in said.splitlines() if line.startswith("end check:")]
         if problems:
@@ -277,7 +301,7 @@ class Guest:
     def spawn(self, command, timeout=600):
         """Starts a shell command in the guest; a Job with .wait(), .kill(), .output."""
         self._demand()
-        return self._control.spawn(command, timeout)
+        return self._control.spawn(command, timeout * self.patience)
 
     def run(self, command, timeout=90):
         """(status, output) of a shell command; status 124 if it took longer than @timeout."""
@@ -352,7 +376,7 @@ class Guest:
     def device_del(self, ident="b0", timeout=90):
         """Unplugs and waits until the guest has let go."""
         self.qmp("device_del", id=ident)
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * self.patience
         while self.qmp.wait_event("DEVICE_DELETED", max(0.1, end - time.monotonic()))["data"].get("device") != ident:
             pass
 

@@ -8,7 +8,8 @@ release whose headers are installed, because that is what our modules are built
 against. Of any other the newest release counts that the archive has, backports
 included; its modules are built in a root of that Debian (archive.py). A name
 with a flavour ("6.12 arm64-16k") means the newest of that flavour in the newest Debian;
-one of another architecture is built by a cross compiler.
+one of another architecture is built by a cross compiler. Two flavours are no Debian's: they are built here
+(built.py: "6.12 debug", "6.12 kcsan").
 
 The image comes from this machine if it happens to be installed, else its package
 is downloaded and unpacked into the cache; nothing is installed and /boot is only
@@ -22,6 +23,7 @@ import re
 import shutil
 import tempfile
 
+from . import built
 from .architecture import AMD64, of_flavour, page_bytes
 from .archive import BACKPORTS, HERE, KERNELS, RELEASES, Archive, Workshop
 from .paths import HarnessError, cache, command, digest, locked, tree
@@ -70,18 +72,20 @@ def archived(series, flavour, debian):
 
 
 class Headers:
-    """release, and headers to build with: on this machine, or in the @workshop that has them."""
+    """release, and headers to build with: on this machine, or in the @workshop that has them, or in @headers.
 
-    workshop = None
+    Where the same release may be built in several ways, identity tells them apart."""
+
+    workshop = identity = None
     arch = AMD64
     page_bytes = 4096
 
-    def __init__(self, release, workshop=None):
+    def __init__(self, release, workshop=None, headers=None):
         self.release = release
         self.workshop = workshop
         self.arch = of_flavour(release)
         self.page_bytes = page_bytes(release)
-        self.headers = workshop.headers(release) if workshop else f"/usr/src/linux-headers-{release}"
+        self.headers = headers or (workshop.headers(release) if workshop else f"/usr/src/linux-headers-{release}")
 
     def outside(self, path):
         """@path, as it is called among the headers, as it is called on this machine."""
@@ -105,10 +109,15 @@ class Headers:
 
 
 class Kernel(Headers):
-    """image, and lookup of modules by name. Read-only once made."""
+    """image, and lookup of modules by name. Read-only once made. built: its Flavour, if it is built here."""
+
+    built = None
 
     def __init__(self, name):
         base, _, flavour = name.partition(" ")
+        if flavour in built.FLAVOURS:
+            self._adopt_built(base, built.Build(base, flavour))
+            return
         self.series, debian = home(base)
         if flavour:
             debian = NEXT
@@ -118,6 +127,12 @@ class Kernel(Headers):
         else:
             super().__init__(archived(self.series, flavour, debian), Workshop(debian, of_flavour(flavour).name))
         self._adopt(self._root())
+
+    def _adopt_built(self, series, build):
+        self.series, self.built = series, build.flavour
+        super().__init__(build.release, headers=build.headers)
+        self.identity = build.identity
+        self._adopt(build.root)
 
     def _adopt(self, root):
         """Takes what is there of self.release below @root."""
@@ -144,6 +159,10 @@ class Kernel(Headers):
                 archive.unpack(archive.with_depends(f"linux-image-{self.release}",
                                                     rf"linux-(base|binary|modules)-{re.escape(self.release)}"), root)
         return root
+
+    def has(self, name):
+        """Whether there is a module of that name, or it is built in."""
+        return name.replace("-", "_") in self._builtin | self._files.keys()
 
     def module(self, name):
         """Bytes of a module of the distribution, decompressed."""
@@ -182,21 +201,24 @@ def _depends(data):
     return [d for d in m.group(1).decode().split(",") if d] if m else []
 
 
-def build_module(kernel, source, name):
+def build_module(kernel, source, name, arguments=(), keep=()):
     """Builds the out-of-tree module in folder @source for @kernel; path of NAME.ko.
 
     The source is copied first: Kbuild litters its folder, and two kernels would
-    fight over it.
+    fight over it. @arguments are for make; files of the build with the suffixes @keep are kept beside NAME.ko.
     """
     files = [f for f in tree(source) if not f[0].endswith((".ko", ".o", ".mod", ".mod.c", ".cmd"))]
-    out = cache("module", f"{name}-{kernel.release}-{digest(kernel.release, *files)}")
+    out = cache("module", f"{name}-{kernel.release}-{digest(kernel.identity or kernel.release, *files, *arguments)}")
     ko = os.path.join(out, name + ".ko")
     with locked(f"module-{kernel.release}"):
         if not os.path.exists(ko):
             with kernel.copy(files) as tmp:
-                command(kernel.make(tmp, "modules"), f"build of {name}.ko for {kernel.release}")
+                command(kernel.make(tmp, *arguments, "modules"), f"build of {name}.ko for {kernel.release}")
                 command([f"{kernel.arch.prefix}strip", "-g", f"{tmp}/{name}.ko"], "strip")
                 os.makedirs(out, exist_ok=True)
+                for rel, path in tree(tmp, tuple(keep)) if keep else ():
+                    os.makedirs(os.path.dirname(os.path.join(out, rel)), exist_ok=True)
+                    shutil.copy(path, os.path.join(out, rel))
                 shutil.copy(f"{tmp}/{name}.ko", ko + ".tmp")
                 os.rename(ko + ".tmp", ko)
     return ko

@@ -8,7 +8,7 @@ them, under /lib/modules-test and /bin.
 import contextlib
 import os
 
-from . import emulator, kernels
+from . import emulator, kernels, module_coverage
 from .archive import Archive as Packages
 from .architecture import AMD64
 from .cpio import Archive
@@ -56,7 +56,10 @@ def busybox_archive(init, arch=AMD64):
 
 def uballoon(kernel):
     """Path of uballoon.ko for @kernel, built now if need be."""
-    return kernels.build_module(kernel, os.path.join(TOP, "kmod"), "uballoon")
+    options = {}
+    if module_coverage.counts(kernel):
+        options = {"arguments": module_coverage.COUNT, "keep": module_coverage.NOTES}
+    return kernels.build_module(kernel, os.path.join(TOP, "kmod"), "uballoon", **options)
 
 
 def agent(arch=AMD64):
@@ -79,8 +82,9 @@ def initrd(kernel, files=()):
                 ("usr/lib/vmtest/finish", _read(os.path.join(VM, "guest", "finish")), 0o755),
                 ("usr/lib/vmtest/baseline", _read(os.path.join(VM, "guest", "baseline")), 0o755)]
     boot = kernel.closure(BOOT_MODULES)
-    spare = [m for m in kernel.closure(BOOT_MODULES + SPARE_MODULES + SPARE_MODULES_OF.get(arch.name, ()))
-             if m not in boot]
+    wanted = BOOT_MODULES + SPARE_MODULES + SPARE_MODULES_OF.get(arch.name, ())
+    # One of ours has only what its suites need.
+    spare = [m for m in kernel.closure(n for n in wanted if not kernel.built or kernel.has(n)) if m not in boot]
     for i, (name, data) in enumerate(boot):
         contents.append((f"lib/modules-boot/{i:02}-{name}.ko", data, 0o644))
     contents += [(f"lib/modules-test/{name}.ko", data, 0o644) for name, data in spare]
@@ -104,10 +108,15 @@ def initrd(kernel, files=()):
     return path
 
 
+def memory(kernel, size):
+    """Bytes with which a guest with @kernel has what one with another kernel has with @size on the machine's QEMU."""
+    return (kernel.built.room(size) if kernel.built else size) + emulator.compensation()
+
+
 def guest(series, name="micro", files=(), **options):
     """A Guest, not started. @files as for initrd(), the rest as for Guest."""
     kernel = kernels.Kernel(series)
-    options["memory"] = options.get("memory", 512 * MIB) + emulator.compensation()
+    options["memory"] = memory(kernel, options.get("memory", 512 * MIB))
     return Guest(f"{name}-{series.replace(' ', '-')}", kernel, initrd(kernel, files), **options)
 
 
@@ -121,5 +130,10 @@ def micro(t, series, modules=("uballoon",), **options):
     t.on_failure(g.console_tail)
     g.start()
     yield g
+    if module_coverage.counts(g.kernel) and "uballoon" in modules:
+        # Before QEMU ends, and after what unloading does. If it does not unload, the end checks say so.
+        for module in modules:
+            g.run(f"! grep -q '^{module} ' /proc/modules || rmmod {module}")
+        module_coverage.collect(g, uballoon(g.kernel), os.path.join(module_coverage.FOLDER, os.path.basename(g.log)))
     with t.subtest("verdict of the guest"):
         g.finish(modules)

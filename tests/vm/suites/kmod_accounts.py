@@ -9,7 +9,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap   # noqa: E402
+from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap, two_nodes   # noqa: E402
 
 SYSFS = "/sys/class/misc/uballoon"
 INSISTS = BALLOON.replace("deflate-on-oom=on,", "")
@@ -171,9 +171,7 @@ def moved(t, series):
 
 def nodes(t, series):
     """Each node's counter has what its zones hold."""
-    numa = [["-object", "memory-backend-ram,id=m0,size=512M", "-object", "memory-backend-ram,id=m1,size=512M",
-             "-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,memdev=m1"]]
-    with balloon(t, series, memory=1024 * MIB, devices=numa) as b:
+    with balloon(t, series, memory=1024 * MIB, devices=two_nodes(series)) as b:
         def counted():
             return [int(re.search(r"KReclaimable:\s+(\d+)", text)[1]) - int(re.search(r"SReclaimable:\s+(\d+)", text)[1])
                     for text in (b.g.read(f"/sys/devices/system/node/node{n}/meminfo") for n in (0, 1))]

@@ -11,6 +11,7 @@ back, kernel log clean.
 import contextlib
 import os
 import re
+import struct
 import sys
 import tempfile
 
@@ -18,11 +19,12 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from harness import cross, debian, kernels, libraries, micro          # noqa: E402
+from harness import built, cross, debian, kernels, libraries, micro   # noqa: E402
 from harness.architecture import AMD64                                # noqa: E402
 from harness.guest import BALLOON, qemu_path                          # noqa: E402,F401
 from harness.paths import VM                                          # noqa: E402
 
+BACKEND = "/machine/peripheral/b0/virtio-backend"
 DRIVER = "/sys/bus/virtio/drivers/uballoon"
 INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
 MIB = 1 << 20
@@ -65,6 +67,13 @@ def daemon(series):
 SWAP_LOAD = "insmod /lib/modules-test/virtio_blk.ko && until test -b /dev/vda; do usleep 50000; done"
 SWAP_ON = f"{SWAP_LOAD} && mkswap /dev/vda >/dev/null && swapon /dev/vda"
 SWAP_OFF = "swapoff /dev/vda && rmmod virtio_blk"
+
+
+def two_nodes(series):
+    """Devices of a guest whose 1 GiB of memory is in two nodes. What its kernel needs more is in the first."""
+    first = micro.memory(kernels.Kernel(series), 1024 * MIB) - 512 * MIB
+    return [["-object", f"memory-backend-ram,id=m0,size={first}", "-object", "memory-backend-ram,id=m1,size=512M",
+             "-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,memdev=m1"]]
 
 
 def swap_disk(t, mib):
@@ -169,6 +178,13 @@ class Balloon:
         lists = re.findall(r"^ +count: +(\d+)$", self.g.read("/proc/zoneinfo"), re.M)
         return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * self.page * 4096
 
+    def device_stats(self):
+        """{tag: value} that the device holds now, read out of the guest's memory by QEMU."""
+        desc, = self.g.qmp("x-query-virtio-queue-element", path=BACKEND, queue=2)["descs"]
+        with tempfile.NamedTemporaryFile(prefix="vmtest-") as f:
+            self.g.qmp("pmemsave", val=desc["addr"], size=desc["len"], filename=f.name)
+            return dict(struct.iter_unpack("<HQ", f.read()))
+
     def actual_mib(self):
         """The balloon as the host sees it."""
         return (self.g.memory - self.g.balloon_actual()) / MIB
@@ -191,11 +207,14 @@ ARM_PATIENCE = 3
 # A kernel that preempts wherever it can.
 RT_SERIES = ("6.12 rt-amd64",)
 OTHER_SERIES = ARM_SERIES + RT_SERIES
+# With all checks; they take an hour to build, so there are cases of them only where the command line says so.
+DEBUG_SERIES = tuple(s for s in built.SERIES if any(f"({s})" in argument for argument in sys.argv[1:]))
+tap.PATIENCE *= max([built.FLAVOURS[s.split()[1]].patience for s in DEBUG_SERIES], default=1)
 
 
 def selected(series):
     """Whether cases of that kernel may be among those that the command line selects."""
-    names = [f"({s})" for s in (*SERIES, *OTHER_SERIES)]
+    names = [f"({s})" for s in (*SERIES, *OTHER_SERIES, *DEBUG_SERIES)]
     for argument in sys.argv[1:] or [""]:
         named = [n for n in names if n in argument] or [n for n in names if "arm64" in n or "arm64" not in argument]
         if f"({series})" in named:
@@ -206,23 +225,23 @@ def selected(series):
 @tap.setup
 def modules():
     """Where the newest kernel is not there yet it takes minutes, which are no case's."""
-    for series in filter(selected, (*SERIES, *OTHER_SERIES)):
+    for series in filter(selected, (*SERIES, *OTHER_SERIES, *DEBUG_SERIES)):
         micro.uballoon(kernels.Kernel(series))
         if series in ARM_SERIES:
             daemon(series)
 
 
-modules.timeout = 1800
+modules.timeout = 1800 + built.BUILD_S * len(DEBUG_SERIES)
 
 
 def both(name, fn, timeout=240):
     """The case @fn(t, series) on each kernel."""
-    for series in SERIES:
+    for series in (*SERIES, *DEBUG_SERIES):
         tap.add(f"{name} ({series})", fn, series, timeout=timeout)
 
 
 # Linux 7.3 does not wake up in an emulated guest (QEMU 7.2 and 10), with our module or without it.
-WAKE = kernels.SERIES
+WAKE = (*kernels.SERIES, *DEBUG_SERIES)
 
 
 def asleep(name, fn, timeout=240):

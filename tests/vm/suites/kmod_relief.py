@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import (BALLOON, MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, balloon, both, helper,     # noqa: E402
-                      swap_disk, tap)
+                      swap_disk, tap, two_nodes)
 
 LINE, STEP = 64, 16
 MUST_TELL = 1                            # bit of VIRTIO_BALLOON_F_MUST_TELL_HOST
@@ -140,9 +140,7 @@ def kernel(t, series):
 
 def bound(t, series):
     """A program bound to a node gets what it asks for from that node."""
-    numa = [["-object", "memory-backend-ram,id=m0,size=512M", "-object", "memory-backend-ram,id=m1,size=512M",
-             "-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,memdev=m1"]]
-    with balloon(t, series, parameters="floor_mb=100", memory=1024 * MIB, devices=numa) as b:
+    with balloon(t, series, parameters="floor_mb=100", memory=1024 * MIB, devices=two_nodes(series)) as b:
         def counted(node):
             text = b.g.read(f"/sys/devices/system/node/node{node}/meminfo")
             return int(re.search(r"KReclaimable:\s+(\d+)", text)[1]) - int(re.search(r"SReclaimable:\s+(\d+)", text)[1])

@@ -32,8 +32,9 @@ import time
 from harness import kernels, libraries, micro
 from harness.control import GuestDied
 from harness.debian import build_dir
-from harness.guest import BAD_LOG, Guest, VerdictError
+from harness.guest import Guest, VerdictError
 from harness.paths import LOGS, VM, HarnessError, cache, digest, locked, scratch
+from harness.reports import complaints
 
 from . import machine
 from .packages import Packages
@@ -219,7 +220,7 @@ class Xen:
                                  f"/usr/lib/vmtest/finish {tolerance_kib} {' '.join(modules)}", 90)[1]
         except GuestDied as e:
             said = str(e)
-        problems = [line for line in self.machine.console().splitlines() if BAD_LOG.search(line)]
+        problems = complaints(self.machine.console(), modules)
         if said.split()[-1:] != [word] or problems:
             raise VerdictError("\n".join(problems + [said]))
 
