@@ -347,13 +347,13 @@ def exported(t):
             path = history(f"{bus.folder}/gap", [
                 record(n, now - 3600 * SEC + when * SEC, ram=0 if when == 20 else 1024 * MIB, host_target=64 * MIB,
                        free=free, size=n * MIB)
-                for n, when in enumerate((0, 10, 20, 5, 30 + gap, 40 + gap, 50 + gap), 1)])
+                for n, when in enumerate((0, 10, 20, 5, 30, 40, 50 + gap, 60 + gap), 1)])
             fake.say(f"answer OpenHistory file {path}")
             svg = expect(t, utc(bus, "history", "--svg", "-"), 0).stdout
             # "used" is an area: as many parts as there are stretches of which all is known.
             lines.append(re.search(r'fill="#e69f00" fill-opacity="0.55" stroke="#e69f00"[^>]* d="([^"]*)"', svg)[1]
                          .count("Z"))
-        t.equal(lines, [2, 2, 0], "parts of the area: around a minute without RAM, around a gap, nothing")
+        t.equal(lines, [2, 3, 0], "parts of the area: around a look without RAM, around a gap as well, nothing")
     with t.subtest("a text with what no terminal should get"):
         fake.say(f"answer OpenHistory file {history(f'{bus.folder}/text', [note(1, SEC, 'a' + chr(27) + 'b')])}")
         t.check(ctl(bus, "history", "--csv", "-").stdout.endswith(',"a b"\n'), "a space")

@@ -328,6 +328,7 @@ def bar(t):
         term.sees(t, "] 256 MiB -> 512 MiB  manual")
         fake.change(Size=None, Host="")
         t.equal(term.ends(t), FAILED, "exit status")
+        t.check("manual\r\nballoonctl: nothing moves" in term.text, "a line of its own for the error")
         t.equal(re.findall(r"(\S+ \S+) -> 512 MiB", term.text), ["256 MiB"] * term.text.count("->"), "sizes shown")
 
 
@@ -411,6 +412,40 @@ def no_name(t):
     daemon = Daemon(t, bus, owner=False)
     t.wait(lambda: "does not let this user own org.balloond1" in daemon.log(), PATIENCE_S, "it is said", 0.05)
     t.equal(daemon.stop(), 0, "exit status")
+
+
+@tap.case("the daemon's own history, torn while it was away: it says so, goes on, and shows the rest")
+def torn_state(t):
+    bus = Bus(t)
+    state = f"{bus.folder}/state"
+    os.mkdir(state)
+    quick = 'interval = "100ms";\nidle_interval = "100ms";\n'
+    first = Daemon(t, bus, quick, env={"STATE_DIRECTORY": state})
+    t.wait(lambda: len(ctl(bus, "history", "--csv", "-").stdout.splitlines()) > 1, PATIENCE_S, "a record", 0.1)
+    t.equal(first.stop(), 0, "exit status")
+    with open(f"{state}/history", "r+b") as f:
+        f.seek(4096 + 184 + 100)
+        f.write(b"torn")
+    second = Daemon(t, bus, quick, env={"STATE_DIRECTORY": state})
+    t.check(re.search(r"1 of \d+ records of the history are torn; they are not shown", second.log()), second.log())
+    expect(t, ctl(bus, "history", "--csv", "-"), 0)
+    t.equal(second.stop(), 0, "exit status")
+
+
+@tap.case("the daemon is told to read a file that has gone, or is none: it keeps what it has")
+def reload_gone(t):
+    bus = Bus(t)
+    daemon = Daemon(t, bus, 'law = "committed";\n')
+    os.unlink(daemon.config)
+    expect(t, ctl(bus, "reload"), CONFIG, f"{daemon.config}: there is no such file")
+    os.mkdir(daemon.config)
+    expect(t, ctl(bus, "reload"), CONFIG, "is a directory, not a file")
+    os.rmdir(daemon.config)
+    t.check(bus.get("ConfigError"), "an error that everybody can see")
+    t.equal(bus.get("Law"), "committed", "law")
+    daemon.configure('law = "adaptive";\n')
+    expect(t, ctl(bus, "reload"), 0)
+    t.equal((bus.get("ConfigError"), bus.get("Law")), ("", "adaptive"), "after a good one")
 
 
 @tap.case("watch without a terminal: lines")

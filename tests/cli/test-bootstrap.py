@@ -114,6 +114,17 @@ def verbs(t):
                 t.equal(f" {missing}: " in said, verb in refused, said)
 
 
+@tap.case("coverage: what it cannot do it says before it builds anything")
+def coverage(t):
+    machine = Machine(t)
+    t.equal(machine.run("coverage", "--frob"),
+            (1, "bootstrap: coverage takes --left and nothing else\n"), "options")
+    t.equal(machine.run("coverage"), (1, "bootstrap: coverage needs gcovr, and it is not there\n"), "without gcovr")
+    machine.put("bin/gcovr", "#!/bin/bash\n")
+    status, said = machine.run("coverage", "--left")
+    t.check(status == 9 and "meson was reached" in said, said)
+
+
 @tap.case("the list has what meson asks for, and is right about this machine")
 def complete_list(t):
     with open(os.path.join(TOP, "meson.build")) as f:
