@@ -310,7 +310,7 @@ def judge(f, w):
                                               f"{size(f['read_without'])} with reporting alone"),
         ("  at the end", f"{size(f['after'])}"),
         ("balloon", f"{size(f['balloon'])}; {size(f['given'])} came back for the program; {size(f['again'])} at the end"),
-        ("the host takes it", f"{f['takes']}: proven {f['proofs']} times, by a marked page that came back without its mark"),
+        ("the host takes it", f"{f['takes']}; {f['proofs']} times a marked page came back without its mark"),
         ("what programs are shown", f"{size(f['total'])} in all, {size(f['shown'])} available, with the balloon at rest"),
         ("database", f"started with shared_buffers {said[1].strip()} while the balloon was full"),
         ("program", f"needed {size(PROGRAM_BYTES)}, exit status {f['status']} after {f['took']:.0f} s"),

@@ -218,7 +218,7 @@ def never_accused(t, series):
     for name, kind in MEMORY.items():
         with t.subtest(name), tempfile.TemporaryDirectory(prefix="vmtest-", dir="/dev/shm") as folder:
             backend, properties = kind(folder)
-            with balloon(t, series, **backed(192 * MIB, backend, **properties)) as b:
+            with balloon(t, series, parameters="floor_mb=0", **backed(192 * MIB, backend, **properties)) as b:
                 for i, device in enumerate(DEVICES):
                     if i:
                         b.g.device_del()
