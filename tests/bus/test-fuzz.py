@@ -9,6 +9,7 @@ Left out: what the bus itself refuses (it cuts off who sends it; our daemon neve
 """
 import os
 import random
+import re
 import signal
 import shutil
 import tempfile
@@ -25,7 +26,7 @@ QUICK = 'interval = "100ms";\nidle_interval = "100ms";\nlog_level = "err";\n'
 NOBODY = 65534
 DEFAULTS = (lab.NAME, lab.PATH, lab.MANAGER)
 MIB = 1 << 20
-# What a call of each takes; None: whatever is there does not change anything.
+# What a call of each takes.
 CHANGES = {"SetTarget": "t", "SetMode": "s", "SetLaw": "s", "Hold": "st", "Release": "", "Reload": ""}
 LOOKS = {"OpenHistory": "", "GetMetrics": "", "GetConfig": ""}
 METHODS = {**CHANGES, **LOOKS}
@@ -175,6 +176,15 @@ def wrong(t):
     t.diag(f"{sum(errors.values())} errors: {errors}")
     for name in ("InvalidArgs", "UnknownMethod", "UnknownObject", "PropertyReadOnly"):
         t.check(f"org.freedesktop.DBus.Error.{name}" in errors, f"{name} is among them: {errors}")
+    with t.subtest("every method is among them, and no property can be written"):
+        xml = bus.busctl("call", lab.NAME, lab.PATH, "org.freedesktop.DBus.Introspectable", "Introspect").stdout
+        mine = xml[xml.index(lab.MANAGER):].split("</interface>")[0]
+        t.equal(sorted(re.findall(r'<method name=.?"(\w+)', mine)), sorted(METHODS), "methods")
+        values = {"s": "x", "t": 1, "u": 1, "as": ["x"]}
+        calls = {c.send("Set", "ssv", [lab.MANAGER, name, (kind, values[kind])], interface=lab.PROPERTIES): name
+                 for name, (kind, _) in bus.properties().items()}
+        for serial, answer in c.answers(calls).items():
+            t.equal(answer and answer[0], "org.freedesktop.DBus.Error.PropertyReadOnly", calls[serial])
     with t.subtest("orders are as they were, and it went on deciding"):
         t.check(bus.get("Ticks") > ticks, "ticks meanwhile")
         known.unchanged()

@@ -5,10 +5,10 @@
         run = Fuzz(t, b, seed, say)
         run.go(60)
 
-Beside the calls, in threads of their own: programs that want more memory than there is, compaction,
-memory blocks that go offline, a host that changes its target. And one after the other, EVENTS, in
-rounds of another order each: unbind, reload, host=none, unplug, sleep. Once a round all calls end and
-the books are compared. What is chosen follows from the seed; when it happens does not.
+Beside the calls, all the time: programs that want more memory than there is, compaction, memory blocks
+that go offline, a host that changes its target. And one after the other, in rounds of another order
+each: unbind, reload, host=none, unplug, sleep, a suspend that is called off; and once a round all calls
+end and the books are compared. What is chosen follows from the seed; when it happens does not.
 
 It goes on for the time it is given, and until every event has happened. At its end the guest must be
 as it was: balloon empty, pages and counters in agreement, free memory back within TOLERANCE, and a
@@ -40,7 +40,10 @@ NONE = ("host=none", "host=none none_delay_ms=20", "host=none none_told=1 none_d
 # Who does not get out of the kernel, and where it is.
 STUCK = ("for p in /proc/[0-9]*/task/[0-9]*; do grep -q ' [DR] ' $p/stat && cat $p/comm $p/stack; done 2>/dev/null; "
          "echo w > /proc/sysrq-trigger; dmesg | tail -n 60")
-BESIDE_SLEEP = "echo 1 > /proc/sys/vm/compact_memory; echo 1000 > /proc/self/oom_score_adj; ubtool hog 300M 50"
+# By itself, also while the guest goes to sleep; and not all the time, so that there are holes again.
+COMPACTION = ("(n=0; while [ -e /run/compaction ]; do n=$((n + 1)); echo 1 > /proc/sys/vm/compact_memory; "
+              "[ $((n % 16)) != 0 ] || echo 1 > /proc/sys/vm/drop_caches; usleep 10000; done; "
+              "echo $n > /run/compactions) >/dev/null 2>&1 &")
 DEVICES = (BALLOON, "virtio-balloon-pci,id=b0,deflate-on-oom=on", "virtio-balloon-pci,id=b0,free-page-reporting=on",
            "virtio-balloon-pci,id=b0,deflate-on-oom=on,free-page-reporting=on,disable-legacy=on,packed=on",
            "virtio-balloon-pci,id=b0")
@@ -95,15 +98,13 @@ class Fuzz:
 
     @contextlib.contextmanager
     def no_channel(self):
-        """A guest that goes to sleep loses answers that are on their way: what goes on beside, it has of itself."""
+        """A guest that goes to sleep loses answers that are on their way."""
         with self.gate:
             self.closed = True
             self.t.check(self.gate.wait_for(lambda: not self.waiting, 200), "all that was asked is answered")
-        self.g.sh(f"touch /run/beside; (while [ -e /run/beside ]; do {BESIDE_SLEEP}; done) >/dev/null 2>&1 &")
         try:
             yield
         finally:
-            self.g.run("rm /run/beside")
             with self.gate:
                 self.closed = False
                 self.gate.notify_all()
@@ -130,13 +131,6 @@ class Fuzz:
         mib, hold_ms = dice.randrange(100, 560), dice.randrange(300)
         self.g.run(f"echo 1000 > /proc/self/oom_score_adj; exec ubtool hog {mib}M {hold_ms}", 120)
         return dice.random() / 2
-
-    def compaction(self, dice):
-        """Many times a round, without asking for each."""
-        pause = dice.randrange(30000)
-        self.g.run(f"for i in 1 2 3 4 5 6 7 8; do echo 1 > /proc/sys/vm/compact_memory; usleep {pause}; done; "
-                   f"echo {dice.choice((1, 3))} > /proc/sys/vm/drop_caches", 120)
-        return 0
 
     def block(self, dice):
         """A signal ends the attempt where pages do not go away."""
@@ -246,12 +240,13 @@ class Fuzz:
         self.calls = self.g.spawn("echo $$ > /run/ubfuzz.pid; "
                                   f"exec ubfuzz run {self.seed} {PROCESSES} {THREADS}", 7200)
         self.until("test -s /run/ubfuzz.pid", "ubfuzz runs")
+        self.g.sh(f"touch /run/compaction; {COMPACTION}")
 
     def go(self, seconds):
         """Raises if the guest did not come through it. Returns what happened, {what: times}."""
         free = self.b.free()
         self.start()
-        beside = [self.beside(f.__name__, f) for f in (self.program, self.compaction, self.block, self.target)]
+        beside = [self.beside(f.__name__, f) for f in (self.program, self.block, self.target)]
         end = time.monotonic() + seconds
         try:
             self.rounds(end)
@@ -289,6 +284,9 @@ class Fuzz:
     def finish(self, free):
         t = self.t
         self.unplug(BALLOON)
+        self.g.sh("rm /run/compaction")
+        self.until("test -s /run/compactions", "compaction ends")
+        self.counts["compactions"] = int(self.g.read("/run/compactions"))
         self.g.sh("kill -TERM $(cat /run/ubfuzz.pid)")
         status, said = self.calls.wait(120)
         wrong = [line for line in said.splitlines() if line.startswith("wrong:")]
