@@ -186,6 +186,8 @@ static const struct config_key keys[] = {
 	RATE("tail.deflate_rate", deflate_rate, "Fastest deflation; not used under pressure"),
 	TIME("tail.stuck", POLICY(stuck_us), S, 10 * MIN, NULL,
 	     "No progress for so long: stop asking and say so"),
+	TIME("tail.proof_interval", POLICY(proof_interval_us), 0, 24 * H, NULL,
+	     "How often the host is proven to take what it is given; 0: never"),
 
 	TRIGGER("psi.early", psi_early, "Memory stall (some) that wakes the daemon at once"),
 	TRIGGER("psi.emergency", psi_emergency, "Memory stall (full) that wakes it as an emergency"),

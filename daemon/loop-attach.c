@@ -29,6 +29,8 @@
 /* A device that always has news must not keep the loop busy. */
 #define DEVICE_EVENTS 20
 #define DEVICE_EVENTS_PERIOD_US (1000 * 1000)
+/* The kernel makes the node, udev gives it its group: a moment later, at boot some seconds. */
+#define UDEV_US (20ULL * 1000 * 1000)
 /* Between two looks for our device while something else serves. */
 #define LOOK_AGAIN_US (60ULL * 1000 * 1000)
 
@@ -51,8 +53,27 @@ static int on_device(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
+static void not_permitted(struct loop *l)
+{
+	uint64_t now = loop_now();
+
+	if (l->refused_us == 0)
+		l->refused_us = now;
+	if (now - l->refused_us < UDEV_US)
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_INFO,
+			    "the balloon device is there, and udev has not given it its group yet; "
+			    "waiting for that");
+	else
+		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
+			    "no permission to open the balloon device; run as root or in the group "
+			    "balloond, and have udev apply 60-balloond.rules: udevadm trigger "
+			    "/dev/uballoon");
+}
+
 static void open_failed(struct loop *l, int r)
 {
+	if (r != -EACCES)
+		l->refused_us = 0;
 	/* Watching needs no device. */
 	if (l->mode == MODE_OBSERVE) {
 		log_debug("no balloon device to look at: %s", strerror(-r));
@@ -70,10 +91,7 @@ static void open_failed(struct loop *l, int r)
 			    "fuser -v /dev/uballoon");
 		return;
 	case EACCES:
-		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
-			    "no permission to open the balloon device; run as root or in the group "
-			    "balloond, and have udev apply 60-balloond.rules: udevadm trigger "
-			    "/dev/uballoon");
+		not_permitted(l);
 		return;
 	case EPROTONOSUPPORT:
 		problem_set(&l->problems, PROBLEM_DEVICE, LOG_ERR,
@@ -103,6 +121,7 @@ static void attached(struct loop *l, uint64_t size, bool handed_over)
 	char ram[UNITS_MAX], held[UNITS_MAX];
 
 	l->attached_us = loop_now();
+	l->refused_us = 0;
 	if (l->reporting) {
 		serve_without(l);
 		return;
@@ -130,7 +149,6 @@ static bool take_over(struct loop *l)
 		/* In mode observe nobody would keep up the lease of what is there. */
 		if (l->read_only) {
 			close(fd);
-			r = 0;
 		} else {
 			r = l->world.adopt(l->world.ctx, fd, &l->transport);
 			if (r >= 0)
@@ -182,6 +200,8 @@ static int attach(struct loop *l)
 	if (r >= 0)
 		r = l->transport->ops->state(l->transport, &b);
 	l->told = (struct transport_target){.relief_line = b.relief_line};
+	if (r >= 0)
+		incidents_attached(l, &b);
 	if (r >= 0 && !l->read_only)
 		r = device_bounds(l, b.size, b.size, l->config.lease_us);
 	if (r < 0) {

@@ -49,6 +49,7 @@ void device_detach(struct loop *l)
 	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_OFF);
 	(void)sd_event_source_set_enabled(l->keepalive_source, SD_EVENT_OFF);
 	l->mover = (struct mover){};
+	l->proof = SAMPLE_PROOF_NONE;
 	if (l->transport)
 		l->transport->ops->free(l->transport);
 	l->transport = NULL;
@@ -125,8 +126,7 @@ static int on_keepalive(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	r = l->transport->ops->keepalive(l->transport);
 	if (r == -ETIME) {
-		log_warning("the lease had run out and the module gives memory back; was the "
-			    "daemon stopped, or the machine asleep? Taking it up again");
+		/* Said with the tick that follows, by what the module has counted. */
 		r = l->transport->ops->state(l->transport, &b);
 		if (r >= 0)
 			r = device_bounds(l, b.size, l->stopping ? 0 : b.size, l->config.lease_us);
@@ -169,6 +169,8 @@ void device_sense(struct loop *l, struct sample_balloon *b)
 		return;
 	}
 	mover_report(&l->mover, b);
+	b->proof = l->proof;
+	l->proof = SAMPLE_PROOF_NONE;
 }
 
 /* Whether the module is to be told more than where the balloon may go. */
@@ -210,29 +212,6 @@ void device_act(struct loop *l, const struct policy_decision *d)
 	(void)sd_event_source_set_enabled(l->move_source, SD_EVENT_ON);
 }
 
-void device_swap_in(struct loop *l, const struct policy_decision *d)
-{
-	uint64_t asked;
-	int r;
-
-	if (!l->policy.self_shrink)
-		(void)problem_clear(&l->problems, PROBLEM_SWAP, "nothing is brought back from swap");
-	if (d->swap_in == 0 || l->read_only || l->stopping)
-		return;
-	r = swap_bring_back(&l->swapper, "/proc", d->swap_in, &asked);
-	if (r == -EPERM)
-		problem_set(&l->problems, PROBLEM_SWAP, LOG_WARNING,
-			    "no permission to bring back what was swapped out; "
-			    "committed.self_shrink needs CAP_SYS_NICE and CAP_SYS_PTRACE, see "
-			    "balloond.conf(5)");
-	else if (r < 0)
-		problem_set(&l->problems, PROBLEM_SWAP, LOG_WARNING,
-			    "what was swapped out cannot be brought back: %s", strerror(-r));
-	else
-		(void)problem_clear(&l->problems, PROBLEM_SWAP,
-				    "what was swapped out can be brought back");
-}
-
 /* The end of giving back. r < 0: the transport's error. */
 static void stop_finish(struct loop *l, int r)
 {
@@ -248,10 +227,15 @@ static void stop_finish(struct loop *l, int r)
 		log_info("all memory is given back");
 		(void)device_bounds(l, 0, 0, 0);
 	} else if (b.host_target_valid && !b.may_undercut_host && b.size <= b.host_target) {
-		/* The host insists on it, and the lease would take it away in vain. */
-		log_notice("%s stay with the host, which asks for them",
-			   units_format_size(left, sizeof(left), b.size));
-		(void)device_bounds(l, b.size, b.size, 0);
+		/* The host insists on it. */
+		log_notice("%s stay with the host, which asks for them; the module gives back what it "
+			   "lets go of", units_format_size(left, sizeof(left), b.size));
+		r = device_bounds(l, b.size, 0, 0);
+		/* What cannot be had now, the module waits for. */
+		if (r >= 0)
+			r = l->transport->ops->pop(l->transport);
+		if (r < 0)
+			log_warning("the module was not told: %s", strerror(-r));
 	} else {
 		log_warning("%s are not given back yet; the module goes on with it",
 			    units_format_size(left, sizeof(left), b.size));

@@ -3,15 +3,17 @@
  * loop-internal.h - the one state that loop*.c share
  *
  * loop.c: timers, ticks, signals. loop-attach.c: getting a transport. loop-device.c:
- * its life, moves, giving everything back. loop-serve.c: what others see.
- * loop-orders.c: what they ask for. loop-keep.c: what is kept in files (history,
- * metrics, hold, peaks).
+ * its life, moves, giving everything back. loop-prove.c: whether the host takes them.
+ * loop-swap.c: what comes back from swap. loop-serve.c: what others see. loop-orders.c:
+ * what they ask for. loop-keep.c: what is kept in files (history, metrics, hold, peaks).
+ * loop-incidents.c: what others did to the guest.
  */
 #pragma once
 
 #include <systemd/sd-event.h>
 
 #include "act/mover.h"
+#include "act/swap-thread.h"
 #include "act/swap.h"
 #include "basic/problem.h"
 #include "loop.h"
@@ -35,6 +37,7 @@ struct loop {
 	enum policy_law law;
 	struct hold hold;
 	uint64_t hold_until_us;		/* of our clock; UINT64_MAX = until released */
+	bool hold_pending;		/* its file was handed over to be written */
 	bool manual_set;		/* by the operator; else the balloon as it was found */
 
 	struct policy_state state;
@@ -49,11 +52,15 @@ struct loop {
 	bool reporting;			/* it is none of ours, but what serves meanwhile */
 	uint64_t reopen_us;		/* not before, after a failure */
 	uint64_t reopen_delay_us;
+	uint64_t refused_us;		/* not permitted to open it since then; 0 = not so */
 	uint64_t attached_us;
 	struct mover mover;
-	struct swapper swapper;
+	enum sample_proof proof;	/* for the next sample */
+	struct swap_thread *swap;	/* NULL: was not needed yet */
+	uint64_t swap_asked_us;
 	uint64_t lease_renewed_us;
 	struct transport_target told;	/* what the module was told last */
+	struct sample_balloon seen;	/* whose counters have been told of */
 
 	bool stopping;
 	uint64_t stop_deadline_us;
@@ -65,6 +72,7 @@ struct loop {
 	sd_event_source *move_source;
 	sd_event_source *stop_source;
 	sd_event_source *device_source;
+	sd_event_source *swap_source;
 	sd_event_source *announce_source;
 	sd_event_source *watchdog_source;
 	sd_event_source *signal_sources[3];
@@ -124,12 +132,21 @@ void device_keep(struct loop *l);
 void device_sense(struct loop *l, struct sample_balloon *b);
 /* Begin to carry out the decision. */
 void device_act(struct loop *l, const struct policy_decision *d);
-/* Bring back from swap what the decision allows. */
-void device_swap_in(struct loop *l, const struct policy_decision *d);
 /* Tell the module the lease of the configuration. */
 void device_lease_changed(struct loop *l);
 /* Leave: give back or keep, then end the event loop. The second call ends it at once. */
 void device_stop(struct loop *l);
+
+/* loop-prove.c */
+
+/* Ask the host for the proof that the decision wants, and say what is known by now. */
+void prove_tick(struct loop *l, const struct policy_decision *d);
+
+/* loop-swap.c */
+
+/* Have brought back from swap what the decision allows, beside what follows. */
+void swap_in_ask(struct loop *l, const struct policy_decision *d);
+void swap_in_done(struct loop *l);
 
 /* loop-serve.c */
 
@@ -149,6 +166,13 @@ extern const struct bus_methods order_methods;
 void order_reload(struct loop *l, struct bus_answer *ret);
 /* End a hold whose time is over. */
 void order_expire(struct loop *l);
+
+/* loop-incidents.c */
+
+/* A transport is there, and its balloon is like this. */
+void incidents_attached(struct loop *l, const struct sample_balloon *b);
+/* Once a tick, after the decision. */
+void incidents_tick(struct loop *l);
 
 /* loop-keep.c */
 

@@ -2,8 +2,8 @@
 /*
  * loop-keep.c - what is kept in files: history, metrics, the operator's hold, peaks
  *
- * History, metrics and peaks are handed to a thread and never waited for. The hold is
- * written at once, since the operator waits for the answer whether it is kept.
+ * All is handed to a thread, and not waited for; but for the hold, a moment, since the operator
+ * waits for the answer whether it is kept.
  *
  * Nothing here is needed for the policy: without a directory, or with a full disk, the
  * daemon says what is missing and goes on.
@@ -22,6 +22,8 @@
 
 /* Prometheus looks every 15 s or less often. */
 #define METRICS_PERIOD_US (10 * 1000 * 1000)
+/* The operator's answer, and with it everything else, waits for the disk so long at most. */
+#define HOLD_WAIT_US (200 * 1000)
 
 uint64_t keep_clock(void)
 {
@@ -42,20 +44,41 @@ void keep_note(struct loop *l, const char *format, ...)
 	history_note(l->history, keep_clock(), "%s", text);
 }
 
-bool keep_hold(struct loop *l)
+static void note_hold(struct loop *l)
 {
 	int r;
 
-	if (!l->options.state_dir)
-		return !l->hold.held;
-	r = l->hold.held ? hold_save(l->options.state_dir, &l->hold)
-			 : hold_forget(l->options.state_dir);
+	if (!l->hold_pending)
+		return;
+	r = writer_wait(l->writer, WRITER_HOLD, 0);
+	if (r == -ETIMEDOUT)
+		return;
+	l->hold_pending = false;
 	if (r < 0)
 		problem_set(&l->problems, PROBLEM_HOLD, LOG_WARNING,
 			    "the state of the hold cannot be kept in %s (%s); after a restart it is as "
 			    "it was before", l->options.state_dir, strerror(-r));
 	else
 		(void)problem_clear(&l->problems, PROBLEM_HOLD, "the state of the hold is kept");
+}
+
+bool keep_hold(struct loop *l)
+{
+	int r;
+
+	if (!l->options.state_dir)
+		return !l->hold.held;
+	r = l->hold.held ? hold_save(l->writer, l->options.state_dir, &l->hold)
+			 : hold_forget(l->writer, l->options.state_dir);
+	/* Nobody waits for the end of one. */
+	if (r == 0 && l->hold.held)
+		r = writer_wait(l->writer, WRITER_HOLD, HOLD_WAIT_US);
+	l->hold_pending = true;
+	if (r == -ETIMEDOUT)
+		problem_set(&l->problems, PROBLEM_HOLD, LOG_WARNING,
+			    "the hold is not kept in %s yet: the disk does not answer",
+			    l->options.state_dir);
+	note_hold(l);
 	return r == 0;
 }
 
@@ -220,6 +243,7 @@ void keep_tick(struct loop *l)
 		(void)problem_clear(&l->problems, PROBLEM_HISTORY, "the history is written again");
 	save_peaks(l, false);
 	note_peaks(l);
+	note_hold(l);
 	note_problems(l);
 	write_metrics(l);
 }

@@ -85,9 +85,15 @@ static void fill_status(struct loop *l)
 	s->deflated_total = l->deflated_total;
 	s->relief_events = b->relief_events;
 	s->rescue_events = b->rescue_events;
+	s->rescued = b->oom_given + b->lease_given;
+	s->host_excess = d->host_excess;
 	s->relief_line = b->relief_line;
 	s->relieved = b->relieved;
 	s->relieved_direct = b->relieved_direct;
+	snprintf(s->host_takes, sizeof(s->host_takes), "%s", policy_taken_name(d->taken));
+	s->takes_nothing = d->taken == TAKEN_NOTHING;
+	s->proofs_taken = b->proofs_taken;
+	s->proofs_kept = b->proofs_kept;
 	account_describe(b, s);
 	s->emergencies = l->emergencies;
 	snprintf(s->problem, sizeof(s->problem), "%s", problem_first(&l->problems));

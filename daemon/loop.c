@@ -4,8 +4,8 @@
  *
  * The only place with timers and a clock. A tick happens when its timer ends
  * (the policy said how soon), when a PSI trigger fires, when the device has
- * news, and after an order from the bus. Everything runs in one thread and
- * nothing takes long: a step is moved in slices of 20 ms at the lowest
+ * news, and after an order from the bus. Everything runs in one thread but what
+ * may have to wait for a disk or for another process, and nothing takes long: a step is moved in slices of 20 ms at the lowest
  * priority, so that signals, the bus and the next tick always come first.
  *
  * The clock is CLOCK_BOOTTIME: leases, hold-offs and rates must see the time
@@ -30,6 +30,9 @@
 /* Bounds for what the policy asks for: no spinning, and never asleep for long. */
 #define TICK_MIN_US (10 * 1000)
 #define TICK_MAX_US (60 * 1000 * 1000)
+/* Of the time that the service manager waits for a sign of life: a guest that stands still for all
+ * but one of these parts is not taken for a daemon that hangs. */
+#define WATCHDOG_PARTS 12
 /* A move that goes on, or begins again for the same reason, is logged this often. */
 #define SAY_AGAIN_US (600ULL * 1000 * 1000)
 
@@ -168,9 +171,11 @@ static void tick(struct loop *l)
 	sense(l, &l->sample);
 	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
 	device_act(l, &l->decision);
-	device_swap_in(l, &l->decision);
+	swap_in_ask(l, &l->decision);
+	prove_tick(l, &l->decision);
 
 	note(l, before, &l->decision);
+	incidents_tick(l);
 	l->ticks++;
 	serve_tick(l);
 	keep_tick(l);
@@ -304,7 +309,7 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)usec;
 	notify_watchdog(&l->notify);
-	(void)sd_event_source_set_time_relative(source, l->notify.watchdog_us / 2);
+	(void)sd_event_source_set_time_relative(source, l->notify.watchdog_us / WATCHDOG_PARTS);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }
@@ -330,9 +335,12 @@ static int add_sources(struct loop *l)
 
 	if (l->notify.watchdog_us > 0) {
 		r = sd_event_add_time(l->event, &l->watchdog_source, CLOCK_MONOTONIC, 0,
-				      l->notify.watchdog_us / 20, on_watchdog, l);
+				      l->notify.watchdog_us / WATCHDOG_PARTS / 10, on_watchdog, l);
 		if (r < 0)
 			return r;
+		/* First of all: after a standstill the manager's own clock has run on, too. */
+		(void)sd_event_source_set_priority(l->watchdog_source,
+						   SD_EVENT_PRIORITY_IMPORTANT - 1);
 	}
 
 	fd = l->world.announce_fd(l->world.ctx);
@@ -358,7 +366,6 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	l->config = *config;
 	l->mode = options->mode >= 0 ? (enum policy_mode)options->mode : config->policy.mode;
 	l->law = config->policy.law;
-	l->swapper.advise = swap_advise;
 	l->decision.reason = REASON_STARTING;
 	policy_init(&l->state);
 	r = keep_init(l);
@@ -395,6 +402,7 @@ void loop_free(struct loop *l)
 	if (!l)
 		return;
 	serve_done(l);
+	swap_in_done(l);
 	device_done(l);
 	keep_done(l);
 	for (unsigned i = 0; i < 2; i++)

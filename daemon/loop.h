@@ -19,6 +19,8 @@ struct loop;
  */
 struct loop_world {
 	void *ctx;
+	/* Where other processes are looked at; NULL = "/proc". */
+	const char *proc;
 
 	/* As sense_read(). */
 	int (*read)(void *ctx, struct sample *ret);

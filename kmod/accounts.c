@@ -242,6 +242,32 @@ u64 uballoon_node_available(struct uballoon *ub, int nid)
 	return max(available, 0L);
 }
 
+/**
+ * uballoon_node_spare - what is free above the low watermarks, for an allocation
+ * @nid:	of this node, or NUMA_NO_NODE for all
+ * @gfp:	its zones, and what they keep from it for others
+ */
+u64 uballoon_node_spare(int nid, gfp_t gfp)
+{
+	enum zone_type highest = gfp_zone(gfp), i;
+	u64 pages = 0;
+	long spare;
+	int node;
+
+	for_each_online_node(node) {
+		if (nid != NUMA_NO_NODE && nid != node)
+			continue;
+		for (i = 0; i <= highest; i++) {
+			struct zone *zone = &NODE_DATA(node)->node_zones[i];
+
+			spare = zone_page_state(zone, NR_FREE_PAGES) - low_wmark_pages(zone) -
+				zone->lowmem_reserve[highest];
+			pages += max(spare, 0L);
+		}
+	}
+	return pages;
+}
+
 static u64 node_free(int nid)
 {
 	pg_data_t *pgdat = NODE_DATA(nid);

@@ -73,6 +73,7 @@ struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep
 
 	b->old_count = 0;
 	b->old_refused = 0;
+	b->old_free = false;
 	b->count = 0;
 	b->refused_count = 0;
 	b->order = UBALLOON_BASE_ORDER;
@@ -81,6 +82,7 @@ struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep
 	b->stop = UBALLOON_STOP_NONE;
 	b->answered = false;
 	b->migration = false;
+	b->proof = 0;
 	b->call = 0;
 	atomic_set(&b->parts, 1);
 	return b;
@@ -161,6 +163,7 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	unsigned int refused_4k = b->refused_count << order;
 	unsigned int taken_4k = b->count << order;
 	bool ours;
+	u64 off;
 	struct page *page;
 	LIST_HEAD(to_free);
 	bool drain;
@@ -187,12 +190,15 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 		refused_4k = 0;
 	}
 	if (b->migration) {
-		ub->size[UBALLOON_4K] -= refused_4k;
+		/* Who gives back may have claimed them, and finds that they are not there. */
+		off = min_t(u64, ub->size[UBALLOON_4K], refused_4k);
+		ub->size[UBALLOON_4K] -= off;
+		ub->size_debt += refused_4k - off;
 		ub->counters.unlocked_4k_pages += refused_4k;
 	} else {
 		ub->internals.batches[b->hold][uballoon_pagesize(order)]++;
 		ub->inflight_pages -= taken_4k + refused_4k;
-		ub->size[uballoon_pagesize(order)] += taken_4k;
+		uballoon_size_add(ub, uballoon_pagesize(order), taken_4k);
 		if (order == UBALLOON_LARGE_ORDER)
 			ub->counters.locked_2m_pages += taken_4k;
 		else
@@ -213,6 +219,7 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 		}
 	}
 	list_splice_init(&b->refused, &to_free);
+	b->answered = true;
 	drain = ub->draining;
 	spin_unlock(&ub->lock);
 
@@ -235,7 +242,7 @@ static void free_old_pages(struct uballoon *ub, struct uballoon_batch *b)
 	for (i = 0; i < b->old_refused && ub->old_count < UBALLOON_OLD_PAGES; i++)
 		ub->old_pages[ub->old_count++] = b->old_pages[i];
 	spin_unlock(&ub->lock);
-	for (i = b->old_refused; i < b->old_count; i++)
+	for (i = b->old_refused; i < b->old_count && !b->old_free; i++)
 		put_page(b->old_pages[i]);
 	if (b->old_refused)
 		uballoon_migrate_retry(ub);
@@ -251,7 +258,7 @@ static void keep_refused(struct uballoon *ub, struct uballoon_batch *b)
 		return;
 	uballoon_lists_add(ub, b->order, b->hold, &b->refused);
 	spin_lock(&ub->lock);
-	ub->size[uballoon_pagesize(b->order)] += kept_4k;
+	uballoon_size_add(ub, uballoon_pagesize(b->order), kept_4k);
 	ub->counters.refused_pages += kept_4k;
 	spin_unlock(&ub->lock);
 }
@@ -296,6 +303,8 @@ void uballoon_reap(struct uballoon *ub)
 	spin_unlock(&ub->lock);
 	list = llist_reverse_order(list);
 	llist_for_each_entry_safe(b, next, list, done_node) {
+		if (b->proof && uballoon_proof_answered(ub, b))
+			continue;
 		if (b->unlock)
 			finish_unlock(ub, b);
 		else
@@ -395,7 +404,7 @@ void uballoon_batch_drop(struct uballoon *ub)
 			b->count = 0;
 			b->stop = UBALLOON_STOP_RESET;
 			finish_lock(ub, b);
-		} else {
+		} else if (!b->proof || !uballoon_proof_answered(ub, b)) {
 			finish_unlock(ub, b);
 		}
 	}
@@ -406,5 +415,6 @@ void uballoon_batch_drop(struct uballoon *ub)
 	spin_unlock(&ub->lock);
 	for (i = 0; i < n; i++)
 		put_page(ub->old_pages[i]);
+	uballoon_untold_forget(ub);
 	uballoon_lists_drop(ub);
 }

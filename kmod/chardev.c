@@ -11,6 +11,9 @@
  *
  * Each file remembers which events it has seen; only its own GET_STATE makes
  * its poll() quiet.
+ *
+ * Invariant: no page of a caller's is touched inside the core. It may come late or
+ * never (userfaultfd, FUSE), and the device may go, or sleep, without it.
  */
 #include <linux/compat.h>
 #include <linux/device.h>
@@ -110,52 +113,61 @@ static bool all_zero(const __u64 *reserved, size_t n)
 	return !memchr_inv(reserved, 0, n * sizeof(*reserved));
 }
 
-static long get_info(struct uballoon *ub, void __user *argp)
+/* One call: what it is given and answers, and what is left to do when that has arrived. */
+struct call {
+	union {
+		struct uballoon_info info;
+		struct uballoon_state state;
+		struct uballoon_target target;
+		struct uballoon_move move;
+		struct uballoon_pop pop;
+		struct uballoon_prove prove;
+	};
+	u64 host;		/* GET_STATE: the events that it tells of */
+	u64 relief;
+};
+
+static int get_info(struct uballoon *ub, struct call *c)
 {
-	struct uballoon_info info;
+	struct uballoon_info *info = &c->info;
 
-	if (copy_from_user(&info, argp, sizeof(info)))
-		return -EFAULT;
-	if (info.size != sizeof(info) || !all_zero(info.reserved, ARRAY_SIZE(info.reserved)))
+	if (info->size != sizeof(*info) || !all_zero(info->reserved, ARRAY_SIZE(info->reserved)))
 		return -EINVAL;
-	uballoon_core_info(ub, &info);
-	return copy_to_user(argp, &info, sizeof(info)) ? -EFAULT : 0;
-}
-
-static long get_state(struct uballoon_file *file, void __user *argp)
-{
-	struct uballoon_state state;
-	u64 host, relief;
-
-	if (copy_from_user(&state, argp, sizeof(state)))
-		return -EFAULT;
-	if (state.size != sizeof(state) || state.reserved32 ||
-	    !all_zero(state.reserved, ARRAY_SIZE(state.reserved)))
-		return -EINVAL;
-	uballoon_core_state(file->ub, &state, &host, &relief);
-	if (copy_to_user(argp, &state, sizeof(state)))
-		return -EFAULT;
-	/* Only what has arrived has been seen. */
-	spin_lock(&file->lock);
-	file->host_seen = host;
-	file->relief_seen = relief;
-	spin_unlock(&file->lock);
+	uballoon_core_info(ub, info);
 	return 0;
 }
 
-static long set_target(struct uballoon *ub, void __user *argp)
+static int get_state(struct uballoon *ub, struct call *c)
 {
-	struct uballoon_target t;
+	struct uballoon_state *state = &c->state;
 
-	if (copy_from_user(&t, argp, sizeof(t)))
-		return -EFAULT;
-	if (t.size != sizeof(t) || !all_zero(t.reserved, ARRAY_SIZE(t.reserved)) ||
-	    t.lease_ms > UBALLOON_MAX_LEASE_MS || t.floor_pages > t.ceiling_pages ||
-	    t.ceiling_pages > uballoon_units(uballoon_ram(ub)) ||
-	    t.relief_pages > uballoon_units(uballoon_ram(ub)) ||
-	    t.account > UBALLOON_ACCOUNT_GONE || t.reserved32)
+	if (state->size != sizeof(*state) || state->reserved32 ||
+	    !all_zero(state->reserved, ARRAY_SIZE(state->reserved)))
 		return -EINVAL;
-	uballoon_core_set_target(ub, &t);
+	uballoon_core_state(ub, state, &c->host, &c->relief);
+	return 0;
+}
+
+/* Only what has arrived has been seen; of two answers on their way the later one counts. */
+static void state_seen(struct uballoon_file *file, const struct call *c)
+{
+	spin_lock(&file->lock);
+	file->host_seen = max(file->host_seen, c->host);
+	file->relief_seen = max(file->relief_seen, c->relief);
+	spin_unlock(&file->lock);
+}
+
+static int set_target(struct uballoon *ub, struct call *c)
+{
+	const struct uballoon_target *t = &c->target;
+
+	if (t->size != sizeof(*t) || !all_zero(t->reserved, ARRAY_SIZE(t->reserved)) ||
+	    t->lease_ms > UBALLOON_MAX_LEASE_MS || t->floor_pages > t->ceiling_pages ||
+	    t->ceiling_pages > uballoon_units(uballoon_ram(ub)) ||
+	    t->relief_pages > uballoon_units(uballoon_ram(ub)) ||
+	    t->account > UBALLOON_ACCOUNT_GONE || t->reserved32)
+		return -EINVAL;
+	uballoon_core_set_target(ub, t);
 	return 0;
 }
 
@@ -180,81 +192,149 @@ static int check_move(struct uballoon *ub, const struct uballoon_move *mv, bool 
 	return 0;
 }
 
-static long move(struct uballoon *ub, void __user *argp, bool lock)
+static int move(struct uballoon *ub, struct uballoon_move *mv, bool lock)
 {
-	struct uballoon_move mv, in_pages;
+	struct uballoon_move in_pages;
 	int r;
 
-	if (copy_from_user(&mv, argp, sizeof(mv)))
-		return -EFAULT;
-	r = check_move(ub, &mv, lock);
+	r = check_move(ub, mv, lock);
 	if (r)
 		return r;
-	in_pages = mv;
-	in_pages.page_order = mv.page_order == UBALLOON_ORDER_2M ? UBALLOON_LARGE_ORDER :
-								   UBALLOON_BASE_ORDER;
+	in_pages = *mv;
+	in_pages.page_order = mv->page_order == UBALLOON_ORDER_2M ? UBALLOON_LARGE_ORDER :
+								    UBALLOON_BASE_ORDER;
 	/* Never more taken than asked for, and never less given back. */
 	if (lock) {
-		in_pages.pages = uballoon_pages_down(mv.pages);
+		in_pages.pages = uballoon_pages_down(mv->pages);
 		uballoon_move_lock(ub, &in_pages);
 	} else {
-		in_pages.pages = uballoon_pages_up(mv.pages);
+		in_pages.pages = uballoon_pages_up(mv->pages);
 		uballoon_move_unlock(ub, &in_pages);
 	}
 	if (READ_ONCE(ub->gone))
 		return -ENODEV;
-	mv.done_pages = uballoon_units(in_pages.done_pages);
-	mv.refused_pages = uballoon_units(in_pages.refused_pages);
-	mv.stop = in_pages.stop;
-	return copy_to_user(argp, &mv, sizeof(mv)) ? -EFAULT : 0;
+	mv->done_pages = uballoon_units(in_pages.done_pages);
+	mv->refused_pages = uballoon_units(in_pages.refused_pages);
+	mv->stop = in_pages.stop;
+	return 0;
 }
 
-static long pop(struct uballoon *ub, void __user *argp)
+static int lock(struct uballoon *ub, struct call *c)
 {
-	struct uballoon_pop p;
+	return move(ub, &c->move, true);
+}
 
-	if (copy_from_user(&p, argp, sizeof(p)))
-		return -EFAULT;
-	if (p.size != sizeof(p) || p.reserved32 || !all_zero(p.reserved, ARRAY_SIZE(p.reserved)))
+static int unlock(struct uballoon *ub, struct call *c)
+{
+	return move(ub, &c->move, false);
+}
+
+static int keepalive(struct uballoon *ub, struct call *c)
+{
+	return uballoon_core_keepalive(ub);
+}
+
+static int pop(struct uballoon *ub, struct call *c)
+{
+	struct uballoon_pop *p = &c->pop;
+
+	if (p->size != sizeof(*p) || p->reserved32 ||
+	    !all_zero(p->reserved, ARRAY_SIZE(p->reserved)))
 		return -EINVAL;
-	uballoon_move_pop(ub, &p);
-	p.done_pages = uballoon_units(p.done_pages);
-	return copy_to_user(argp, &p, sizeof(p)) ? -EFAULT : 0;
+	uballoon_move_pop(ub, p);
+	p->done_pages = uballoon_units(p->done_pages);
+	return 0;
 }
 
-static long call(struct uballoon_file *file, unsigned int cmd, void __user *argp)
+static int check_prove(struct uballoon *ub, const struct uballoon_prove *p)
 {
-	struct uballoon *ub = file->ub;
+	if (p->size != sizeof(*p) || p->reserved32 ||
+	    !all_zero(p->reserved, ARRAY_SIZE(p->reserved)))
+		return -EINVAL;
+	if (p->flags != UBALLOON_MOVE_NOSLEEP && p->flags != UBALLOON_MOVE_CANSLEEP)
+		return -EINVAL;
+	if (p->page_order != UBALLOON_ORDER_4K && p->page_order != UBALLOON_ORDER_2M)
+		return -EINVAL;
+	if (!p->budget_ms || p->budget_ms > UBALLOON_MAX_BUDGET_MS ||
+	    p->hold_ms > UBALLOON_MAX_HOLD_MS)
+		return -EINVAL;
+	if (!(ub->host->caps & UBALLOON_CAP_PROOF) ||
+	    (p->page_order == UBALLOON_ORDER_2M && !(ub->host->caps & UBALLOON_CAP_2M)))
+		return -EOPNOTSUPP;
+	return 0;
+}
 
-	switch (cmd) {
-	case UBALLOON_IOC_GET_INFO:
-		return get_info(ub, argp);
-	case UBALLOON_IOC_GET_STATE:
-		return get_state(file, argp);
-	case UBALLOON_IOC_SET_TARGET:
-		return file->writer ? set_target(ub, argp) : -EBADF;
-	case UBALLOON_IOC_LOCK:
-		return file->writer ? move(ub, argp, true) : -EBADF;
-	case UBALLOON_IOC_UNLOCK:
-		return file->writer ? move(ub, argp, false) : -EBADF;
-	case UBALLOON_IOC_KEEPALIVE:
-		return file->writer ? uballoon_core_keepalive(ub) : -EBADF;
-	case UBALLOON_IOC_POP:
-		return file->writer ? pop(ub, argp) : -EBADF;
-	}
-	return -ENOTTY;
+static int prove(struct uballoon *ub, struct call *c)
+{
+	struct uballoon_prove *p = &c->prove;
+	u32 order = p->page_order;
+	int r;
+
+	r = check_prove(ub, p);
+	if (r)
+		return r;
+	p->page_order = order == UBALLOON_ORDER_2M ? UBALLOON_LARGE_ORDER : UBALLOON_BASE_ORDER;
+	uballoon_prove(ub, p);
+	p->page_order = order;
+	return READ_ONCE(ub->gone) ? -ENODEV : 0;
+}
+
+static const struct {
+	unsigned int cmd;
+	bool writer;		/* only for a file that is open for writing */
+	int (*run)(struct uballoon *ub, struct call *c);
+} calls[] = {
+	{ UBALLOON_IOC_GET_INFO, false, get_info },
+	{ UBALLOON_IOC_GET_STATE, false, get_state },
+	{ UBALLOON_IOC_SET_TARGET, true, set_target },
+	{ UBALLOON_IOC_LOCK, true, lock },
+	{ UBALLOON_IOC_UNLOCK, true, unlock },
+	{ UBALLOON_IOC_KEEPALIVE, true, keepalive },
+	{ UBALLOON_IOC_POP, true, pop },
+	{ UBALLOON_IOC_PROVE, true, prove },
+};
+
+static bool in_use(struct uballoon *ub)
+{
+	if (!uballoon_core_enter(ub))
+		return false;
+	uballoon_core_leave(ub);
+	return true;
 }
 
 static long uballoon_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	struct uballoon_file *file = filp->private_data;
-	long r;
+	void __user *argp = (void __user *)arg;
+	struct uballoon *ub = file->ub;
+	size_t size = _IOC_SIZE(cmd);
+	struct call c;
+	unsigned int i;
+	int r;
 
-	if (!uballoon_core_enter(file->ub))
+	if (!in_use(ub))
 		return -ENODEV;
-	r = call(file, cmd, (void __user *)arg);
-	uballoon_core_leave(file->ub);
-	return r;
+	for (i = 0; i < ARRAY_SIZE(calls) && calls[i].cmd != cmd; i++)
+		;
+	if (i == ARRAY_SIZE(calls))
+		return -ENOTTY;
+	if (calls[i].writer && !file->writer)
+		return -EBADF;
+	if (copy_from_user(&c, argp, size))
+		return -EFAULT;
+
+	if (!uballoon_core_enter(ub))
+		return -ENODEV;
+	r = calls[i].run(ub, &c);
+	uballoon_core_leave(ub);
+
+	if (r)
+		return r;
+	if (_IOC_DIR(cmd) & _IOC_READ && copy_to_user(argp, &c, size))
+		return -EFAULT;
+	if (cmd == UBALLOON_IOC_GET_STATE)
+		state_seen(file, &c);
+	return 0;
 }
 
 static const struct file_operations uballoon_fops = {

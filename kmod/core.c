@@ -17,6 +17,11 @@
 
 #include "core.h"
 
+/* The lease is looked at so often in its course, ... */
+#define LEASE_TICKS	16
+/* ... but not more often than that: a busy guest is late by a tick of its clock or two. */
+#define LEASE_TICK_MIN	(HZ / 20)
+
 static DEFINE_MUTEX(uballoon_only_lock);
 static bool uballoon_only;		/* protected by uballoon_only_lock */
 
@@ -30,6 +35,23 @@ u64 uballoon_total(struct uballoon *ub)
 	if (ub->host->ops->pages)
 		ub->size[UBALLOON_4K] = ub->host->ops->pages(ub->host);
 	return ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
+}
+
+/**
+ * uballoon_size_add - so many pages more are in the balloon, or not off it after all
+ * @ub:		balloon; locked
+ * @ps:		of that size
+ * @pages:	in pages of the kernel
+ *
+ * Pays first for pages that had to leave while all there were had been claimed.
+ */
+void uballoon_size_add(struct uballoon *ub, enum uballoon_pagesize ps, u64 pages)
+{
+	u64 debt = ps == UBALLOON_4K ? min(ub->size_debt, pages) : 0;
+
+	lockdep_assert_held(&ub->lock);
+	ub->size_debt -= debt;
+	ub->size[ps] += pages - debt;
 }
 
 /* Pages that the balloon holds. Any process context. */
@@ -121,20 +143,30 @@ u64 uballoon_min_size(struct uballoon *ub)
 
 u32 uballoon_holdoff_left_ms(struct uballoon *ub)
 {
+	u64 now = get_jiffies_64();
+
 	lockdep_assert_held(&ub->lock);
-	if (!ub->holdoff || time_after_eq(jiffies, ub->holdoff_end))
-		return 0;
-	return jiffies_to_msecs(ub->holdoff_end - jiffies);
+	/* One look at the clock: it may be far on at the next, if the guest did not run. */
+	return now < ub->holdoff_end ? jiffies_to_msecs(ub->holdoff_end - now) : 0;
 }
 
 /* ---- bounds and lease ---- */
 
+/* From one look at the lease to the next, in jiffies. */
+static unsigned long lease_share(struct uballoon *ub)
+{
+	return max(msecs_to_jiffies(ub->lease_ms) / LEASE_TICKS, (unsigned long)LEASE_TICK_MIN);
+}
+
 static void restart_lease(struct uballoon *ub)
 {
+	unsigned long share = lease_share(ub), now = jiffies;
+
 	lockdep_assert_held(&ub->lock);
-	ub->lease_end = jiffies + msecs_to_jiffies(ub->lease_ms);
+	ub->lease_end = now + msecs_to_jiffies(ub->lease_ms);
+	ub->lease_tick = now + share;
 	if (ub->lease_ms)
-		mod_delayed_work(ub->wq, &ub->lease_work, msecs_to_jiffies(ub->lease_ms));
+		mod_delayed_work(ub->wq, &ub->lease_work, share);
 	else
 		cancel_delayed_work(&ub->lease_work);
 }
@@ -171,15 +203,31 @@ int uballoon_core_keepalive(struct uballoon *ub)
 /**
  * uballoon_core_lease_expire - the lease's timer has fired
  * @ub:		balloon
- * @ret_left:	false: the lease has been renewed meanwhile and has so many jiffies left, 0 = off
+ * @ret_next:	false: it is to be looked at again in so many jiffies, 0 = it is off
+ *
+ * Time in which the guest did not run is not counted: nobody could have renewed the lease in it.
+ * A tick that comes much later than it should have shows such a time, which moves the end.
  *
  * Return: true if it has run out; the balloon is being emptied then.
  */
-bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_left)
+bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_next)
 {
+	unsigned long now = jiffies, share;
+	long late;
+
 	spin_lock(&ub->lock);
-	if (!ub->lease_ms || ub->lease_expired || time_before(jiffies, ub->lease_end)) {
-		*ret_left = ub->lease_ms && !ub->lease_expired ? ub->lease_end - jiffies : 0;
+	*ret_next = 0;
+	if (!ub->lease_ms || ub->lease_expired) {
+		spin_unlock(&ub->lock);
+		return false;
+	}
+	share = lease_share(ub);
+	late = now - ub->lease_tick;
+	if (late > (long)share / 2)
+		ub->lease_end += late;
+	if (time_before(now, ub->lease_end)) {
+		*ret_next = min(share, ub->lease_end - now);
+		ub->lease_tick = now + *ret_next;
 		spin_unlock(&ub->lock);
 		return false;
 	}
@@ -352,10 +400,13 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	r = uballoon_lists_init(ub);
 	if (r)
 		goto err_free;
+	r = uballoon_untold_init(ub);
+	if (r)
+		goto err_lists;
 	r = -ENOMEM;
 	ub->wq = alloc_workqueue("uballoon", WQ_MEM_RECLAIM | WQ_FREEZABLE | WQ_UNBOUND, 0);
 	if (!ub->wq)
-		goto err_lists;
+		goto err_untold;
 	r = uballoon_batch_init(ub);
 	if (r)
 		goto err_batch;
@@ -365,6 +416,8 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 err_batch:
 	uballoon_batch_exit(ub);
 	destroy_workqueue(ub->wq);
+err_untold:
+	uballoon_untold_exit(ub);
 err_lists:
 	uballoon_lists_exit(ub);
 err_free:
@@ -507,6 +560,7 @@ void uballoon_core_free(struct uballoon *ub)
 	WARN_ON_ONCE(ub->inflight_pages || ub->available_pages || ub->gone_pages);
 	uballoon_batch_exit(ub);
 	uballoon_lists_exit(ub);
+	uballoon_untold_exit(ub);
 	ub->host = NULL;
 	uballoon_core_put(ub);
 

@@ -110,6 +110,10 @@ struct uballoon_internals {
 	u64 drain_events;
 	u64 reap_work_events;
 	u64 wake_events;		/* reliefs given when reclaim began, by wake.c */
+	u64 offline_events;		/* ranges that were to go offline */
+	u64 offline_pages;		/* given back for that */
+	u64 offline_replaced_pages;	/* ... of which others have taken the place */
+	u64 untold_lost_pages;		/* no room in untold */
 };
 
 /**
@@ -142,6 +146,12 @@ struct uballoon {
 	struct page *old_pages[UBALLOON_OLD_PAGES];
 	unsigned int old_count;
 	unsigned int owed_pages;	/* released by the host for others that it may get */
+	u64 size_debt;			/* gone, but claimed by others, who have to pay for it */
+	struct uballoon_run *untold;	/* untold.c */
+	unsigned int untold_count;	/* runs */
+	u64 untold_pages;		/* in them */
+	bool telling;			/* some of them are on their way to the host */
+	bool offlining;			/* a range of memory is about to go; offline.c */
 
 	/* Bounds. */
 	u64 ceiling_pages;
@@ -149,10 +159,10 @@ struct uballoon {
 	u64 relief_pages;		/* the relief line */
 	u64 host_target_pages;
 	bool host_target_valid;
-	unsigned long holdoff_end;	/* jiffies */
-	bool holdoff;
+	u64 holdoff_end;		/* 64-bit jiffies, which never come round */
 	u32 lease_ms;
-	unsigned long lease_end;	/* jiffies */
+	unsigned long lease_end;	/* jiffies, as is ... */
+	unsigned long lease_tick;	/* ... when it is looked at next */
 	bool lease_expired;
 	bool draining;
 	u64 *drain_counter;		/* which counter the pages go to */
@@ -221,7 +231,7 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 			 u64 *ret_relief_generation);
 void uballoon_core_set_target(struct uballoon *ub, const struct uballoon_target *t);
 int uballoon_core_keepalive(struct uballoon *ub);
-bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_left);
+bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_next);
 
 /* core.c: process context. */
 void uballoon_host_target(struct uballoon *ub, u64 pages);
@@ -231,6 +241,7 @@ u64 uballoon_ram(struct uballoon *ub);
 u64 uballoon_floor(struct uballoon *ub);
 /* ... with uballoon.lock held: */
 u64 uballoon_total(struct uballoon *ub);
+void uballoon_size_add(struct uballoon *ub, enum uballoon_pagesize ps, u64 pages);
 u64 uballoon_host_bound(struct uballoon *ub);
 u64 uballoon_insisted(struct uballoon *ub);
 u64 uballoon_firm(struct uballoon *ub);
@@ -242,6 +253,14 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv);
 void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv);
 void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop);
 
+/* move.c: for prove.c. */
+u32 uballoon_move_begin(struct uballoon *ub, ktime_t until);
+void uballoon_move_end(struct uballoon *ub);
+
+/* prove.c */
+void uballoon_prove(struct uballoon *ub, struct uballoon_prove *p);
+bool uballoon_proof_answered(struct uballoon *ub, struct uballoon_batch *b);
+
 /* Whether what was given back with @stop is free now, or will be one day. */
 static inline bool uballoon_is_free(u32 stop)
 {
@@ -251,6 +270,9 @@ static inline bool uballoon_is_free(u32 stop)
 /* release.c: for move.c, reclaim.c, core.c and migrate.c. */
 u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 want_pages,
 		       ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop);
+u64 uballoon_take_back_range(struct uballoon *ub, unsigned long start, unsigned long end,
+			     ktime_t until, unsigned int mode, u32 *ret_stop);
+void uballoon_gave_back(struct uballoon *ub);
 void uballoon_take_new(struct uballoon *ub, struct uballoon_batch *b, unsigned int most);
 bool uballoon_is_empty(struct uballoon *ub);
 void uballoon_lists_drop(struct uballoon *ub);
@@ -296,6 +318,7 @@ void uballoon_accounts_change(struct uballoon *ub, struct list_head *pages, unsi
 			      int sign);
 void uballoon_accounts_replace(struct uballoon *ub, struct page *old, struct page *new);
 u64 uballoon_available(struct uballoon *ub);
+u64 uballoon_node_spare(int nid, gfp_t gfp);
 u64 uballoon_node_available(struct uballoon *ub, int nid);
 int uballoon_richest_node(struct uballoon *ub, bool may_reclaim);
 int uballoon_poorest_node(struct uballoon *ub);
@@ -308,6 +331,10 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 			struct list_head *pages);
 unsigned int uballoon_lists_take(struct uballoon *ub, unsigned int order, unsigned int hold,
 				 int nid, unsigned int count, struct list_head *pages);
+unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, unsigned long start,
+				       unsigned long end, unsigned int count,
+				       struct list_head *pages);
+bool uballoon_lists_have_range(struct uballoon *ub, unsigned long start, unsigned long end);
 bool uballoon_lists_have_new(struct uballoon *ub);
 bool uballoon_lists_empty(struct uballoon *ub);
 
@@ -318,6 +345,14 @@ void uballoon_pages_sort(struct list_head *pages);
 void uballoon_pages_free(struct list_head *pages, unsigned int order);
 void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order);
 void uballoon_page_mark_offline(struct page *page);
+
+/* untold.c */
+int uballoon_untold_init(struct uballoon *ub);
+void uballoon_untold_exit(struct uballoon *ub);
+void uballoon_untold_add(struct uballoon *ub, struct list_head *pages, unsigned int order);
+bool uballoon_untold_any(struct uballoon *ub);
+unsigned int uballoon_untold_tell(struct uballoon *ub);
+void uballoon_untold_forget(struct uballoon *ub);
 
 /* migrate.c */
 void uballoon_migrate_init(struct balloon_dev_info *dev);

@@ -16,6 +16,7 @@
  * Left out: sizes and accounts; who calls keeps them right.
  */
 #include <linux/delay.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/vmstat.h>
@@ -43,6 +44,15 @@ int uballoon_lists_init(struct uballoon *ub)
 		}
 	}
 	return 0;
+}
+
+/*
+ * What says of a 2 MiB page that it is on a list now, and on which: no other PageOffline page has
+ * it in that place.
+ */
+static unsigned long mark_2m(struct uballoon_zone *z, unsigned int hold)
+{
+	return (unsigned long)&z->pages_2m[hold];
 }
 
 /* Are there pages that the kernel's compaction has, or is not quite through with? */
@@ -100,6 +110,7 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 		spin_lock(&ub->lock);
 		list_for_each_entry_safe(page, next, pages, lru) {
 			list_move(&page->lru, &uballoon_zone(ub, page)->pages_2m[hold]);
+			set_page_private(page, mark_2m(uballoon_zone(ub, page), hold));
 			uballoon_count_pages(page, UBALLOON_LARGE_PAGES);
 		}
 		spin_unlock(&ub->lock);
@@ -107,6 +118,14 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 	}
 	while (!list_empty(pages))
 		add_run(ub, hold, pages);
+}
+
+/* Called with ub->lock held. */
+static void take_2m(struct page *page, struct list_head *pages)
+{
+	list_move(&page->lru, pages);
+	set_page_private(page, 0);
+	uballoon_count_pages(page, -(long)UBALLOON_LARGE_PAGES);
 }
 
 static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsigned int order,
@@ -121,8 +140,7 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 	spin_lock(&ub->lock);
 	while (taken < count && !list_empty(&z->pages_2m[hold])) {
 		page = list_first_entry(&z->pages_2m[hold], struct page, lru);
-		list_move(&page->lru, pages);
-		uballoon_count_pages(page, -(long)UBALLOON_LARGE_PAGES);
+		take_2m(page, pages);
 		taken++;
 	}
 	spin_unlock(&ub->lock);
@@ -188,6 +206,71 @@ unsigned int uballoon_lists_take(struct uballoon *ub, unsigned int order, unsign
 		if (z != first && (nid == NUMA_NO_NODE || i / MAX_NR_ZONES == nid) &&
 		    has_pages(z, order, hold))
 			taken += take_from(ub, z, order, hold, count - taken, pages);
+	}
+	return taken;
+}
+
+/* The 2 MiB page at @pfn if it is on that list. Called with ub->lock held. */
+static struct page *listed_2m(struct uballoon *ub, unsigned long pfn, unsigned int hold)
+{
+	struct page *page = pfn_to_online_page(pfn);
+
+	if (!page || !PageOffline(page) ||
+	    page_private(page) != mark_2m(uballoon_zone(ub, page), hold))
+		return NULL;
+	return page;
+}
+
+/**
+ * uballoon_lists_have_range - is there a 2 MiB page of a range on a list?
+ * @ub:		balloon
+ * @start:	first page frame; of memory that stays online meanwhile
+ * @end:	and the one behind the last
+ */
+bool uballoon_lists_have_range(struct uballoon *ub, unsigned long start, unsigned long end)
+{
+	unsigned long pfn;
+	bool found = false;
+
+	for (pfn = ALIGN(start, UBALLOON_LARGE_PAGES); pfn < end && !found;
+	     pfn += UBALLOON_LARGE_PAGES) {
+		spin_lock(&ub->lock);
+		found = listed_2m(ub, pfn, UBALLOON_HOLD_QUIET) ||
+			listed_2m(ub, pfn, UBALLOON_HOLD_TOLD);
+		spin_unlock(&ub->lock);
+	}
+	return found;
+}
+
+/**
+ * uballoon_lists_take_range - take the 2 MiB pages of a range off the lists
+ * @ub:		balloon
+ * @hold:	those held that way
+ * @start:	first page frame; of memory that stays online meanwhile
+ * @end:	and the one behind the last
+ * @count:	at most so many
+ * @pages:	they are added to it, in ascending order
+ *
+ * Return: how many it became.
+ */
+unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, unsigned long start,
+				       unsigned long end, unsigned int count,
+				       struct list_head *pages)
+{
+	unsigned int taken = 0;
+	struct page *page;
+	unsigned long pfn;
+
+	for (pfn = ALIGN(start, UBALLOON_LARGE_PAGES); pfn < end && taken < count;
+	     pfn += UBALLOON_LARGE_PAGES) {
+		spin_lock(&ub->lock);
+		page = listed_2m(ub, pfn, hold);
+		if (page) {
+			take_2m(page, pages);
+			list_move_tail(&page->lru, pages);
+			taken++;
+		}
+		spin_unlock(&ub->lock);
 	}
 	return taken;
 }

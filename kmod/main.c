@@ -109,8 +109,11 @@ static int __init uballoon_init(void)
 			continue;
 		n++;
 		r = drivers[i]->init();
-		/* Another hypervisor's guest: no matter, unless this one was asked for. */
-		if (r == -ENODEV && !strcmp(host, "auto"))
+		/*
+		 * Another hypervisor's guest, or one with two kinds of balloon, of which the other
+		 * was found first: no matter, unless this one was asked for.
+		 */
+		if ((r == -ENODEV || r == -EBUSY) && !strcmp(host, "auto"))
 			continue;
 		if (r)
 			goto err_drivers;

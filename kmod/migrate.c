@@ -21,10 +21,28 @@
 
 /* Time for more pages to come: compaction moves them one by one. */
 #define GATHER_MS	20
+/* How long the kernel waits for a page that can be moved only when the host has answered. */
+#define BUSY_MS		100
 /* And until what could not be done is tried again. */
 #define RETRY_MS	200
 
 #ifdef CONFIG_BALLOON_MIGRATION
+
+/*
+ * The kernel tries a page that cannot be moved now ten times and, if memory is to go offline,
+ * again and again until it is told to stop: not without a pause. Nothing is done here for the
+ * host's answers: they are waited for by others, and page locks are held.
+ */
+static void wait_for_room(struct uballoon *ub, enum migrate_mode mode)
+{
+	ub->internals.migrate_busy_events++;
+	spin_unlock(&ub->lock);
+	queue_delayed_work(ub->wq, &ub->migrate_work, 0);
+	if (mode == MIGRATE_SYNC && READ_ONCE(ub->offlining))
+		wait_event_interruptible_timeout(ub->wait, READ_ONCE(ub->gone) ||
+						 READ_ONCE(ub->old_count) < UBALLOON_OLD_PAGES,
+						 msecs_to_jiffies(BUSY_MS));
+}
 
 static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, struct page *page,
 			enum migrate_mode mode)
@@ -39,9 +57,7 @@ static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, str
 
 	spin_lock(&ub->lock);
 	if (told && ub->old_count == UBALLOON_OLD_PAGES) {
-		ub->internals.migrate_busy_events++;
-		spin_unlock(&ub->lock);
-		queue_delayed_work(ub->wq, &ub->migrate_work, 0);
+		wait_for_room(ub, mode);
 		uballoon_core_leave(ub);
 		return -EAGAIN;
 	}
@@ -136,14 +152,17 @@ static unsigned int unlock_old(struct uballoon *ub)
 
 static unsigned int catch_up(struct uballoon *ub)
 {
-	unsigned int count;
+	unsigned int count = uballoon_untold_tell(ub);
 
+	/* What it does not hold any more it must know before it gets it again. */
+	if (uballoon_untold_any(ub))
+		return count;
 	/* The host first gets, then gives, if it may: so it never holds less than it should. */
 	if (!ub->host->unlock_first) {
-		count = lock_new(ub);
+		count += lock_new(ub);
 		return count + unlock_old(ub);
 	}
-	count = unlock_old(ub);
+	count += unlock_old(ub);
 	return count + lock_new(ub);
 }
 
@@ -159,18 +178,24 @@ static bool batch_free(struct uballoon *ub, const void *arg)
 void uballoon_migrate_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, migrate_work);
-	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+	ktime_t until;
 	bool left;
+	u32 stop;
 
 	if (!uballoon_core_enter(ub))
 		return;
 	while (catch_up(ub)) {
-		if (uballoon_wait(ub, batch_free, NULL, until, TASK_KILLABLE))
+		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
+		stop = uballoon_wait(ub, batch_free, NULL, until, TASK_KILLABLE);
+		if (stop == UBALLOON_STOP_BUDGET)
+			uballoon_host_silent(ub, "earlier requests");
+		if (stop != UBALLOON_STOP_NONE)
 			break;
+		wake_up_all(&ub->wait);
 		cond_resched();
 	}
 	spin_lock(&ub->lock);
-	left = ub->old_count || uballoon_lists_have_new(ub);
+	left = ub->old_count || ub->untold_count || uballoon_lists_have_new(ub);
 	/* New pages that the guest has taken back meanwhile are not to be made up for. */
 	if (!left)
 		ub->owed_pages = 0;

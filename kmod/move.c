@@ -36,7 +36,14 @@ static bool nobody_moves(struct uballoon *ub, const void *arg)
 	return !READ_ONCE(ub->moving);
 }
 
-static u32 move_begin(struct uballoon *ub, ktime_t until)
+/**
+ * uballoon_move_begin - become the one mover
+ * @ub:		balloon
+ * @until:	wait so long for the one before
+ *
+ * Return: UBALLOON_STOP_NONE: uballoon_move_end() must follow. Else why not.
+ */
+u32 uballoon_move_begin(struct uballoon *ub, ktime_t until)
 {
 	u32 stop;
 
@@ -55,7 +62,7 @@ static u32 move_begin(struct uballoon *ub, ktime_t until)
 	}
 }
 
-static void move_end(struct uballoon *ub)
+void uballoon_move_end(struct uballoon *ub)
 {
 	uballoon_reapers_dec(ub);
 	spin_lock(&ub->lock);
@@ -103,12 +110,22 @@ static u64 keep_available(struct uballoon *ub)
 	return max(uballoon_floor(ub), line + line / UBALLOON_RELIEF_STEP);
 }
 
+/* No page of that size was to be had. */
+static void count_failure(struct uballoon *ub, unsigned int order)
+{
+	lockdep_assert_held(&ub->lock);
+	if (order == UBALLOON_LARGE_ORDER)
+		ub->counters.alloc_fail_2m_events++;
+	else
+		ub->counters.alloc_fail_4k_events++;
+}
+
 /*
- * Claims room for a batch of the running call: *ret_count balloon pages. DONE
- * means that all was asked for that there is to ask for.
+ * Claims room for a batch of the running call: *ret_count balloon pages, of the @spare
+ * pages that may be allocated. DONE means that all was asked for that there is to ask for.
  */
-static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, unsigned int most,
-		      unsigned int *ret_count)
+static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, u64 spare,
+		      unsigned int most, unsigned int *ret_count)
 {
 	long slack = uballoon_available(ub) - keep_available(ub);
 	u64 unit = 1ULL << mv->page_order;
@@ -135,8 +152,11 @@ static u32 claim_room(struct uballoon *ub, const struct uballoon_move *mv, unsig
 	} else if (slack < (long)unit) {
 		stop = UBALLOON_STOP_FLOOR;
 		ub->counters.floor_events++;
+	} else if (spare < unit) {
+		stop = UBALLOON_STOP_NOMEM;
+		count_failure(ub, mv->page_order);
 	} else {
-		count = min3(asked, bound - have, (u64)slack) >> mv->page_order;
+		count = min3(asked, bound - have, min((u64)slack, spare)) >> mv->page_order;
 		count = min_t(u64, count, most);
 		ub->inflight_pages += count << mv->page_order;
 		ub->call_inflight_pages += count << mv->page_order;
@@ -156,7 +176,7 @@ static void unclaim_room(struct uballoon *ub, u64 pages)
 
 static bool may_submit(struct uballoon *ub, const void *arg)
 {
-	return READ_ONCE(ub->free_count) > UBALLOON_RESERVED &&
+	return !uballoon_untold_any(ub) && READ_ONCE(ub->free_count) > UBALLOON_RESERVED &&
 	       READ_ONCE(ub->call_inflight_pages) < INFLIGHT_MAX_PAGES;
 }
 
@@ -263,15 +283,20 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	unsigned int order = mv->page_order;
 	struct uballoon_batch *b;
 	unsigned int count, got;
+	u64 spare = U64_MAX;
 	int nid;
 	u32 stop;
 
 	stop = must_leave(ub, until);
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
+	nid = uballoon_richest_node(ub, mv->flags & UBALLOON_MOVE_CANSLEEP);
 	if (READ_ONCE(ub->part_pages) && READ_ONCE(ub->call_stop) == UBALLOON_STOP_NONE)
 		return lock_parts(ub, until);
-	stop = claim_room(ub, mv, most, &count);
+	/* The allocator would go on to the min watermark, and leave reclaim to others. */
+	if (mv->flags & UBALLOON_MOVE_NOSLEEP && !ub->host->ops->move)
+		spare = uballoon_node_spare(nid, gfp);
+	stop = claim_room(ub, mv, spare, most, &count);
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
 	if (ub->host->ops->move)
@@ -283,7 +308,6 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 		return stop;
 	}
 	b->order = order;
-	nid = uballoon_richest_node(ub, mv->flags & UBALLOON_MOVE_CANSLEEP);
 	got = uballoon_pages_alloc(&b->pages, order, nid, count,
 				   nid == NUMA_NO_NODE ? gfp : gfp | __GFP_THISNODE, until);
 	b->count = got;
@@ -300,10 +324,7 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
 	spin_lock(&ub->lock);
-	if (order == UBALLOON_LARGE_ORDER)
-		ub->counters.alloc_fail_2m_events++;
-	else
-		ub->counters.alloc_fail_4k_events++;
+	count_failure(ub, order);
 	spin_unlock(&ub->lock);
 	return UBALLOON_STOP_NOMEM;
 }
@@ -324,7 +345,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 
 	mv->done_pages = 0;
 	mv->refused_pages = 0;
-	stop = move_begin(ub, until);
+	stop = uballoon_move_begin(ub, until);
 	if (stop != UBALLOON_STOP_NONE)
 		goto out;
 
@@ -377,7 +398,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	spin_unlock(&ub->lock);
 
 	uballoon_pages_free(&refused, UBALLOON_BASE_ORDER);
-	move_end(ub);
+	uballoon_move_end(ub);
 out:
 	mv->stop = stop;
 	spin_lock(&ub->lock);
@@ -401,7 +422,7 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 
 	mv->done_pages = 0;
 	mv->refused_pages = 0;
-	stop = move_begin(ub, until);
+	stop = uballoon_move_begin(ub, until);
 	if (stop != UBALLOON_STOP_NONE)
 		goto out;
 
@@ -435,7 +456,7 @@ void uballoon_move_unlock(struct uballoon *ub, struct uballoon_move *mv)
 			stop = UBALLOON_STOP_REFUSED;
 		cond_resched();
 	} while (stop == UBALLOON_STOP_NONE);
-	move_end(ub);
+	uballoon_move_end(ub);
 out:
 	mv->stop = stop;
 	spin_lock(&ub->lock);
@@ -462,7 +483,7 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 	spin_unlock(&ub->lock);
 
 	/* A LOCK that runs finds the ceiling and ends. */
-	if (move_begin(ub, until) == UBALLOON_STOP_NONE) {
+	if (uballoon_move_begin(ub, until) == UBALLOON_STOP_NONE) {
 		while (must_leave(ub, until) == UBALLOON_STOP_NONE) {
 			got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, with_grace(until),
 						 TASK_INTERRUPTIBLE, &stop);
@@ -471,7 +492,7 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 			pop->done_pages += got;
 			cond_resched();
 		}
-		move_end(ub);
+		uballoon_move_end(ub);
 	}
 
 	spin_lock(&ub->lock);

@@ -4,7 +4,8 @@
  *
  * Three who may ask: the OOM notifier, before the OOM killer looks for a
  * victim; the shrinker, when reclaim finds too little; the lease, when whoever
- * decides has neither renewed it nor taken it off.
+ * decides has neither renewed it nor taken it off. A fourth, memory that goes
+ * offline, has a file of its own (offline.c), and so has the beginning of reclaim (wake.c).
  *
  * The shrinker gives what is missing to the relief line, and a step beyond it, on
  * the node that is being reclaimed, as soon as the kernel asks; wake.c does the same
@@ -26,6 +27,7 @@
 #include <linux/swap.h>
 
 #include "core.h"
+#include "offline.h"
 #include "reclaim.h"
 
 /* Ahead of the notifiers that give little. */
@@ -40,6 +42,7 @@ struct uballoon_reclaim {
 	struct notifier_block oom;
 	struct uballoon_shrinker shrinker;
 	struct uballoon_wake *wake;
+	struct uballoon_offline offline;
 };
 
 static int oom_notify(struct notifier_block *nb, unsigned long unused, void *data)
@@ -88,12 +91,12 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 static void lease_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, lease_work);
-	unsigned long left;
+	unsigned long next;
 
-	if (uballoon_core_lease_expire(ub, &left))
+	if (uballoon_core_lease_expire(ub, &next))
 		pr_warn("the lease has run out: giving the balloon back\n");
-	else if (left)
-		queue_delayed_work(ub->wq, &ub->lease_work, left);
+	else if (next)
+		queue_delayed_work(ub->wq, &ub->lease_work, next);
 }
 
 /**
@@ -121,10 +124,15 @@ int uballoon_reclaim_init(struct uballoon *ub)
 	r = register_oom_notifier(&rc->oom);
 	if (r)
 		goto err_shrinker;
+	r = uballoon_offline_init(&rc->offline, ub);
+	if (r)
+		goto err_oom;
 	rc->wake = uballoon_wake_init(ub);
 	ub->reclaim = rc;
 	return 0;
 
+err_oom:
+	unregister_oom_notifier(&rc->oom);
 err_shrinker:
 	uballoon_shrinker_unregister(&rc->shrinker);
 err_free:
@@ -141,6 +149,7 @@ void uballoon_reclaim_exit(struct uballoon *ub)
 	struct uballoon_reclaim *rc = ub->reclaim;
 
 	uballoon_wake_exit(rc->wake);
+	uballoon_offline_exit(&rc->offline);
 	unregister_oom_notifier(&rc->oom);
 	uballoon_shrinker_unregister(&rc->shrinker);
 	cancel_delayed_work_sync(&ub->lease_work);

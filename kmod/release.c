@@ -53,10 +53,42 @@ static bool batch_free(struct uballoon *ub, const void *arg)
 	return READ_ONCE(ub->free_count);
 }
 
+/* Where pages are to come from: a node, or a range of page frames for 2 MiB pages. */
+struct origin {
+	int nid;			/* or NUMA_NO_NODE */
+	unsigned long start, end;	/* end 0: anywhere on the node */
+};
+
+static unsigned int lists_take(struct uballoon *ub, unsigned int order, unsigned int hold,
+			       const struct origin *from, unsigned int count,
+			       struct list_head *pages)
+{
+	if (!from->end)
+		return uballoon_lists_take(ub, order, hold, from->nid, count, pages);
+	if (order != UBALLOON_LARGE_ORDER || hold == UBALLOON_HOLD_NEW)
+		return 0;
+	return uballoon_lists_take_range(ub, hold, from->start, from->end, count, pages);
+}
+
+/* The same without a word to the host for now, which may be told later and has no batch free. */
+static unsigned int take_back_untold(struct uballoon *ub, unsigned int order,
+				     const struct origin *from, unsigned int count)
+{
+	LIST_HEAD(pages);
+
+	count = lists_take(ub, order, UBALLOON_HOLD_TOLD, from, count, &pages);
+	if (!count)
+		return 0;
+	uballoon_pages_sort(&pages);
+	uballoon_untold_add(ub, &pages, order);
+	uballoon_pages_release(ub, &pages, order);
+	return count;
+}
+
 /* Tells the host about pages held that way. Returns the pages, 0 if there are none. */
-static unsigned int take_back_told(struct uballoon *ub, unsigned int order, int nid,
-				   unsigned int count, ktime_t until, unsigned int mode,
-				   unsigned int *ret_refused, u32 *ret_stop)
+static unsigned int take_back_told(struct uballoon *ub, unsigned int order,
+				   const struct origin *from, unsigned int count, ktime_t until,
+				   unsigned int mode, unsigned int *ret_refused, u32 *ret_stop)
 {
 	struct uballoon_host *host = ub->host;
 	struct uballoon_batch *b;
@@ -64,6 +96,8 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, int 
 	u32 stop;
 
 	while (!(b = uballoon_batch_get(ub, 0))) {
+		if (!(host->caps & UBALLOON_CAP_MUST_TELL))
+			return take_back_untold(ub, order, from, count);
 		stop = uballoon_wait(ub, batch_free, NULL, until, mode);
 		if (stop != UBALLOON_STOP_NONE) {
 			*ret_stop = stop;
@@ -76,7 +110,7 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order, int 
 	b->order = order;
 	b->hold = UBALLOON_HOLD_TOLD;
 	count = min(count, order == UBALLOON_LARGE_ORDER ? host->batch_2m : host->batch_4k);
-	count = uballoon_lists_take(ub, order, UBALLOON_HOLD_TOLD, nid, count, &b->pages);
+	count = lists_take(ub, order, UBALLOON_HOLD_TOLD, from, count, &b->pages);
 	b->count = count;
 	if (!count) {
 		uballoon_batch_put(ub, b);
@@ -130,26 +164,9 @@ static u64 take_back_by_host(struct uballoon *ub, unsigned int order, u64 want_p
 	return got;
 }
 
-/**
- * uballoon_take_back - give one batch of pages back to the guest
- * @ub:		balloon
- * @order:	page size
- * @nid:	of this node only, or NUMA_NO_NODE
- * @want_pages:	at most so many 4 KiB pages
- * @until:	wait so long for the host's acknowledgement, where it is needed; 0 = do not wait
- * @mode:	TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
- * @refused:	4 KiB pages that the host does not release are added to it
- * @ret_stop:	UBALLOON_STOP_NONE: the pages are free. RESET: they are, and the host has nothing
- *		any more (or the device goes away). TARGET: the host allows no less. REFUSED: it
- *		releases none of that size. NOMEM: no page of that size is there.
- *		BUDGET, INTERRUPTED: they will be free when the host answers
- *
- * Pages that the host need not be told about go first. Does not allocate.
- *
- * Return: 4 KiB pages taken off the balloon.
- */
-u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 want_pages,
-		       ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop)
+/* See uballoon_take_back(). */
+static u64 take_back(struct uballoon *ub, unsigned int order, const struct origin *from,
+		     u64 want_pages, ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop)
 {
 	enum uballoon_pagesize ps = uballoon_pagesize(order);
 	unsigned int unit = 1U << order;
@@ -174,15 +191,15 @@ u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 wan
 	if (!claim)
 		return 0;
 
-	got = uballoon_lists_take(ub, order, UBALLOON_HOLD_NEW, nid, claim, &pages);
-	got += uballoon_lists_take(ub, order, UBALLOON_HOLD_QUIET, nid, claim - got, &pages);
+	got = lists_take(ub, order, UBALLOON_HOLD_NEW, from, claim, &pages);
+	got += lists_take(ub, order, UBALLOON_HOLD_QUIET, from, claim - got, &pages);
 	if (got)
 		uballoon_pages_release(ub, &pages, order);
 	else
-		got = take_back_told(ub, order, nid, claim, until, mode, &kept, ret_stop);
+		got = take_back_told(ub, order, from, claim, until, mode, &kept, ret_stop);
 
 	spin_lock(&ub->lock);
-	ub->size[ps] += (u64)(claim - got) << order;
+	uballoon_size_add(ub, ps, (u64)(claim - got) << order);
 	got -= kept;
 	if (order == UBALLOON_LARGE_ORDER)
 		ub->counters.unlocked_2m_pages += (u64)got << order;
@@ -197,6 +214,53 @@ u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 wan
 	return (u64)got << order;
 }
 
+/**
+ * uballoon_take_back - give one batch of pages back to the guest
+ * @ub:		balloon
+ * @order:	page size
+ * @nid:	of this node only, or NUMA_NO_NODE
+ * @want_pages:	at most so many 4 KiB pages
+ * @until:	wait so long for the host's acknowledgement, where it is needed; 0 = do not wait
+ * @mode:	TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
+ * @refused:	4 KiB pages that the host does not release are added to it
+ * @ret_stop:	UBALLOON_STOP_NONE: the pages are free. RESET: they are, and the host has nothing
+ *		any more (or the device goes away). TARGET: the host allows no less. REFUSED: it
+ *		releases none of that size. NOMEM: no page of that size is there.
+ *		BUDGET, INTERRUPTED: they will be free when the host answers
+ *
+ * Pages that the host need not be told about go first. Does not allocate.
+ *
+ * Return: 4 KiB pages taken off the balloon.
+ */
+u64 uballoon_take_back(struct uballoon *ub, unsigned int order, int nid, u64 want_pages,
+		       ktime_t until, unsigned int mode, u64 *refused, u32 *ret_stop)
+{
+	const struct origin from = { .nid = nid };
+
+	return take_back(ub, order, &from, want_pages, until, mode, refused, ret_stop);
+}
+
+/**
+ * uballoon_take_back_range - give 2 MiB pages of a range back to the guest, one batch of them
+ * @ub:		balloon
+ * @start:	first page frame; of memory that stays online meanwhile
+ * @end:	and the one behind the last
+ * @until:	as in uballoon_take_back(), and so are @mode and @ret_stop
+ * @mode:	see there
+ * @ret_stop:	see there. TARGET says nothing of the range: perhaps there is no page in it
+ *
+ * Return: pages taken off the balloon.
+ */
+u64 uballoon_take_back_range(struct uballoon *ub, unsigned long start, unsigned long end,
+			     ktime_t until, unsigned int mode, u32 *ret_stop)
+{
+	const struct origin from = { .nid = NUMA_NO_NODE, .start = start, .end = end };
+	u64 refused = 0;
+
+	return take_back(ub, UBALLOON_LARGE_ORDER, &from, U64_MAX, until, mode, &refused,
+			 ret_stop);
+}
+
 /* ---- unasked ---- */
 
 /* Lowers the bounds to what the balloon is now. Called with ub->lock held. */
@@ -205,6 +269,19 @@ static void lower_bounds(struct uballoon *ub)
 	lockdep_assert_held(&ub->lock);
 	ub->ceiling_pages = min(ub->ceiling_pages, uballoon_total(ub) + ub->inflight_pages);
 	ub->floor_pages = min(ub->floor_pages, ub->ceiling_pages);
+}
+
+/**
+ * uballoon_gave_back - let those know who decide that memory was given back unasked
+ * @ub:	balloon
+ */
+void uballoon_gave_back(struct uballoon *ub)
+{
+	spin_lock(&ub->lock);
+	lower_bounds(ub);
+	ub->relief_generation++;
+	spin_unlock(&ub->lock);
+	wake_up_all(&ub->poll_wait);
 }
 
 /**
@@ -281,8 +358,8 @@ static void relief_count(struct uballoon *ub, enum uballoon_relief who, u64 page
 	case UBALLOON_RELIEF_OOM:
 		c->oom_events++;
 		c->oom_pages += pages;
-		ub->holdoff = true;
-		ub->holdoff_end = jiffies + msecs_to_jiffies(uballoon_params.oom_holdoff_ms);
+		ub->holdoff_end = get_jiffies_64() +
+				  msecs_to_jiffies(uballoon_params.oom_holdoff_ms);
 		return;
 	case UBALLOON_RELIEF_DIRECT:
 		c->direct_events++;

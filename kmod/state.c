@@ -65,6 +65,7 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 			 u64 *ret_relief_generation)
 {
 	u64 ram = uballoon_ram(ub), floor = uballoon_floor(ub);
+	unsigned long now;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->size = sizeof(*ret);
@@ -88,8 +89,9 @@ void uballoon_core_state(struct uballoon *ub, struct uballoon_state *ret, u64 *r
 	ret->limit_pages = min(uballoon_host_bound(ub), ram - min(ram, floor));
 	ret->generation = ub->host_generation + ub->relief_generation;
 	ret->lease_ms = ub->lease_ms;
-	if (ub->lease_ms && !ub->lease_expired && time_before(jiffies, ub->lease_end))
-		ret->lease_left_ms = jiffies_to_msecs(ub->lease_end - jiffies);
+	now = jiffies;
+	if (ub->lease_ms && !ub->lease_expired && time_before(now, ub->lease_end))
+		ret->lease_left_ms = jiffies_to_msecs(ub->lease_end - now);
 	ret->holdoff_left_ms = uballoon_holdoff_left_ms(ub);
 	ret->last_stop = ub->last_stop;
 	ret->available_pages = ub->available_pages;

@@ -7,6 +7,7 @@
  * Names are never reused for something else; new ones may appear.
  */
 #include <linux/debugfs.h>
+#include <linux/module.h>
 #include <linux/seq_file.h>
 
 #include "core.h"
@@ -61,6 +62,8 @@ static void show_counters(struct seq_file *m, const struct uballoon_counters *c)
 	SHOW(*c, reported_pages);
 	SHOW(*c, direct_events);
 	SHOW(*c, direct_pages);
+	SHOW(*c, proofs_taken);
+	SHOW(*c, proofs_kept);
 }
 
 static void show_internals(struct seq_file *m, const struct uballoon_internals *in)
@@ -74,13 +77,17 @@ static void show_internals(struct seq_file *m, const struct uballoon_internals *
 	SHOW(*in, drain_events);
 	SHOW(*in, reap_work_events);
 	SHOW(*in, wake_events);
+	SHOW(*in, offline_events);
+	seq_printf(m, "offline_pages %llu\n", uballoon_units(in->offline_pages));
+	seq_printf(m, "offline_replaced_pages %llu\n", uballoon_units(in->offline_replaced_pages));
+	seq_printf(m, "untold_lost_pages %llu\n", uballoon_units(in->untold_lost_pages));
 }
 
 static int state_show(struct seq_file *m, void *unused)
 {
 	struct uballoon *ub = m->private;
 	struct uballoon_internals in;
-	u64 host_gen, relief_gen, inflight;
+	u64 host_gen, relief_gen, inflight, untold;
 	struct uballoon_state st;
 	unsigned int busy;
 
@@ -90,6 +97,7 @@ static int state_show(struct seq_file *m, void *unused)
 	spin_lock(&ub->lock);
 	in = ub->internals;
 	inflight = ub->inflight_pages;
+	untold = ub->untold_pages;
 	busy = UBALLOON_BATCHES - ub->free_count;
 	spin_unlock(&ub->lock);
 
@@ -122,13 +130,37 @@ static int state_show(struct seq_file *m, void *unused)
 	seq_printf(m, "relief_generation %llu\n", relief_gen);
 	seq_printf(m, "inflight_pages %llu\n", uballoon_units(inflight));
 	seq_printf(m, "inflight_batches %u\n", busy);
+	seq_printf(m, "untold_pages %llu\n", uballoon_units(untold));
 	show_internals(m, &in);
 	if (ub->host->ops->show)
 		ub->host->ops->show(ub->host, m);
 	uballoon_core_leave(ub);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(state);
+
+static int state_open(struct inode *inode, struct file *filp)
+{
+	struct uballoon *ub = inode->i_private;
+	int r = single_open(filp, state_show, ub);
+
+	if (!r)
+		uballoon_core_get(ub);
+	return r;
+}
+
+static int state_release(struct inode *inode, struct file *filp)
+{
+	uballoon_core_put(inode->i_private);
+	return single_release(inode, filp);
+}
+
+static const struct file_operations state_fops = {
+	.owner		= THIS_MODULE,
+	.open		= state_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= state_release,
+};
 
 /**
  * uballoon_stats_init - make the debugfs file appear
@@ -139,10 +171,11 @@ DEFINE_SHOW_ATTRIBUTE(state);
 void uballoon_stats_init(struct uballoon *ub)
 {
 	debugfs_dir = debugfs_create_dir("uballoon", NULL);
-	debugfs_create_file("state", 0400, debugfs_dir, ub, &state_fops);
+	/* As with the calls: a reader whose buffer never comes must not hold up the device. */
+	debugfs_create_file_unsafe("state", 0400, debugfs_dir, ub, &state_fops);
 }
 
-/* And go; waits for readers. */
+/* And go. Files that are open stay open, and answer ENODEV. */
 void uballoon_stats_exit(struct uballoon *ub)
 {
 	debugfs_remove_recursive(debugfs_dir);

@@ -37,7 +37,7 @@ RULES = [
     # ... every other part what it remembers itself, and what it is told.
     ("daemon/decide/*", [*(f"decide/{part}.h" for part in (
         "policy-config", "view", "bounds", "pressure", "relief", "peaks", "turn", "thrash", "move", "settle", "evict",
-        "start", "progress", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
+        "start", "standstill", "insist", "progress", "proof", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
@@ -60,8 +60,9 @@ RULES = [
     ("kmod/host/*", ["host/*", "core.h", "stats.h", "uapi/*"]),
     ("kmod/core.[ch]", ["core.h", "host/host.h", "uapi/*"]),
     ("kmod/chardev.[ch]", ["chardev.h", "core.h", "uapi/*"]),
-    ("kmod/reclaim.[ch]", ["reclaim.h", "core.h", "uapi/*"]),
+    ("kmod/reclaim.[ch]", ["reclaim.h", "offline.h", "core.h", "uapi/*"]),
     ("kmod/wake.c", ["reclaim.h", "core.h", "uapi/*"]),
+    ("kmod/offline.[ch]", ["offline.h", "core.h", "uapi/*"]),
     ("kmod/migrate.[ch]", ["migrate.h", "core.h", "uapi/*"]),
     ("kmod/stats.[ch]", ["stats.h", "core.h", "uapi/*"]),
     ("kmod/main.c", ["chardev.h", "reclaim.h", "migrate.h", "stats.h", "core.h", "uapi/*"]),
@@ -79,7 +80,7 @@ OWNERS = [
     ("systemd/sd-event*", ["daemon/serve/bus.h", "daemon/serve/sdbus.h", "daemon/serve/startup.h",
                            "daemon/loop*", "daemon/ctl/*"]),
     ("systemd/sd-daemon*", ["daemon/serve/notify.c"]),
-    ("systemd/sd-journal*", ["daemon/basic/log.c"]),
+    ("systemd/sd-journal*", []),
     ("systemd/*", []),
     # The device is spoken to in one place.
     ("sys/ioctl.h", ["daemon/act/device.c", "daemon/ctl/term.c"]),

@@ -122,10 +122,17 @@ static int device_state(struct transport *t, struct sample_balloon *ret)
 	/* Reclaim does not wait for another driver. */
 	ret->relief_line = ret->books_elsewhere ? 0 : state.relief_pages * PAGE_BYTES;
 	ret->holdoff_us = (uint64_t)state.holdoff_left_ms * 1000;
-	ret->rescue_events = state.counters.oom_events + state.counters.lease_events;
+	ret->lease_expired = state.flags & UBALLOON_STATE_LEASE_EXPIRED;
+	ret->lease_events = state.counters.lease_events;
+	ret->lease_given = state.counters.lease_pages * PAGE_BYTES;
+	ret->oom_events = state.counters.oom_events;
+	ret->oom_given = state.counters.oom_pages * PAGE_BYTES;
+	ret->rescue_events = ret->oom_events + ret->lease_events;
 	ret->relief_events = ret->rescue_events + state.counters.shrink_events;
 	ret->relieved = state.counters.shrink_pages * PAGE_BYTES;
 	ret->relieved_direct = state.counters.direct_pages * PAGE_BYTES;
+	ret->proofs_taken = state.counters.proofs_taken;
+	ret->proofs_kept = state.counters.proofs_kept;
 	return 0;
 }
 
@@ -256,6 +263,54 @@ static int device_keepalive(struct transport *t)
 	return device_call(device_of(t), UBALLOON_IOC_KEEPALIVE, NULL);
 }
 
+static uint32_t to_ms(uint64_t us, uint64_t least_ms, uint64_t most_ms)
+{
+	uint64_t ms = us / 1000;
+
+	return (uint32_t)(ms < least_ms ? least_ms : ms > most_ms ? most_ms : ms);
+}
+
+static int prove_order(const struct device *d, uint32_t order, uint64_t budget_us, uint64_t hold_us,
+		       struct uballoon_prove *ret)
+{
+	*ret = (struct uballoon_prove){
+		.size = sizeof(*ret),
+		.flags = UBALLOON_MOVE_CANSLEEP,
+		.page_order = order,
+		.budget_ms = to_ms(budget_us, 1, UBALLOON_MAX_BUDGET_MS),
+		.hold_ms = to_ms(hold_us, 0, UBALLOON_MAX_HOLD_MS),
+	};
+	return device_call(d, UBALLOON_IOC_PROVE, ret);
+}
+
+/*
+ * A host with large pages may take none but those, and the balloon is made of them first: a
+ * small one that it keeps proves nothing then.
+ */
+static int device_prove(struct transport *t, uint64_t budget_us, uint64_t hold_us,
+			enum sample_proof *ret)
+{
+	const struct device *d = device_of(t);
+	bool large = d->capabilities & UBALLOON_CAP_2M;
+	struct uballoon_prove p;
+	int r;
+
+	if (!(d->capabilities & UBALLOON_CAP_PROOF))
+		return -EOPNOTSUPP;
+	r = prove_order(d, large ? UBALLOON_ORDER_2M : UBALLOON_ORDER_4K, budget_us, hold_us, &p);
+	if (r >= 0 && large && p.stop == UBALLOON_STOP_NOMEM) {
+		r = prove_order(d, UBALLOON_ORDER_4K, budget_us, hold_us, &p);
+		if (p.answer == UBALLOON_PROOF_KEPT)
+			p.answer = UBALLOON_PROOF_UNKNOWN;
+	}
+	if (r < 0)
+		return r;
+	*ret = p.answer == UBALLOON_PROOF_TAKEN ? SAMPLE_PROOF_TAKEN :
+	       p.answer == UBALLOON_PROOF_KEPT	? SAMPLE_PROOF_KEPT :
+						  SAMPLE_PROOF_UNKNOWN;
+	return 0;
+}
+
 static int device_pop(struct transport *t)
 {
 	struct uballoon_pop pop = {.size = sizeof(pop)};
@@ -282,6 +337,7 @@ static const struct transport_ops device_ops = {
 	.set_target = device_set_target,
 	.move = device_move,
 	.keepalive = device_keepalive,
+	.prove = device_prove,
 	.pop = device_pop,
 	.fd = device_fd,
 	.free = device_free,

@@ -53,7 +53,13 @@ struct transport_ops {
 		    struct transport_result *ret);
 	/* -ETIME: the lease had run out; call set_target. */
 	int (*keepalive)(struct transport *t);
-	/* Everything back at once. */
+	/*
+	 * Whether the host takes a page that it has for hold_us; no longer than budget_us beside that.
+	 * Optional: NULL, and -EOPNOTSUPP, where it cannot be proven.
+	 */
+	int (*prove)(struct transport *t, uint64_t budget_us, uint64_t hold_us,
+		     enum sample_proof *ret);
+	/* Everything back at once; what the host insists on as soon as it does not. */
 	int (*pop)(struct transport *t);
 	/* To poll for EPOLLIN (host's target changed) and EPOLLPRI (module gave memory back); -1 if none. */
 	int (*fd)(struct transport *t);

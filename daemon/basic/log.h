@@ -17,6 +17,9 @@
  */
 void log_open(void);
 
+/* The journal, whose socket has this path, whatever stderr is. Nobody ever waits for it. */
+void log_open_journal(const char *path);
+
 /* Lines less important than this are dropped. LOG_ERR to LOG_DEBUG; default LOG_INFO. */
 void log_set_level(int priority);
 int log_get_level(void);

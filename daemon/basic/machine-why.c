@@ -30,7 +30,9 @@ enum machine_device machine_device(const struct machine *m)
 	case MACHINE_HYPERV:
 		return MACHINE_DEVICE_UNSUPPORTED;
 	case MACHINE_VIRTIO:
-		return m->driver[0] ? MACHINE_DEVICE_OTHER : MACHINE_DEVICE_FREE;
+		return m->driver[0]		? MACHINE_DEVICE_OTHER :
+		       m->failed && m->loaded	? MACHINE_DEVICE_FAILED :
+						  MACHINE_DEVICE_FREE;
 	case MACHINE_VMWARE:
 	case MACHINE_XEN:
 		break;
@@ -162,6 +164,10 @@ const char *machine_why(const struct machine *m, char *buf, size_t n)
 				 "uballoon");
 		else
 			snprintf(buf, n, "%.199s", why);
+		break;
+	case MACHINE_DEVICE_FAILED:
+		snprintf(buf, n, "uballoon has tried it and given up: dmesg says why. With "
+			 "iommu_platform=on no balloon driver can use it: take that off the device");
 		break;
 	case MACHINE_DEVICE_SILENT:
 		snprintf(buf, n, "uballoon is loaded, but the hypervisor has not answered it; "

@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "basic/cleanup.h"
@@ -27,6 +28,8 @@
 #define VIRTIO_ID_BALLOON "0x0005"
 /* VIRTIO 1.2, 5.5.3: feature bits of the memory balloon. */
 #define VIRTIO_BALLOON_F_REPORTING 5
+/* 2.1: device status. */
+#define VIRTIO_STATUS_FAILED 0x80
 
 DEFINE_CLEANUP(DIR *, closedir)
 
@@ -71,6 +74,16 @@ static void driver_of(const char *root, const char *device, char *buf, size_t n)
 	snprintf(buf, n, "%.*s", (int)n - 1, name ? name + 1 : target);
 }
 
+/* The kernel's bus says so of a device whose features driver and device did not agree on, too. */
+static bool has_failed(const char *root, const char *device)
+{
+	char path[PATH_MAX], status[16];
+
+	snprintf(path, sizeof(path), "sys/bus/virtio/devices/%s/status", device);
+	first_line(root, path, status, sizeof(status));
+	return strtoul(status, NULL, 0) & VIRTIO_STATUS_FAILED;
+}
+
 static bool find_virtio(const char *root, struct machine *m)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -88,6 +101,7 @@ static bool find_virtio(const char *root, struct machine *m)
 			continue;
 		snprintf(m->device, sizeof(m->device), "%s", entry->d_name);
 		driver_of(root, m->device, m->driver, sizeof(m->driver));
+		m->failed = !m->driver[0] && has_failed(root, m->device);
 		return true;
 	}
 	return false;
@@ -251,7 +265,7 @@ static enum machine_packages look_at_packages(const char *root)
 static void look_at_signatures(const char *root, struct machine *m)
 {
 	_cleanup_fclose_ FILE *f = NULL;
-	unsigned char variable[5];	/* four bytes of attributes, one of value */
+	unsigned char variable[5] = {};	/* four bytes of attributes, one of value */
 	char path[PATH_MAX], text[64];
 
 	first_line(root, "sys/module/module/parameters/sig_enforce", text, sizeof(text));

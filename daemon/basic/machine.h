@@ -39,6 +39,7 @@ struct machine {
 	bool ready;		/* ... and has a balloon */
 	char device[64];	/* on the virtio bus: "virtio3"; else "" */
 	char driver[64];	/* that holds it: "uballoon", "vmw_balloon" ...; "" = none */
+	bool failed;		/* nobody holds it, and the last driver that tried it gave up */
 	bool stock_built_in;	/* it is the kernel's own, and no module */
 	bool reporting;		/* ... and reports free pages to the host */
 
@@ -65,6 +66,7 @@ enum machine_device {
 	MACHINE_DEVICE_BUILT_IN,	/* ... or a part of the kernel */
 	MACHINE_DEVICE_OTHER,	/* another driver, or ours, which is still starting */
 	MACHINE_DEVICE_FREE,
+	MACHINE_DEVICE_FAILED,	/* no driver gets along with it, ours neither */
 	MACHINE_DEVICE_SILENT,	/* the hypervisor does not answer our driver */
 };
 

@@ -11,6 +11,8 @@
 enum problem {
 	PROBLEM_DEVICE,		/* not there, busy, no permission, does not answer */
 	PROBLEM_STUCK,		/* there, but makes no progress */
+	PROBLEM_NOT_TAKEN,	/* the host takes nothing */
+	PROBLEM_HOST,		/* asks for more than the guest has, and does not let go */
 	PROBLEM_DATA,		/* numbers that the policy needs are missing */
 	PROBLEM_PSI,		/* no pressure information, or no triggers */
 	PROBLEM_CONFIG,		/* the file is wrong; the old configuration is in force */

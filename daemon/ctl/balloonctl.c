@@ -54,16 +54,39 @@ static const struct ctl_option common_options[_COMMON_MAX + 1] = {
 				    "talk to the bus at this D-Bus address, not to the system bus" },
 };
 
+/* Longest sentence that is printed whole, and what is left of the two ends of another one. */
+#define SENTENCE_MAX  1000
+#define SENTENCE_HEAD 600
+#define SENTENCE_TAIL 300
+
+/* What somebody has typed may be anything; a sentence stays one, and the terminal as it is. */
+static void make_plain(char *text)
+{
+	size_t length = strlen(text);
+
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	if (length > SENTENCE_MAX) {
+		memcpy(text + SENTENCE_HEAD, "...", 3);
+		memmove(text + SENTENCE_HEAD + 3, text + length - SENTENCE_TAIL, SENTENCE_TAIL + 1);
+	}
+}
+
 enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)
 {
+	char *text = NULL;
 	va_list ap;
 
 	fflush(stdout);
-	fputs("balloonctl: ", stderr);
 	va_start(ap, format);
-	vfprintf(stderr, format, ap);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	fputc('\n', stderr);
+	if (text)
+		make_plain(text);
+	fprintf(stderr, "balloonctl: %s\n", text ?: "out of memory");
+	free(text);
 	return code;
 }
 

@@ -220,6 +220,8 @@ static enum ctl_exit vmw_must_be_empty(void)
 /* After the old driver has let go, and the new one does not take it. */
 static enum ctl_exit lead_back(const struct change *c, const char *why, int r)
 {
+	char reason[MACHINE_WHY_MAX];
+	struct machine now;
 	bool back;
 
 	if (c->m.host == MACHINE_VIRTIO) {
@@ -229,6 +231,12 @@ static enum ctl_exit lead_back(const struct change *c, const char *why, int r)
 	} else {
 		(void)unload(c->to);
 		back = load(c->from) >= 0 && wait_for(c->from);
+	}
+	if (back && !c->m.driver[0]) {
+		machine_look("", &now);
+		if (machine_device(&now) == MACHINE_DEVICE_FAILED)
+			return ctl_fail(CTL_FAILED, "%s (%s); nothing has changed: %s", why, strerror(-r),
+					machine_why(&now, reason, sizeof(reason)));
 	}
 	if (back)
 		return ctl_fail(CTL_FAILED, "%s (%s); %s", why, strerror(-r),

@@ -53,15 +53,16 @@ static enum ctl_exit say(struct ctl_bus *b, int r, const sd_bus_error *e)
 	const char *text = e->message ?: strerror(-r);
 
 	b->refusal = CTL_REFUSAL_NONE;
+	/* The bus says this of a peer that has gone; sd-bus has the number of a timeout for it. */
+	if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
+		return why(b, CTL_NO_DAEMON, "balloond ended before it answered; "
+			   "see journalctl -u balloond for the reason");
 	if (r == -ETIMEDOUT)
 		return why(b, CTL_FAILED, "balloond does not answer; "
 			   "see journalctl -u balloond, or restart it with systemctl restart balloond");
 	if (sd_bus_error_has_names(e, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
 		return why(b, CTL_NO_DAEMON, "balloond is not running; "
 			   "start it with systemctl start balloond");
-	if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
-		return why(b, CTL_NO_DAEMON, "balloond ended before it answered; "
-			   "see journalctl -u balloond for the reason");
 	if (sd_bus_error_has_names(e, SD_BUS_ERROR_ACCESS_DENIED,
 				   SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
 		return why(b, CTL_DENIED, "only root may change what balloond does; "

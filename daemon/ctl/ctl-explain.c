@@ -56,6 +56,7 @@ static unsigned int evidence_of(enum policy_reason reason)
 	case REASON_MANUAL:
 	case REASON_STUCK:
 	case REASON_LIMIT:
+	case REASON_NOT_TAKEN:
 	case _REASON_MAX:
 		return 0;
 	case REASON_START_WAIT:

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "basic/cleanup.h"
 #include "basic/units.h"
 #include "ctl/ctl.h"
 #include "ctl/history-data.h"
@@ -144,26 +145,45 @@ static void print_table(const struct history_data *h)
 	print_bucket(&b);
 }
 
-/* Opens, lets @write fill and closes @path; prints its own failure. */
-static enum ctl_exit to_file(const char *path, const struct history_data *h, uint64_t now_us, bool svg)
+/* All of it, before the file is opened: one that is there stays as it is if there is nothing to write. */
+static int render(const struct history_data *h, uint64_t now_us, bool svg, char **ret, size_t *ret_n)
 {
-	bool standard = strcmp(path, "-") == 0;
-	FILE *f = standard ? stdout : fopen(path, "we");
+	FILE *f = open_memstream(ret, ret_n);
 	int r = 0;
 
 	if (!f)
-		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(errno));
+		return -errno;
 	if (svg)
 		r = history_export_svg(f, h, now_us);
 	else
 		history_export_csv(f, h);
-	if (r == 0 && (fflush(f) != 0 || ferror(f)))
-		r = -(errno ?: EIO);
-	if (!standard && fclose(f) != 0 && r == 0)
+	if (fclose(f) != 0 && r == 0)
 		r = -errno;
+	return r;
+}
+
+/* Renders, and writes to @path; prints its own failure. */
+static enum ctl_exit to_file(const char *path, const struct history_data *h, uint64_t now_us, bool svg)
+{
+	bool standard = strcmp(path, "-") == 0;
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0;
+	FILE *f;
+	int r;
+
+	r = render(h, now_us, svg, &text, &n);
 	if (r == -ENODATA)
 		return ctl_fail(CTL_FAILED, "there is not enough history for a picture yet; wait 20 "
 				"seconds, or ask for a longer time");
+	if (r < 0)
+		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
+	f = standard ? stdout : fopen(path, "we");
+	if (!f)
+		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(errno));
+	if (fwrite(text, 1, n, f) < n || fflush(f) != 0)
+		r = -(errno ?: EIO);
+	if (!standard && fclose(f) != 0 && r == 0)
+		r = -errno;
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
 	return CTL_OK;

@@ -47,6 +47,9 @@ struct ctl_props {
 	uint64_t relief_line;
 	uint64_t relieved;
 	uint64_t relieved_direct;
+	char *host_takes;	/* "unknown", "yes", "in-doubt", "no" */
+	uint64_t proofs_taken;
+	uint64_t proofs_kept;
 	uint64_t expected;	/* need that this hour is known for */
 	uint64_t expected_lost;	/* time that tasks lost in it */
 	uint64_t expected_left;	/* until it ends; over an hour: it has not begun */
@@ -58,6 +61,7 @@ struct ctl_props {
 	uint64_t deflated_total;
 	uint64_t relief_events;
 	uint64_t rescue_events;
+	uint64_t rescued;
 	uint64_t emergencies;
 	char *config_file;
 	char *config_error;	/* "" = none */

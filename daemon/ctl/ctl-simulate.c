@@ -102,9 +102,9 @@ static void report_row(void *userdata, size_t line, const char *why, bool bad)
 	if (bad && ++r->n_bad > REPORTS_MAX)
 		return;
 	if (line)
-		fprintf(stderr, "balloonctl: %s:%zu: %s\n", r->file, line, why);
+		ctl_fail(CTL_FAILED, "%s:%zu: %s", r->file, line, why);
 	else
-		fprintf(stderr, "balloonctl: %s: %s\n", r->file, why);
+		ctl_fail(CTL_FAILED, "%s: %s", r->file, why);
 }
 
 static enum ctl_exit read_config(const char *path, struct config *ret)
@@ -281,7 +281,7 @@ static enum ctl_exit read_trace(const struct request *q, const char *path, struc
 		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
 	r = trace_read(f, &o, ret);
 	if (reporter.n_bad > REPORTS_MAX)
-		fprintf(stderr, "balloonctl: %s: and %zu more\n", path, reporter.n_bad - REPORTS_MAX);
+		ctl_fail(CTL_FAILED, "%s: and %zu more", path, reporter.n_bad - REPORTS_MAX);
 	if (r == -EBADMSG)
 		return ctl_fail(CTL_FAILED, "%s: not used%s", path,
 				reporter.n_bad && !q->skip_bad ?

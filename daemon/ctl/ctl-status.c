@@ -257,6 +257,25 @@ static void print_reporting(void)
 		under(why);
 }
 
+static void print_proof(const struct ctl_props *p)
+{
+	const char *takes = p->host_takes ?: "";
+
+	/* Where it cannot be proven there is nothing to say. */
+	if (!offers(p, "proof"))
+		return;
+	label("Proof");
+	if (strcmp(takes, "yes") == 0)
+		printf("the host takes what it is given (%" PRIu64 " pages proven)\n", p->proofs_taken);
+	else if (strcmp(takes, "no") == 0)
+		printf("%sthe host takes nothing%s of what it is given\n", term_style(TERM_BAD),
+		       term_style(TERM_PLAIN));
+	else if (strcmp(takes, "in-doubt") == 0)
+		printf("the host did not take the last page; it is asked again\n");
+	else
+		printf("the host has not been asked yet whether it takes what it is given\n");
+}
+
 static void print_host(const struct ctl_props *p)
 {
 	label("Host");
@@ -274,6 +293,7 @@ static void print_host(const struct ctl_props *p)
 		print_reporting();
 	else
 		print_missing(p);
+	print_proof(p);
 	if (known(p->lease_left) && p->lease_left > 0) {
 		label("Lease");
 		printf("%s, then the module gives everything back by itself\n", TIME(p->lease_left));
@@ -288,9 +308,12 @@ static void print_totals(const struct ctl_props *p)
 		if (known(p->emergencies) && p->emergencies > 0)
 			printf(", %" PRIu64 " emergenc%s", p->emergencies,
 			       p->emergencies == 1 ? "y" : "ies");
-		if (known(p->rescue_events) && p->rescue_events > 0)
+		if (known(p->rescue_events) && p->rescue_events > 0) {
 			printf(", %" PRIu64 " rescue%s by the module", p->rescue_events,
 			       p->rescue_events == 1 ? "" : "s");
+			if (known(p->rescued))
+				printf(", %s given", p->rescued ? SIZE(p->rescued) : "nothing");
+		}
 		putchar('\n');
 	}
 	if (some(p->config_file)) {

@@ -76,6 +76,14 @@ static void draw_bar(struct progress *g, uint64_t size, const char *reason)
 	g->line_open = true;
 }
 
+/* What follows has a line of its own. */
+static void close_line(struct progress *g)
+{
+	if (g->line_open)
+		putchar('\n');
+	g->line_open = false;
+}
+
 static bool reached(const struct ctl_props *p, uint64_t balloon)
 {
 	return p->size != CTL_NONE && distance(p->size, balloon) < REACHED_WITHIN;
@@ -86,6 +94,9 @@ static void show(struct progress *g, const struct ctl_props *p)
 	char a[UNITS_MAX], b[UNITS_MAX];
 	uint64_t now = now_us();
 
+	/* The device has gone: ended() has the words for it. */
+	if (p->size == CTL_NONE)
+		return;
 	if (term_is_live()) {
 		draw_bar(g, p->size, p->reason);
 		return;
@@ -102,20 +113,23 @@ static void show(struct progress *g, const struct ctl_props *p)
 }
 
 /* One look at the state: has the wait come to an end, and how? True if it has. */
-static bool ended(const struct ctl_props *p, uint64_t balloon, enum ctl_exit *ret)
+static bool ended(struct progress *g, const struct ctl_props *p, enum ctl_exit *ret)
 {
 	if (p->size == CTL_NONE || !p->host || !*p->host) {
+		close_line(g);
 		*ret = ctl_fail(CTL_FAILED, "nothing moves: %s",
 				p->problem && *p->problem ? p->problem : "there is no balloon device");
 		return true;
 	}
 	if (!p->mode || strcmp(p->mode, "manual") != 0 ||
-	    distance(p->manual_target, balloon) >= REACHED_WITHIN) {
+	    distance(p->manual_target, g->to) >= REACHED_WITHIN) {
+		close_line(g);
 		*ret = ctl_fail(CTL_FAILED, "someone has set another mode or target meanwhile; "
 				"see balloonctl status");
 		return true;
 	}
-	if (reached(p, balloon)) {
+	if (reached(p, g->to)) {
+		close_line(g);
 		*ret = CTL_OK;
 		return true;
 	}
@@ -133,20 +147,14 @@ static enum ctl_exit wait_loop(struct ctl_bus *b, struct ctl_props *p, struct pr
 
 		code = ctl_bus_read(b, p);
 		if (code != CTL_OK && !interrupted) {
-			if (g->line_open)
-				putchar('\n');
-			g->line_open = false;
+			close_line(g);
 			return ctl_fail(code, "%s", ctl_bus_why(b));
 		}
 		if (code == CTL_OK) {
 			if (g->from == CTL_NONE)
 				g->from = p->size;
 			show(g, p);
-			if (g->line_open && reached(p, g->to)) {
-				putchar('\n');
-				g->line_open = false;
-			}
-			if (ended(p, g->to, &code))
+			if (ended(g, p, &code))
 				return code;
 		}
 		now = now_us();
@@ -155,12 +163,12 @@ static enum ctl_exit wait_loop(struct ctl_bus *b, struct ctl_props *p, struct pr
 		if (deadline - now < left)
 			left = deadline - now;
 		code = ctl_bus_wait(b, left);
-		if (code != CTL_OK)
+		if (code != CTL_OK) {
+			close_line(g);
 			return ctl_fail(code, "%s", ctl_bus_why(b));
+		}
 	}
-	if (g->line_open)
-		putchar('\n');
-	g->line_open = false;
+	close_line(g);
 	return ctl_fail(CTL_TIMEOUT, "%s at a balloon of %s; the target of %s stays "
 			"(balloonctl set-target auto gives it up)",
 			interrupted ? "stopped waiting" : "the time is over",
@@ -186,8 +194,6 @@ enum ctl_exit ctl_wait_for_balloon(struct ctl_bus *b, uint64_t balloon, uint64_t
 	sigaction(SIGTERM, &act, &old_term);
 	ctl_props_init(&p);
 	code = wait_loop(b, &p, &g, deadline);
-	if (g.line_open)
-		putchar('\n');
 	ctl_props_done(&p);
 	sigaction(SIGINT, &old_int, NULL);
 	sigaction(SIGTERM, &old_term, NULL);

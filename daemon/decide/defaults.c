@@ -39,6 +39,7 @@ void policy_config_default(struct policy_config *c)
 		.hold_off_us = 10 * SEC,
 		.stall_price = 1024 * MIB,
 		.stuck_us = 5 * SEC,
+		.proof_interval_us = 600 * SEC,
 		.interval_us = SEC,
 		/* Headroom and triggers cover what happens in between. */
 		.idle_interval_us = 5 * SEC,

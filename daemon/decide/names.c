@@ -29,12 +29,20 @@ static const char *const law_names[] = {
 };
 _Static_assert(ELEMENTS(law_names) == _LAW_MAX, "a law without a name");
 
+static const char *const taken_names[] = {
+	[TAKEN_UNKNOWN] = "unknown",
+	[TAKEN_PROVEN] = "yes",
+	[TAKEN_IN_DOUBT] = "in-doubt",
+	[TAKEN_NOTHING] = "no",
+};
+_Static_assert(ELEMENTS(taken_names) == _TAKEN_MAX, "a verdict without a name");
+
 /* clang-format off */
 static const struct {
 	const char *name;
 	const char *text;
 } reasons[] = {
-	[REASON_STARTING] = { "starting", "Collecting the first samples; nothing is moved yet." },
+	[REASON_STARTING] = { "starting", "Collecting the first samples, or the first after a standstill; nothing is moved yet." },
 	[REASON_STEADY] = { "steady", "The balloon is where it should be." },
 	[REASON_FREE] = { "free", "Inflating: the guest has free memory beyond its headroom." },
 	[REASON_CACHE] = { "cache", "Inflating in small probes: page cache that seems cold is pushed out." },
@@ -59,6 +67,7 @@ static const struct {
 	[REASON_NO_DEVICE] = { "no-device", "There is no balloon device; nothing can be moved." },
 	[REASON_NO_SWAP] = { "no-swap", "Law committed does not run without swap, unless committed.without_swap is true." },
 	[REASON_START_WAIT] = { "start-wait", "The guest, or a service in it, is starting; nothing is taken until it has." },
+	[REASON_NOT_TAKEN] = { "not-taken", "Not inflating: the host did not take what it was given; it is asked again." },
 	[REASON_HELD] = { "held", "The operator holds the balloon; only a shortage of memory moves it." },
 };
 /* clang-format on */
@@ -79,6 +88,7 @@ static const char *const observed[_REASON_MAX] = {
 	[REASON_LIMIT] = "The configured limit, or the host's or the module's, would forbid a larger balloon.",
 	[REASON_SETTLING] = "Would wait for the effects of the last inflation before judging it.",
 	[REASON_PRICE] = "Would not inflate until the memory left alone has been as dear as what it cost to take it the last time.",
+	[REASON_NOT_TAKEN] = "Would not inflate: the host did not take what it was given.",
 	[REASON_HELD] = "The operator holds the balloon; only a shortage of memory would move it.",
 };
 /* clang-format on */
@@ -91,6 +101,11 @@ const char *policy_mode_name(enum policy_mode m)
 const char *policy_law_name(enum policy_law l)
 {
 	return (size_t)l < ELEMENTS(law_names) ? law_names[l] : NULL;
+}
+
+const char *policy_taken_name(enum policy_taken t)
+{
+	return (size_t)t < ELEMENTS(taken_names) ? taken_names[t] : NULL;
 }
 
 const char *policy_reason_name(enum policy_reason r)

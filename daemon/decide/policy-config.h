@@ -54,7 +54,17 @@ enum policy_reason {
 	REASON_PRICE, /* a larger balloon was dear, and is not worth that yet */
 	REASON_STALLS, /* tasks stall, but not for what the balloon has */
 	REASON_START_WAIT, /* the guest boots, or starts services */
+	REASON_NOT_TAKEN, /* the host does not take what it is given */
 	_REASON_MAX,
+};
+
+/* Whether the host takes what it is given, as far as that is proven. */
+enum policy_taken {
+	TAKEN_UNKNOWN, /* not proven yet, or it cannot be */
+	TAKEN_PROVEN,
+	TAKEN_IN_DOUBT, /* not the last time */
+	TAKEN_NOTHING, /* not for some time */
+	_TAKEN_MAX,
 };
 
 /*
@@ -100,6 +110,7 @@ struct policy_config {
 	uint64_t inflate_rate; /* bytes a second, 0 = unlimited */
 	uint64_t deflate_rate; /* bytes a second, 0 = unlimited; not used under pressure */
 	uint64_t stuck_us; /* no progress for so long: stop asking */
+	uint64_t proof_interval_us; /* how often the host is proven to take what it gets; 0 = never */
 	uint64_t interval_us; /* between samples while something moves */
 	uint64_t idle_interval_us; /* ... while nothing does */
 };
@@ -127,6 +138,8 @@ const char *policy_reason_name(enum policy_reason r);
 const char *policy_reason_text(enum policy_reason r);
 /* The same for who is in that mode: in observe it says what would be done. */
 const char *policy_reason_text_in(enum policy_mode m, enum policy_reason r);
+/* As an answer to "does the host take it?": "unknown", "yes", "in-doubt", "no". */
+const char *policy_taken_name(enum policy_taken t);
 /* -EINVAL if there is no such name. */
 int policy_mode_parse(const char *name, enum policy_mode *ret);
 int policy_law_parse(const char *name, enum policy_law *ret);

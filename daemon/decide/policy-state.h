@@ -8,6 +8,7 @@
 #pragma once
 
 #include "decide/evict.h"
+#include "decide/insist.h"
 #include "decide/law-adaptive.h"
 #include "decide/law-committed.h"
 #include "decide/move.h"
@@ -15,10 +16,12 @@
 #include "decide/peaks.h"
 #include "decide/pressure.h"
 #include "decide/progress.h"
+#include "decide/proof.h"
 #include "decide/ratelimit.h"
 #include "decide/relief.h"
 #include "decide/settle.h"
 #include "decide/shortage.h"
+#include "decide/standstill.h"
 #include "decide/start.h"
 #include "decide/thrash.h"
 #include "decide/turn.h"
@@ -33,11 +36,13 @@ struct policy_state {
 	enum policy_law law;
 
 	struct view_past past; /* samples before */
+	struct standstill standstill; /* whether the next one comes in time */
 
 	struct move move; /* what is being carried out ... */
 	struct evict evict; /* ... in which steps, if it is an order ... */
 	struct settle settle; /* ... what it leaves behind ... */
 	struct progress progress; /* ... and whether it gets anywhere */
+	struct proof proof; /* ... or the host anything */
 
 	struct pressure_past pressure; /* how long tasks have been stalling */
 	struct thrash thrash; /* what they wait for, and what that has cost */
@@ -46,6 +51,7 @@ struct policy_state {
 	struct peaks peaks; /* when memory was needed */
 	struct pace pace; /* whether to look closer */
 
+	struct insist insist; /* whether the host does not let go of what is needed */
 	struct start start; /* what starts, and how long that was waited for */
 	struct turn turn; /* what turning round costs: not inflating again too soon */
 

@@ -109,6 +109,7 @@ static void keep_house(const struct round *r)
 
 	note_mode(c, st);
 	start_note(c, &st->start, r->s);
+	proof_note(c, &st->proof, r->s);
 	if (st->move.valid && st->move.reason == REASON_HOST)
 		law_host_feedback(&st->rate, &r->s->balloon);
 	note_size(r);
@@ -134,12 +135,13 @@ static void judge(struct round *r, struct view *v)
 {
 	const struct policy_config *c = r->c;
 	struct policy_state *st = r->st;
+	enum sample_trigger trigger = standstill_trigger(&st->standstill, r->s);
 
 	r->headroom = law_adaptive_headroom(&st->adaptive, v);
 	settle_note(c, &st->settle, v, r->headroom);
 	v->settling = settle_masks(&st->settle) || move_masks(&st->move);
 	v->growing = law_adaptive_growth(&st->adaptive, v) > v->available / 4;
-	r->level = pressure_judge(c, &st->pressure, v, r->s->trigger, r->headroom);
+	r->level = pressure_judge(c, &st->pressure, v, trigger, r->headroom);
 
 	if (thrash_note(c, &st->thrash, v) && v->size > r->b.lo) {
 		thrash_answer(c, &st->thrash, v, 0, r->b.lo);
@@ -149,7 +151,7 @@ static void judge(struct round *r, struct view *v)
 	r->headroom = law_adaptive_headroom(&st->adaptive, v);
 	pace_note(&st->pace, v);
 	expect(r, v);
-	if (r->level == PRESSURE_WATCH && r->s->trigger && v->size > r->b.lo)
+	if (r->level == PRESSURE_WATCH && trigger && v->size > r->b.lo)
 		pace_look_closer(&st->pace, v->now_us);
 }
 
@@ -159,6 +161,7 @@ static enum policy_reason decide(struct round *r, struct view *v, struct law_goa
 	enum policy_reason reason;
 
 	bounds_make(r->c, r->s, v, &r->b);
+	proof_bound(r->c, &r->st->proof, v, &r->b);
 	judge(r, v);
 	/* Rates and growth need two samples. */
 	if (!v->dt_us)
@@ -177,6 +180,14 @@ static void lose_sight(struct policy_state *st)
 	move_drop(&st->move);
 	law_adaptive_interrupt(&st->adaptive);
 	pace_interrupt(&st->pace);
+}
+
+/* Nothing of before a standstill is compared with what is found after it. */
+static void begin_afresh(struct policy_state *st)
+{
+	lose_sight(st);
+	progress_interrupt(&st->progress);
+	view_forget(&st->past);
 }
 
 /* The step of the move under way. */
@@ -202,6 +213,19 @@ static void withhold_step(const struct round *r, struct policy_decision *d)
 		d->reason = REASON_NO_DEVICE;
 }
 
+/* A page that is away for a moment: nobody who waits for memory is to miss it. */
+static void prove(const struct round *r, bool usable, struct policy_decision *d)
+{
+	struct proof *p = &r->st->proof;
+	/* How the guest is takes two samples, too. */
+	bool calm = usable && r->v->dt_us && r->level == PRESSURE_NONE &&
+		    !move_is_urgent(&r->st->move);
+
+	d->prove = r->c->mode != MODE_OBSERVE &&
+		   proof_is_due(r->c, p, r->s, calm, &d->prove_hold_us);
+	d->taken = proof_verdict(p);
+}
+
 /* Reading back takes memory: only a guest that is well has it to spare. */
 static bool may_swap_in(const struct round *r)
 {
@@ -213,23 +237,34 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		   struct policy_decision *ret)
 {
 	struct policy_decision d = {.reason = REASON_NO_DATA, .next_us = c->interval_us};
+	bool stale = view_is_stale(&st->past, s), usable;
 	struct view v;
-	bool usable = view_make(c, &st->past, s, &v);
 	struct round r = {.c = c, .st = st, .s = s, .v = &v};
-	struct law_goal g = {.goal = v.size};
+	struct law_goal g;
 
+	if (!stale)
+		d.stood_still_us = standstill_note(&st->standstill, s->time_us,
+						   relief_has_rescued(&st->relief, s));
+	if (d.stood_still_us)
+		begin_afresh(st);
+	usable = view_make(c, &st->past, s, &v);
+	g = (struct law_goal){.goal = v.size};
 	v.own_reclaim = pressure_is_own(&st->pressure, v.now_us);
 	d.goal = d.target = v.size;
-	if (view_is_stale(&st->past, s)) {
+	d.taken = proof_verdict(&st->proof);
+	if (stale) {
 		numbers(&r, &d);
 		*ret = d;
 		return;
 	}
-	relief_note(&st->relief, s, &v, &r.relief);
+	/* What the module gave back meanwhile is answered with the next look. */
+	if (!d.stood_still_us)
+		relief_note(&st->relief, s, &v, &r.relief);
 	keep_house(&r);
 	if (usable) {
 		d.reason = decide(&r, &v, &g);
 		d.goal = move_is_urgent(&st->move) ? st->move.target : g.goal;
+		d.host_excess = insist_note(&st->insist, s, &v, &r.b, r.level, r.headroom);
 		d.relief_line = relief_line(s, &v, r.headroom, thrash_keeps(&st->thrash));
 		d.relieved = r.relief.bytes;
 	} else {
@@ -244,6 +279,8 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		withhold_step(&r, &d);
 	if (may_swap_in(&r))
 		d.swap_in = g.swap_in;
+	prove(&r, usable, &d);
 	view_remember(&st->past, s, &v);
+	standstill_expect(&st->standstill, v.now_us, d.next_us);
 	*ret = d;
 }

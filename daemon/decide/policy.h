@@ -47,8 +47,13 @@ struct policy_decision {
 	uint64_t relief_line; /* MemAvailable below which the module gives back by itself; 0 = as it is */
 	uint64_t relieved; /* bytes that it gave to programs that asked since the last decision */
 	uint64_t swap_in; /* bytes to bring back from swap meanwhile, at most; 0 = none */
+	bool prove; /* see whether the host takes a page ... */
+	uint64_t prove_hold_us; /* ... which it has that long for */
+	enum policy_taken taken; /* what is known of that */
 	bool urgent; /* deflate as fast as the transport can */
 	enum policy_reason reason;
+	uint64_t stood_still_us; /* nobody looked for so long beyond what was meant; 0 = in time */
+	uint64_t host_excess; /* bytes that the host does not let go of, and the guest has not got */
 	uint64_t next_us; /* look again after this, at the latest */
 	struct policy_numbers n;
 };

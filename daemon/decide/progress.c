@@ -78,6 +78,11 @@ bool progress_note(const struct policy_config *c, struct progress *p, const stru
 	return true;
 }
 
+void progress_interrupt(struct progress *p)
+{
+	p->last_us = 0;
+}
+
 bool progress_is_stuck(const struct progress *p, int sign)
 {
 	return sign && p->stuck_sign == sign;

@@ -31,5 +31,8 @@ struct progress {
 bool progress_note(const struct policy_config *c, struct progress *p, const struct sample *s,
 		   const struct view *v);
 
+/* How long the last step took says nothing. */
+void progress_interrupt(struct progress *p);
+
 /* Moving this way (move_direction()) is pointless for now. */
 bool progress_is_stuck(const struct progress *p, int sign);

@@ -20,6 +20,11 @@
  */
 #include "decide/relief.h"
 
+bool relief_has_rescued(const struct relief_seen *seen, const struct sample *s)
+{
+	return seen->valid && s->balloon.valid && s->balloon.rescue_events > seen->rescues;
+}
+
 void relief_note(struct relief_seen *seen, const struct sample *s, const struct view *v,
 		 struct relief *ret)
 {
@@ -28,7 +33,7 @@ void relief_note(struct relief_seen *seen, const struct sample *s, const struct 
 	struct relief r = {};
 
 	if (b->valid && seen->valid) {
-		r.rescued = b->rescue_events > seen->rescues;
+		r.rescued = relief_has_rescued(seen, s);
 		/* Nibbles are an event when they have become something. */
 		r.given = r.rescued || bytes > v->dead_band;
 		r.bytes = r.given ? bytes : 0;

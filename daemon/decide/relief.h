@@ -22,6 +22,9 @@ struct relief {
 	uint64_t bytes; /* given to programs that asked, by the relief line */
 };
 
+/* Whether the module's last resort has acted since the last sample: then the guest did run. */
+bool relief_has_rescued(const struct relief_seen *seen, const struct sample *s);
+
 /* Once a decision: what has happened since the one before. */
 void relief_note(struct relief_seen *seen, const struct sample *s, const struct view *v,
 		 struct relief *ret);

@@ -206,6 +206,11 @@ bool view_make(const struct policy_config *c, const struct view_past *past, cons
 	return usable;
 }
 
+void view_forget(struct view_past *past)
+{
+	*past = (struct view_past){};
+}
+
 bool view_is_stale(const struct view_past *past, const struct sample *s)
 {
 	return past->last_us && s->time_us <= past->last_us;

@@ -90,6 +90,9 @@ struct view {
 bool view_make(const struct policy_config *c, const struct view_past *past, const struct sample *s,
 	       struct view *ret);
 
+/* The next sample is the first one again. */
+void view_forget(struct view_past *past);
+
 /* *s is not newer than the sample before it. */
 bool view_is_stale(const struct view_past *past, const struct sample *s);
 

@@ -96,12 +96,21 @@ enum sample_account {
 	SAMPLE_ACCOUNT_GONE, /* all of it off MemTotal */
 };
 
+/* Whether the host took the page that it was proven with. */
+enum sample_proof {
+	SAMPLE_PROOF_NONE, /* nobody asked, or nothing of the kind can be proven */
+	SAMPLE_PROOF_UNKNOWN, /* this time nothing came out */
+	SAMPLE_PROOF_TAKEN,
+	SAMPLE_PROOF_KEPT, /* the guest finds in it what was there before */
+};
+
 /* What the transport says. Bytes. */
 struct sample_balloon {
 	bool valid; /* a device is there and answered */
 	bool host_target_valid;
 	bool may_exceed_host; /* may inflate beyond the host's target */
 	bool may_undercut_host; /* may deflate below the host's target when memory is short */
+	bool lease_expired; /* nobody has taken the balloon up since its lease ran out */
 	bool draining; /* the module is giving memory back by itself */
 	bool books_elsewhere; /* another driver of the kernel accounts for the pages */
 	uint64_t page; /* the least that can be moved; 0 = 4 KiB */
@@ -122,8 +131,15 @@ struct sample_balloon {
 	uint64_t relief_line; /* MemAvailable below which the module gives memory back by itself */
 	uint64_t relief_events; /* times that the module gave memory back by itself, cumulative */
 	uint64_t rescue_events; /* of these, by the OOM notifier or because the lease ran out */
+	uint64_t lease_events; /* leases that ran out, cumulative as all that follows ... */
+	uint64_t lease_given; /* ... and what was given back for it, bytes */
+	uint64_t oom_events; /* the kernel was about to kill; so often ... */
+	uint64_t oom_given; /* ... and got this instead, bytes: perhaps nothing */
 	uint64_t relieved; /* bytes given to programs that asked, by the relief line; cumulative */
 	uint64_t relieved_direct; /* ... while these waited; the rest was kswapd's */
+	uint64_t proofs_taken; /* times that a page was proven to be taken by the host, cumulative */
+	uint64_t proofs_kept; /* ... or not to be */
+	enum sample_proof proof; /* since the last sample */
 
 	/* Result of the last step that was asked for; zero if none was. */
 	int64_t asked; /* bytes, > 0 inflate */

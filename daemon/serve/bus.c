@@ -68,7 +68,7 @@ static const char *printable(const char *text, char buf[static TEXT_MAX])
 {
 	size_t i;
 
-	for (i = 0; text[i] && i < TEXT_MAX - 1; i++)
+	for (i = 0; i < TEXT_MAX - 1 && text[i]; i++)
 		buf[i] = (unsigned char)text[i] < 128 ? text[i] : '?';
 	buf[i] = '\0';
 	return buf;
@@ -105,6 +105,7 @@ static int get_capabilities(sd_bus *bus, const char *path, const char *interface
 		{UBALLOON_CAP_DEFLATE_ON_OOM, "deflate-on-oom"},
 		{UBALLOON_CAP_GUEST_DRIVEN, "guest-driven"},
 		{UBALLOON_CAP_REPORTING, "reporting"},
+		{UBALLOON_CAP_PROOF, "proof"},
 	};
 	const uint64_t *capabilities = userdata;
 	int r;
@@ -327,6 +328,9 @@ static const sd_bus_vtable vtable[] = {
 	U64("ReliefLine", relief_line, 0),
 	U64("Relieved", relieved, 0),
 	U64("RelievedDirect", relieved_direct, 0),
+	TEXT("HostTakes", host_takes, CHANGES),
+	U64("ProofsTaken", proofs_taken, 0),
+	U64("ProofsKept", proofs_kept, 0),
 	U64("Expected", expected, 0),
 	U64("ExpectedLost", expected_lost_us, 0),
 	U64("ExpectedLeft", expected_left_us, 0),
@@ -338,6 +342,7 @@ static const sd_bus_vtable vtable[] = {
 	U64("DeflatedTotal", deflated_total, 0),
 	U64("ReliefEvents", relief_events, CHANGES),
 	U64("RescueEvents", rescue_events, CHANGES),
+	U64("Rescued", rescued, 0),
 	U64("Emergencies", emergencies, CHANGES),
 	TEXT("ConfigFile", config_file, CONSTANT),
 	TEXT("ConfigError", config_error, CHANGES),

@@ -6,7 +6,7 @@
  * (microseconds of the wall clock, 0 = no limit), and the reason. A file that cannot be
  * understood is an error and no hold: the caller says so, and the operator knows.
  *
- * Replaced by rename, so that there is always one whole file. Not synced: file systems
+ * Replaced as a whole, by the thread that writes (writer.h). Not synced: file systems
  * order a rename behind the data, and an order given within seconds of a power
  * failure may be lost.
  */
@@ -66,55 +66,33 @@ uint64_t hold_left(const struct hold *h, uint64_t now_us)
 	return now_us < h->until_us ? h->until_us - now_us : 0;
 }
 
-static int make_path(char *buf, size_t n, const char *dir, const char *suffix)
+static int make_path(char *buf, size_t n, const char *dir)
 {
-	int len = snprintf(buf, n, "%s/" FILE_NAME "%s", dir, suffix);
+	int len = snprintf(buf, n, "%s/" FILE_NAME, dir);
 
 	return len < 0 || (size_t)len >= n ? -ENAMETOOLONG : 0;
 }
 
-int hold_save(const char *dir, const struct hold *h)
+int hold_save(struct writer *w, const char *dir, const struct hold *h)
 {
-	char path[PATH_MAX], temporary[PATH_MAX];
-	FILE *f;
-	int r, fd;
+	char path[PATH_MAX], text[512];
+	int r;
 
-	r = make_path(path, sizeof(path), dir, "");
-	if (r == 0)
-		r = make_path(temporary, sizeof(temporary), dir, ".new");
+	r = make_path(path, sizeof(path), dir);
 	if (r < 0)
 		return r;
-	(void)unlink(temporary);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	f = fdopen(fd, "w");
-	if (!f) {
-		close(fd);
-		return -ENOMEM;
-	}
-	errno = 0;
-	fprintf(f, FIRST_LINE "\n%" PRIu64 "\n%" PRIu64 "\n%s\n", h->since_us, h->until_us, h->reason);
-	if (ferror(f))
-		r = -EIO;
-	if (fclose(f) != 0)
-		r = -(errno ?: EIO);
-	if (r == 0 && rename(temporary, path) < 0)
-		r = -errno;
-	if (r < 0)
-		(void)unlink(temporary);
-	return r;
+	snprintf(text, sizeof(text), FIRST_LINE "\n%" PRIu64 "\n%" PRIu64 "\n%s\n", h->since_us,
+		 h->until_us, h->reason);
+	return writer_replace(w, WRITER_HOLD, path, text, strlen(text));
 }
 
-int hold_forget(const char *dir)
+int hold_forget(struct writer *w, const char *dir)
 {
 	char path[PATH_MAX];
 	int r;
 
-	r = make_path(path, sizeof(path), dir, "");
-	if (r < 0)
-		return r;
-	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+	r = make_path(path, sizeof(path), dir);
+	return r < 0 ? r : writer_remove(w, WRITER_HOLD, path);
 }
 
 static int parse(char *text, struct hold *ret)
@@ -146,7 +124,7 @@ int hold_load(const char *dir, struct hold *ret)
 	ssize_t n;
 	int r;
 
-	r = make_path(path, sizeof(path), dir, "");
+	r = make_path(path, sizeof(path), dir);
 	if (r < 0)
 		return r;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

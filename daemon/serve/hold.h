@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "serve/writer.h"
+
 /* Longest reason in bytes. */
 #define HOLD_REASON_MAX 120
 /* Longest hold with a limit: 366 days. */
@@ -27,9 +29,11 @@ const char *hold_reason_check(const char *reason);
 /* Time left at `now_us`, never more than was asked for, whatever the clock did; UINT64_MAX = no limit. */
 uint64_t hold_left(const struct hold *h, uint64_t now_us);
 
-/* Keep *h in the state directory. Negative errno; the file before it is kept then. */
-int hold_save(const char *dir, const struct hold *h);
-/* 0, also if there was none. */
-int hold_forget(const char *dir);
+/*
+ * Hand *h over to be kept in the state directory; WRITER_HOLD has the outcome. If it fails the file before
+ * it is kept.
+ */
+int hold_save(struct writer *w, const char *dir, const struct hold *h);
+int hold_forget(struct writer *w, const char *dir);
 /* 1: *ret; 0: there is none; -EBADMSG: it is not readable; or what reading said. */
 int hold_load(const char *dir, struct hold *ret);

@@ -38,6 +38,8 @@ struct status {
 	uint64_t deflated_total;
 	uint64_t relief_events;
 	uint64_t rescue_events;		/* of these, by the OOM notifier or because the lease ran out */
+	uint64_t rescued;		/* given back by those */
+	uint64_t host_excess;		/* the host does not let go of it, and the guest has not got it */
 	uint64_t emergencies;
 	char account[16];		/* "available", "gone", "mixed", "host"; "" = no device */
 	char account_text[192];		/* why, in one sentence */
@@ -47,6 +49,10 @@ struct status {
 	uint64_t relief_line;		/* below so much available the module gives back by itself */
 	uint64_t relieved;		/* given to programs that asked, since the device appeared */
 	uint64_t relieved_direct;	/* ... while these waited */
+	char host_takes[16];		/* what it is given: "unknown", "yes", "in-doubt", "no" */
+	uint64_t takes_nothing;		/* 1 if that is "no" */
+	uint64_t proofs_taken;		/* times that it took the page it was proven with ... */
+	uint64_t proofs_kept;		/* ... or not */
 	uint64_t expected;		/* need that this hour is known for; UINT64_MAX = none */
 	uint64_t expected_lost_us;	/* time that tasks lost in it */
 	uint64_t expected_left_us;	/* until it ends; over an hour: it has not begun */

@@ -42,6 +42,8 @@ struct record {
 
 struct file {
 	bool wanted;		/* path and data are new */
+	bool remove;		/* there is to be no file */
+	bool busy;		/* it is being written */
 	char path[PATH_MAX];
 	size_t n;
 	char data[WRITER_FILE_MAX];
@@ -107,6 +109,8 @@ static int write_file(const struct file *f)
 	_cleanup_close_ int fd = -1;
 	int r;
 
+	if (f->remove)
+		return unlink(f->path) < 0 && errno != ENOENT ? -errno : 0;
 	snprintf(temporary, sizeof(temporary), "%s.new", f->path);
 	/* Left over from a daemon that was killed, or laid there by somebody else: not ours to follow. */
 	(void)unlink(temporary);
@@ -151,11 +155,14 @@ static bool work(struct writer *w)
 	} else if (f) {
 		w->current_file = *f;
 		f->wanted = false;
+		f->busy = true;
 		w->busy = true;
 		pthread_mutex_unlock(&w->lock);
 		r = write_file(&w->current_file);
 		pthread_mutex_lock(&w->lock);
 		f->result = r;
+		f->busy = false;
+		pthread_cond_broadcast(&w->idle);
 	} else {
 		return false;
 	}
@@ -210,6 +217,7 @@ int writer_new(struct writer **ret)
 	explicit_bzero(w, sizeof(*w));
 	w->files[WRITER_METRICS].mode = 0644;
 	w->files[WRITER_PEAKS].mode = 0600;
+	w->files[WRITER_HOLD].mode = 0600;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	pthread_cond_init(&w->idle, NULL);
@@ -285,10 +293,49 @@ int writer_replace(struct writer *w, enum writer_file which, const char *path, c
 	strcpy(f->path, path);
 	memcpy(f->data, data, n);
 	f->n = n;
+	f->remove = false;
 	f->wanted = true;
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	return 0;
+}
+
+int writer_remove(struct writer *w, enum writer_file which, const char *path)
+{
+	struct file *f = &w->files[which];
+
+	if (strlen(path) >= sizeof(f->path))
+		return -ENAMETOOLONG;
+	pthread_mutex_lock(&w->lock);
+	strcpy(f->path, path);
+	f->remove = true;
+	f->wanted = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
+int writer_wait(struct writer *w, enum writer_file which, uint64_t timeout_us)
+{
+	struct file *f = &w->files[which];
+	struct timespec until;
+	int r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)(timeout_us / 1000000);
+	until.tv_nsec += (long)(timeout_us % 1000000) * 1000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&w->lock);
+	while (r == 0 && (f->wanted || f->busy))
+		r = timeout_us ? -pthread_cond_clockwait(&w->idle, &w->lock, CLOCK_MONOTONIC, &until)
+			       : -ETIMEDOUT;
+	if (r == 0)
+		r = f->result;
+	pthread_mutex_unlock(&w->lock);
+	return r;
 }
 
 int writer_record_result(struct writer *w)

@@ -22,6 +22,7 @@
 enum writer_file {
 	WRITER_METRICS, /* mode 0644: a collector of another user reads it */
 	WRITER_PEAKS, /* mode 0600 */
+	WRITER_HOLD, /* mode 0600 */
 	_WRITER_FILE_MAX,
 };
 
@@ -46,6 +47,11 @@ int writer_record(struct writer *w, int fd, const void *data, size_t n, off_t of
  */
 int writer_replace(struct writer *w, enum writer_file which, const char *path, const void *data,
 		   size_t n);
+
+/* Have no file there. As for what it replaces; that there was none is no error. */
+int writer_remove(struct writer *w, enum writer_file which, const char *path);
+/* Wait for what was handed over last, but no longer than that: its outcome, or -ETIMEDOUT. */
+int writer_wait(struct writer *w, enum writer_file which, uint64_t timeout_us);
 
 /* The last outcome of each: 0, or negative errno. */
 int writer_record_result(struct writer *w);

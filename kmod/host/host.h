@@ -101,6 +101,7 @@ struct uballoon_batch {
 	struct page *old_pages[UBALLOON_BATCH_OLD];
 	unsigned int old_count;
 	unsigned int old_refused;
+	bool old_free;		/* the guest has them already, see untold.c */
 	unsigned int count;
 	unsigned int refused_count;
 	u8 order;
@@ -112,6 +113,7 @@ struct uballoon_batch {
 	atomic_t parts;		/* who still needs the batch: host, and an unlocking caller */
 	bool answered;		/* protected by uballoon.lock: the host is through with it */
 	bool migration;		/* pages that replace or are replaced: changes no size */
+	u8 proof;		/* enum uballoon_proving (prove.c); protected by uballoon.lock */
 	u64 call;		/* the LOCK call that it belongs to */
 
 	unsigned long priv[];
@@ -156,7 +158,9 @@ struct uballoon_host_ops {
  * struct uballoon_host - a host's device
  * @ops:		set before uballoon_core_new()
  * @core:		set by uballoon_core_new()
- * @caps:		UBALLOON_CAP_* bits; set, like the rest, before uballoon_attach()
+ * @caps:		UBALLOON_CAP_* bits; set, like the rest, before uballoon_attach(). With
+ *			UBALLOON_CAP_PROOF a page that the host has taken does not keep its
+ *			contents, and no unlock is refused
  * @batch_4k:		most 4 KiB pages in a batch
  * @batch_2m:		most 2 MiB pages in a batch; 0 = no 2 MiB pages
  * @keeps_target:	it wants what it asks for to stay with it, but lets go of it before the
@@ -178,7 +182,8 @@ struct uballoon_host {
  * struct uballoon_host_driver - how main.c gets at a host
  * @name:		value of the module parameter "host"
  * @automatic:		part of host=auto
- * @init:		register with the bus, or start at once. -ENODEV: the hypervisor is another
+ * @init:		register with the bus, or start at once. -ENODEV: the hypervisor is another.
+ *			-EBUSY: there is a balloon already, by another host
  * @exit:		undo it
  */
 struct uballoon_host_driver {

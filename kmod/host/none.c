@@ -6,11 +6,13 @@
  * runs on any machine that can load a module. Nobody gains memory by it.
  *
  * For tests it can be a difficult host as well: one that answers late or not
- * at all (none_delay_ms), and one that must be told and acknowledges before a
- * page is used again (none_told).
+ * at all (none_delay_ms), one that must be told and acknowledges before a
+ * page is used again (none_told), and one that can be proven to take pages, or
+ * not to (none_proof).
  *
  * Left out: a host target, refusals.
  */
+#include <linux/highmem.h>
 #include <linux/moduleparam.h>
 
 #include "../core.h"
@@ -26,6 +28,12 @@ MODULE_PARM_DESC(none_delay_ms, "for tests, host=none: answer after so many mill
 static bool none_told;
 module_param(none_told, bool, 0444);
 MODULE_PARM_DESC(none_told, "for tests, host=none: insist on being told about unlocked pages (default N)");
+
+/* What becomes of the contents of a page: nothing that is promised, gone, still there. */
+enum { NOT_PROVEN, TAKES, KEEPS };
+static unsigned int none_proof;
+module_param(none_proof, uint, 0644);
+MODULE_PARM_DESC(none_proof, "for tests, host=none: 1 = pages lose their contents, 2 = they keep them (default 0: no PROVE)");
 
 static void answer_work(struct work_struct *work);
 
@@ -47,8 +55,21 @@ static void take(struct uballoon_host *host, struct uballoon_batch *b)
 	queue_delayed_work(host->core->wq, &none_work, msecs_to_jiffies(delay_ms));
 }
 
+static void clear_contents(struct uballoon_batch *b)
+{
+	struct page *page;
+	unsigned int i;
+
+	list_for_each_entry(page, &b->pages, lru) {
+		for (i = 0; i < 1U << b->order; i++)
+			clear_highpage(page + i);
+	}
+}
+
 static void none_lock_pages(struct uballoon_host *host, struct uballoon_batch *b)
 {
+	if (READ_ONCE(none_proof) == TAKES)
+		clear_contents(b);
 	b->hold = none_told ? UBALLOON_HOLD_TOLD : UBALLOON_HOLD_QUIET;
 	take(host, b);
 }
@@ -87,6 +108,8 @@ static int none_init(void)
 	none_host.caps = UBALLOON_CAP_2M | UBALLOON_CAP_DEFLATE_ON_OOM | UBALLOON_CAP_GUEST_DRIVEN;
 	if (none_told)
 		none_host.caps |= UBALLOON_CAP_MUST_TELL;
+	if (none_proof != NOT_PROVEN)
+		none_host.caps |= UBALLOON_CAP_PROOF;
 	ub = uballoon_core_new(&none_host);
 	if (IS_ERR(ub))
 		return PTR_ERR(ub);

@@ -18,11 +18,19 @@
  * the device has answered or has been reset.
  */
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/virtio_config.h>
 
 #include "../core.h"
 #include "../stats.h"
 #include "virtio.h"
+
+/* Units of the protocol in a page of the kernel. */
+#define UBALLOON_UNITS	(1U << UBALLOON_UNIT_SHIFT)
+
+static uint pfn_max = U32_MAX;
+module_param_named(virtio_pfn_max, pfn_max, uint, 0644);
+MODULE_PARM_DESC(virtio_pfn_max, "for tests: the largest page number that a virtio balloon takes (default 4294967295, what it has bits for)");
 
 static struct vbatch *vbatch(struct uballoon_batch *b)
 {
@@ -86,14 +94,18 @@ static int add_report(struct vballoon *v, struct queue *q, struct uballoon_batch
 	return 0;
 }
 
-/* Called with the queue's lock held. */
-static void take_answers(struct vballoon *v, struct queue *q)
+/* Called with the queue's lock held. Returns whether there were any. */
+static bool take_answers(struct vballoon *v, struct queue *q)
 {
 	struct uballoon_batch *b;
+	bool any = false;
 	unsigned int len;
 	void *token;
 
 	while ((token = virtqueue_get_buf(q->vq, &len))) {
+		any = true;
+		if (q == &v->q[Q_REPORT])
+			v->report_full = false;
 		if (token == &v->pr) {
 			v->report_pending = false;
 			v->report_done = true;
@@ -105,6 +117,7 @@ static void take_answers(struct vballoon *v, struct queue *q)
 		if (!vbatch(b)->pending && all_queued(b))
 			uballoon_batch_done(v->host.core, b);
 	}
+	return any;
 }
 
 /* Called with the queue's lock held. Returns whether there is something for the device. */
@@ -136,7 +149,8 @@ static bool expect_answers(struct vballoon *v, struct queue *q)
 	switch (uballoon_attention(v->host.core)) {
 	case UBALLOON_LOOKS:
 		/* Free page reporting does not look by itself. */
-		return q != &v->q[Q_REPORT] || !v->report_pending || virtqueue_enable_cb(q->vq);
+		return q != &v->q[Q_REPORT] || !(v->report_pending || v->report_full) ||
+		       virtqueue_enable_cb(q->vq);
 	case UBALLOON_WAITS:
 		return virtqueue_enable_cb_delayed(q->vq);
 	default:
@@ -150,7 +164,7 @@ static bool expect_answers(struct vballoon *v, struct queue *q)
  */
 static void pump(struct vballoon *v, struct queue *q)
 {
-	bool notify = false;
+	bool notify = false, room = false;
 	unsigned long flags;
 
 	spin_lock_irqsave(&q->lock, flags);
@@ -158,13 +172,13 @@ static void pump(struct vballoon *v, struct queue *q)
 		goto out;
 	do {
 		virtqueue_disable_cb(q->vq);
-		take_answers(v, q);
+		room |= take_answers(v, q);
 		notify |= fill_ring(v, q);
 	} while (!expect_answers(v, q));
 	if (notify)
 		notify = virtqueue_kick_prepare(q->vq);
 	/* Free page reporting may wait for room in the ring. */
-	if (q == &v->q[Q_REPORT])
+	if (q == &v->q[Q_REPORT] && room)
 		wake_up_all(&v->report_wait);
 out:
 	spin_unlock_irqrestore(&q->lock, flags);
@@ -205,6 +219,22 @@ static void add_page(struct vballoon *v, struct vbatch *vb, struct page *page, u
 		vb->pfn[vb->pfns++] = cpu_to_virtio32(v->vdev, unit + i);
 }
 
+/* Page numbers are of 32 bits: what is beyond them cannot be handed over that way. */
+static void refuse_far(struct uballoon_batch *b)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &b->pages, lru) {
+		unsigned long last = page_to_pfn(page) + (1UL << b->order) - 1;
+
+		if (((u64)last << UBALLOON_UNIT_SHIFT) + UBALLOON_UNITS - 1 <= READ_ONCE(pfn_max))
+			continue;
+		list_move_tail(&page->lru, &b->refused);
+		b->refused_count++;
+		b->count--;
+	}
+}
+
 static void set_pfns(struct vballoon *v, struct uballoon_batch *b)
 {
 	struct vbatch *vb = vbatch(b);
@@ -235,6 +265,11 @@ void uballoon_virtio_lock(struct uballoon_host *host, struct uballoon_batch *b)
 		submit(v, Q_REPORT, b);
 	} else {
 		b->hold = UBALLOON_HOLD_TOLD;
+		refuse_far(b);
+		if (!b->count) {
+			uballoon_batch_done(host->core, b);
+			return;
+		}
 		set_pfns(v, b);
 		submit(v, Q_INFLATE, b);
 	}
@@ -303,12 +338,15 @@ static int try_report(struct vballoon *v, struct scatterlist *sg, unsigned int n
 		q->entries += n;
 		v->report_pending = true;
 		notify = virtqueue_kick_prepare(q->vq);
+	} else if (r == -ENOSPC) {
+		v->report_full = true;
+		v->report_full_events++;
 	}
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (notify)
 		virtqueue_notify(q->vq);
 	/* Whoever moves pages may have switched interrupts off. */
-	if (!r)
+	if (!r || r == -ENOSPC)
 		pump(v, q);
 	*ret_added = !r;
 	return r == -ENOSPC ? 0 : r;
@@ -327,7 +365,8 @@ static int report_some(struct vballoon *v, struct scatterlist *sg, unsigned int 
 			return r;
 		if (added)
 			break;
-		wait_event_timeout(v->report_wait, !READ_ONCE(v->ready), 1);
+		wait_event_idle(v->report_wait,
+				!READ_ONCE(v->ready) || !READ_ONCE(v->report_full));
 	}
 	/*
 	 * The pages must not be used before; only a reset device makes up for an answer.

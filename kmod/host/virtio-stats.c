@@ -3,10 +3,18 @@
  * virtio-stats.c - what the guest tells a virtio host about its memory
  *
  * Fills the buffer of the statistics queue with each tag that this kernel can
- * supply: always the same ones, in the same order.
+ * supply and the device is taken to know: always the same ones, in the same order.
+ *
+ * Tags from 10 on came with Linux 6.12. Most devices skip what they do not know, but Firecracker
+ * before 1.14 (src/vmm/src/devices/virtio/balloon/device.rs) drops the buffer, and never asks again.
+ * No feature says which tags a device knows. That one offers neither indirect descriptors nor
+ * page reports or hints, and learnt the tags together with the latter; a device that is as bare
+ * gets the old tags only. What other drivers of this kernel would send makes no difference.
  */
 #include <linux/mm.h>
+#include <linux/virtio_balloon.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
 
 #include "../core.h"
 #include "virtio-stats.h"
@@ -17,6 +25,13 @@ static void put(struct vballoon_stats *st, struct virtio_device *vdev, u16 tag, 
 
 	e->tag = cpu_to_virtio16(vdev, tag);
 	e->val = cpu_to_virtio64(vdev, val);
+}
+
+static bool knows_newer_tags(struct virtio_device *vdev)
+{
+	return virtio_has_feature(vdev, VIRTIO_RING_F_INDIRECT_DESC) ||
+	       virtio_has_feature(vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT) ||
+	       virtio_has_feature(vdev, VIRTIO_BALLOON_F_REPORTING);
 }
 
 static u64 bytes(u64 pages)
@@ -45,6 +60,8 @@ static void put_events(struct vballoon_stats *st, struct virtio_device *vdev)
 	put(st, vdev, VBALLOON_S_HTLB_PGALLOC, ev[HTLB_BUDDY_PGALLOC]);
 	put(st, vdev, VBALLOON_S_HTLB_PGFAIL, ev[HTLB_BUDDY_PGALLOC_FAIL]);
 #endif
+	if (!knows_newer_tags(vdev))
+		return;
 	put(st, vdev, VBALLOON_S_OOM_KILL, ev[OOM_KILL]);
 	put(st, vdev, VBALLOON_S_ALLOC_STALL, stalls);
 	put(st, vdev, VBALLOON_S_ASYNC_SCAN, bytes(reclaim[0]));

@@ -9,7 +9,7 @@
 
 struct virtio_device;
 
-/* Tags of the specification and, from 10 on, of newer devices; others ignore those. */
+/* Tags of the specification and, from 10 on, of newer devices. */
 enum vballoon_tag {
 	VBALLOON_S_SWAP_IN,		/* bytes, as are all but the counts of events */
 	VBALLOON_S_SWAP_OUT,

@@ -185,7 +185,8 @@ static void set_caps(struct vballoon *v)
 	struct virtio_device *vdev = v->vdev;
 	struct uballoon_host *host = &v->host;
 
-	host->caps = UBALLOON_CAP_HOST_TARGET | UBALLOON_CAP_DOORBELL | UBALLOON_CAP_2M;
+	host->caps = UBALLOON_CAP_HOST_TARGET | UBALLOON_CAP_DOORBELL | UBALLOON_CAP_2M |
+		     UBALLOON_CAP_PROOF;
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_MUST_TELL_HOST))
 		host->caps |= UBALLOON_CAP_MUST_TELL;
 	if (virtio_has_feature(vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))
@@ -223,6 +224,7 @@ static void stop_device(struct vballoon *v)
 	virtio_reset_device(v->vdev);
 	/* Only now may pages that were being reported be used. */
 	v->report_pending = false;
+	v->report_full = false;
 	WRITE_ONCE(v->resets, v->resets + 1);
 	wake_up_all(&v->report_wait);
 }
@@ -245,6 +247,7 @@ static void virtio_show(struct uballoon_host *host, struct seq_file *m)
 		seq_printf(m, "virtio_%s_entries %lu\n", names[i], READ_ONCE(v->q[i].entries));
 	}
 	seq_printf(m, "virtio_free_page_reporting %d\n", v->reporting);
+	seq_printf(m, "virtio_report_full_events %lu\n", READ_ONCE(v->report_full_events));
 }
 
 static const struct uballoon_host_ops virtio_ops = {
@@ -365,7 +368,10 @@ static int virtio_validate(struct virtio_device *vdev)
 {
 	/* With poisoning QEMU ignores reports; without it nothing is promised about contents. */
 	__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
-	/* Page numbers are physical. */
+	/* Page numbers are physical. A host that insists refuses the device then. */
+	if (__virtio_test_bit(vdev, VIRTIO_F_ACCESS_PLATFORM))
+		dev_warn(&vdev->dev,
+			 "iommu_platform=on: a balloon works with physical page numbers only\n");
 	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
 	return 0;
 }

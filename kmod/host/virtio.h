@@ -62,6 +62,8 @@ struct vballoon {
 	wait_queue_head_t report_wait;
 	bool report_pending;		/* with the device; protected by q[Q_REPORT].lock */
 	bool report_done;		/* same */
+	bool report_full;		/* waits for room in the ring; same */
+	unsigned long report_full_events; /* same */
 };
 
 /* uballoon_batch.priv */

@@ -521,8 +521,7 @@ static int vmware_init(void)
 		goto err_free;
 	ub = uballoon_core_new(&v->host);
 	if (IS_ERR(ub)) {
-		/* A device of another host may be there, too, and have been found first. */
-		r = PTR_ERR(ub) == -EBUSY ? -ENODEV : PTR_ERR(ub);
+		r = PTR_ERR(ub);
 		goto err_page;
 	}
 	vmware = v;

@@ -312,7 +312,7 @@ static struct xen_balloon xen_balloon = {
 	.host = {
 		.ops		= &xen_ops,
 		.caps		= UBALLOON_CAP_HOST_TARGET | UBALLOON_CAP_DOORBELL |
-				  UBALLOON_CAP_GUEST_DRIVEN,
+				  UBALLOON_CAP_GUEST_DRIVEN | UBALLOON_CAP_PROOF,
 		.batch_4k	= XEN_BATCH_PAGES,
 	},
 	.watch = {

@@ -48,6 +48,8 @@
 #define UBALLOON_MAX_LEASE_MS	3600000
 /* Longest time that one LOCK or UNLOCK may be asked to take: 10 s. */
 #define UBALLOON_MAX_BUDGET_MS	10000
+/* Longest time that PROVE may be asked to leave its page with the host: 1 s. */
+#define UBALLOON_MAX_HOLD_MS	1000
 
 /* Capabilities of the host as found, struct uballoon_info.capabilities. */
 #define UBALLOON_CAP_HOST_TARGET	(1ULL << 0) /* the host sets a target */
@@ -57,6 +59,7 @@
 #define UBALLOON_CAP_DEFLATE_ON_OOM	(1ULL << 4) /* may deflate below the host's target */
 #define UBALLOON_CAP_GUEST_DRIVEN	(1ULL << 5) /* may inflate beyond the host's target */
 #define UBALLOON_CAP_REPORTING		(1ULL << 6) /* host takes page reports */
+#define UBALLOON_CAP_PROOF		(1ULL << 7) /* PROVE can tell what the host takes */
 
 /**
  * enum uballoon_stop - why a LOCK or UNLOCK ended
@@ -117,7 +120,7 @@ struct uballoon_info {
 /**
  * struct uballoon_counters - what has happened since the device appeared
  *
- * All but the *_calls and *_events count 4 KiB pages. They only grow. Locked
+ * All but *_calls, *_events and proofs_* count 4 KiB pages. They only grow. Locked
  * minus unlocked pages are the size: unlocked_* count all that was given back,
  * and the pages of OOM notifier, shrinker, lease and POP once more by cause.
  */
@@ -147,7 +150,9 @@ struct uballoon_counters {
 	__u64 reported_pages;		/* free pages of the guest reported, balloon not included */
 	__u64 direct_events;		/* of shrink_events: by tasks that reclaim for themselves */
 	__u64 direct_pages;		/* of shrink_pages: same */
-	__u64 reserved[7];
+	__u64 proofs_taken;		/* events: PROVE found that the host took its page ... */
+	__u64 proofs_kept;		/* ... or nothing of it */
+	__u64 reserved[5];
 };
 
 /**
@@ -339,6 +344,60 @@ struct uballoon_pop {
 	__u64 reserved[2];
 };
 
+/**
+ * enum uballoon_proof - what PROVE found out
+ * @UBALLOON_PROOF_UNKNOWN:	nothing; @stop of struct uballoon_prove says why
+ * @UBALLOON_PROOF_TAKEN:	the host took the page, or some of it
+ * @UBALLOON_PROOF_KEPT:	the host answered, and took nothing of the page
+ */
+enum uballoon_proof {
+	UBALLOON_PROOF_UNKNOWN,
+	UBALLOON_PROOF_TAKEN,
+	UBALLOON_PROOF_KEPT,
+};
+
+/**
+ * struct uballoon_prove - argument of PROVE
+ * @size:		in: sizeof(struct uballoon_prove)
+ * @flags:		in: UBALLOON_MOVE_* bits, as for LOCK
+ * @page_order:		in: UBALLOON_ORDER_4K or UBALLOON_ORDER_2M
+ * @budget_ms:		in: 1 to UBALLOON_MAX_BUDGET_MS
+ * @hold_ms:		in: how long the page stays with the host once it has answered, 0 to
+ *			UBALLOON_MAX_HOLD_MS
+ * @answer:		out: enum uballoon_proof
+ * @stop:		out: enum uballoon_stop: DONE if there is an answer, or why there is none
+ * @reserved32:		in: zero
+ * @pages:		out: what was handed over, in 4 KiB pages
+ * @gone_pages:		out: of these, what the host took
+ * @reserved:		in: zero
+ *
+ * Hands the host one page as LOCK does, takes it back, and looks whether a random mark that
+ * was in it is gone. Where a host's word is the proof (Xen) nothing is moved: @pages is 0, and
+ * the answer is TAKEN once the balloon holds something, before that UNKNOWN (NOT_NEEDED).
+ *
+ * The page is not part of the balloon, and no size, account or counter of pages changes. It
+ * may go beyond the ceiling and the host's target while the call lasts, and below the floor, for
+ * a balloon at rest is at one of these. But half of the floor, and the relief line, stay
+ * available (else FLOOR), and the hold-off counts (NOMEM). If the host does not answer within the
+ * budget, the page joins the balloon when it does.
+ *
+ * EINVAL: size, flags, order, budget, hold or reserved as above.
+ * EOPNOTSUPP: no UBALLOON_CAP_PROOF, or the host has no pages of that size.
+ */
+struct uballoon_prove {
+	__u32 size;
+	__u32 flags;
+	__u32 page_order;
+	__u32 budget_ms;
+	__u32 hold_ms;
+	__u32 answer;
+	__u32 stop;
+	__u32 reserved32;
+	__u64 pages;
+	__u64 gone_pages;
+	__u64 reserved[2];
+};
+
 #define UBALLOON_IOC_MAGIC	0xBA
 
 #define UBALLOON_IOC_GET_INFO	_IOWR(UBALLOON_IOC_MAGIC, 0, struct uballoon_info)
@@ -349,6 +408,8 @@ struct uballoon_pop {
 /* Starts the lease anew. ETIME: it had already run out; call SET_TARGET. */
 #define UBALLOON_IOC_KEEPALIVE	_IO(UBALLOON_IOC_MAGIC, 5)
 #define UBALLOON_IOC_POP	_IOWR(UBALLOON_IOC_MAGIC, 6, struct uballoon_pop)
+/* Modules of before do not know it: ENOTTY. */
+#define UBALLOON_IOC_PROVE	_IOWR(UBALLOON_IOC_MAGIC, 7, struct uballoon_prove)
 
 #ifdef __KERNEL__
 #define UBALLOON_ASSERT_SIZE(type, n) static_assert(sizeof(type) == (n))
@@ -361,6 +422,7 @@ UBALLOON_ASSERT_SIZE(struct uballoon_state, 440);
 UBALLOON_ASSERT_SIZE(struct uballoon_target, 72);
 UBALLOON_ASSERT_SIZE(struct uballoon_move, 72);
 UBALLOON_ASSERT_SIZE(struct uballoon_pop, 32);
+UBALLOON_ASSERT_SIZE(struct uballoon_prove, 64);
 #undef UBALLOON_ASSERT_SIZE
 
 #endif /* _UAPI_UBALLOON_H */

@@ -31,9 +31,10 @@ TYPES = {
     "PressureSome": "u", "PressureFull": "u", "PressureIO": "u", "RefaultRate": "t",
     "LeaseLeft": "t", "HoldOffLeft": "t", "Account": "s", "AccountText": "s",
     "AccountAvailable": "t", "AccountGone": "t", "AccountHost": "t", "ReliefLine": "t", "Relieved": "t",
-    "RelievedDirect": "t", "Expected": "t", "ExpectedLost": "t", "ExpectedLeft": "t", "ExpectedWeeks": "t",
+    "RelievedDirect": "t", "HostTakes": "s", "ProofsTaken": "t", "ProofsKept": "t",
+    "Expected": "t", "ExpectedLost": "t", "ExpectedLeft": "t", "ExpectedWeeks": "t",
     "ExpectedKept": "t", "Held": "s", "HeldLeft": "t",
-    "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "RescueEvents": "t", "Emergencies": "t",
+    "InflatedTotal": "t", "DeflatedTotal": "t", "ReliefEvents": "t", "RescueEvents": "t", "Rescued": "t", "Emergencies": "t",
     "ConfigFile": "s", "ConfigError": "s", "Problem": "s", "Ticks": "t",
 }
 

@@ -43,9 +43,7 @@ class Program:
             self.lines.append(line.strip())
 
     def end(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        lab.end(self.process)
         self.reader.join()
         self.process.stdout.close()
         self.process.stdin.close()

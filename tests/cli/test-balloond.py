@@ -92,6 +92,25 @@ def reader_gone(t):
         t.equal(p.wait(PATIENCE_S), 0, "exit status")
 
 
+def said(t, *args):
+    """What a daemon without a bus says on standard error until it is ended after its first look."""
+    p = subprocess.Popen([BALLOOND, "--no-bus", "--mode", "observe", "--foreground", *args], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    t.defer(end, p)
+    p.stdout.readline()
+    p.terminate()
+    text = p.communicate(timeout=PATIENCE_S)[1]
+    t.equal(p.returncode, 0, f"exit status ({text!r})")
+    return text
+
+
+@tap.case("--log-level: more, or nothing")
+def log_level(t):
+    t.equal(said(t, "--log-level", "err"), "", "level err")
+    # That it has a device to look at, or none.
+    t.check(said(t, "--log-level", "debug"), "level debug")
+
+
 def cpu_seconds(pid):
     with open(f"/proc/{pid}/stat") as f:
         fields = f.read().rsplit(")", 1)[1].split()

@@ -46,9 +46,19 @@ static int fake_state(struct transport *t, struct sample_balloon *ret)
 
 	if (!d->present)
 		return -ENODEV;
+	if (d->state_error < 0)
+		return d->state_error;
 	ret->valid = true;
 	ret->may_exceed_host = true;
-	ret->may_undercut_host = true;
+	ret->may_undercut_host = !d->insisted;
+	ret->host_target_valid = d->insisted;
+	ret->host_target = d->insisted;
+	ret->lease_expired = d->lease_expired;
+	ret->lease_events = d->lease_events;
+	ret->lease_given = d->lease_given;
+	ret->oom_events = d->oom_events;
+	ret->oom_given = d->oom_given;
+	ret->rescue_events = d->oom_events + d->lease_events;
 	ret->size = d->size;
 	ret->claim = d->claims;
 	ret->kept = d->kept;
@@ -68,6 +78,8 @@ static int fake_set_target(struct transport *t, const struct transport_target *t
 		return -ENODEV;
 	if (fake_of(t)->read_only)
 		return -EBADF;
+	if (d->target_error < 0)
+		return d->target_error;
 	if (to->ceiling > d->ram || to->floor > to->ceiling || to->relief_line > d->ram)
 		return -EINVAL;
 	if (!fake_of(t)->target_set)
@@ -79,6 +91,7 @@ static int fake_set_target(struct transport *t, const struct transport_target *t
 	d->lease_us = to->lease_us;
 	d->relief_line = to->relief_line;
 	d->account = to->account;
+	d->draining = false;
 	d->lease_expired = false;
 	return 0;
 }
@@ -87,6 +100,7 @@ static int fake_move(struct transport *t, int64_t step, bool may_reclaim, uint64
 		     struct transport_result *ret)
 {
 	struct fake_device *d = fake_of(t)->device;
+	uint64_t least = d->floor > d->insisted ? d->floor : d->insisted;
 	uint64_t room, n = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
 
 	(void)may_reclaim, (void)budget_us;
@@ -110,7 +124,7 @@ static int fake_move(struct transport *t, int64_t step, bool may_reclaim, uint64
 		ret->stop = UBALLOON_STOP_BUDGET;
 	}
 	room = step > 0	? d->ceiling > d->size ? d->ceiling - d->size : 0
-	       : d->size > d->floor ? d->size - d->floor : 0;
+	       : d->size > least ? d->size - least : 0;
 	if (n > room) {
 		n = room;
 		ret->stop = UBALLOON_STOP_TARGET;
@@ -131,20 +145,44 @@ static int fake_keepalive(struct transport *t)
 	if (fake_of(t)->read_only)
 		return -EBADF;
 	d->keepalives++;
+	if (d->on_keepalive)
+		d->on_keepalive(d);
 	return d->lease_expired ? -ETIME : 0;
+}
+
+static int fake_prove(struct transport *t, uint64_t budget_us, uint64_t hold_us,
+		      enum sample_proof *ret)
+{
+	struct fake_device *d = fake_of(t)->device;
+
+	(void)budget_us;
+	d->proves++;
+	d->held_us = hold_us;
+	if (!d->present)
+		return -ENODEV;
+	if (d->prove_error < 0)
+		return d->prove_error;
+	if (d->proof == SAMPLE_PROOF_NONE)
+		return -EOPNOTSUPP;
+	*ret = d->proof;
+	return 0;
 }
 
 static int fake_pop(struct transport *t)
 {
-	fake_of(t)->device->pops++;
-	fake_of(t)->device->size = 0;
+	struct fake_device *d = fake_of(t)->device;
+
+	d->pops++;
+	d->ceiling = d->floor = 0;
+	d->draining = true;
+	if (d->size > d->insisted)
+		d->size = d->insisted;
 	return 0;
 }
 
 static int fake_fd(struct transport *t)
 {
-	(void)t;
-	return -1;
+	return fake_of(t)->device->poll_fd ?: -1;
 }
 
 static void fake_free(struct transport *t)
@@ -159,6 +197,7 @@ static const struct transport_ops fake_ops = {
 	.set_target = fake_set_target,
 	.move = fake_move,
 	.keepalive = fake_keepalive,
+	.prove = fake_prove,
 	.pop = fake_pop,
 	.fd = fake_fd,
 	.free = fake_free,

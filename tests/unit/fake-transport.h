@@ -16,8 +16,16 @@ struct fake_device {
 	uint64_t slice_took_us;
 	bool lease_expired;	/* keepalive says -ETIME until the next set_target */
 	int move_error;		/* move says this */
+	uint64_t insisted;	/* the host asks for so much and does not let go; 0 = no such host */
+	uint64_t lease_events, lease_given, oom_events, oom_given; /* counted by the module, bytes */
+	void (*on_keepalive)(struct fake_device *d);
+	int state_error;	/* the same for state, and for set_target */
+	int target_error;
+	int poll_fd;		/* 0 = none */
 	bool claims;		/* what it holds stays part of the guest's free memory ... */
 	uint64_t kept;		/* ... and of that it leaves so much alone */
+	enum sample_proof proof; /* NONE = it cannot be proven */
+	int prove_error;	/* prove says this */
 	void (*on_move)(struct fake_device *d, int64_t step);
 
 	/* What was done to it. */
@@ -31,6 +39,9 @@ struct fake_device {
 	unsigned set_targets;
 	unsigned keepalives;
 	unsigned pops;
+	unsigned proves;
+	uint64_t held_us;	/* as the last prove said */
+	bool draining;		/* what the host lets go of will be given back */
 	uint64_t ceiling;
 	uint64_t floor;
 	uint64_t lease_us;

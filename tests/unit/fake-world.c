@@ -11,7 +11,7 @@
  * EPOLLPRI.
  *
  * Leaves out: /proc, PSI and udev themselves, which only a real kernel has;
- * D-Bus, a state directory, and devices that announce themselves.
+ * D-Bus, and a state directory.
  */
 #include "fake-world.h"
 
@@ -128,7 +128,7 @@ static int world_arm(void *ctx, enum sample_trigger which, const struct config_t
 
 	(void)t;
 	if (!w->armed)
-		return -ENOENT;
+		return w->arm_error ?: -ENOENT;
 	connection(ends);
 	w->pull[which == TRIGGER_EMERGENCY] = ends[0];
 	w->end[which == TRIGGER_EMERGENCY] = ends[1];
@@ -137,14 +137,18 @@ static int world_arm(void *ctx, enum sample_trigger which, const struct config_t
 
 static int world_announce_fd(void *ctx)
 {
-	(void)ctx;
-	return -1;
+	struct fake_world *w = ctx;
+
+	return w->announce_fd ?: -1;
 }
 
+/* A byte for each announcement: 1 is for our device. */
 static int world_announce_dispatch(void *ctx)
 {
-	(void)ctx;
-	return 0;
+	struct fake_world *w = ctx;
+	char c = 0;
+
+	return read(w->announce_fd, &c, 1) == 1 && c == 1;
 }
 
 int fake_world_begin(void **state)
@@ -204,6 +208,7 @@ void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 {
 	struct loop_world world = {
 		.ctx = w,
+		.proc = w->proc,
 		.read = world_read,
 		.news = world_news,
 		.open = world_open,

@@ -26,6 +26,9 @@ struct fake_world {
 	bool has_week; /* the clock on the wall says week_s */
 	uint32_t week_s;
 	bool pressed; /* hardly anything is available */
+	const char *proc; /* where other processes are; before only */
+	int arm_error; /* what arming a trigger says instead of -ENOENT */
+	int announce_fd; /* readable when a device comes or goes; 0 = none; before only */
 	bool armed; /* there are triggers, for fake_world_pull(); before only */
 	unsigned tick; /* counted by the world */
 	unsigned step; /* for the script; the world only names it if the script hangs */

@@ -300,6 +300,35 @@ static void second_writer_is_waited_for(void **state)
 	assert_int_equal(w->step, 1);
 }
 
+static void group_script(struct fake_world *w)
+{
+	const char *problem = w->tick > 1 ? fake_world_problem(w, PROBLEM_DEVICE) : "";
+
+	if (w->step == 0 && w->tick == 5) {
+		assert_non_null(strstr(problem, "waiting"));
+		assert_null(strstr(problem, "root"));
+		/* As if it went on for long. */
+		w->loop->refused_us -= 21 * SEC;
+		w->step = 1;
+	} else if (w->step == 1 && w->tick == 8) {
+		assert_non_null(strstr(problem, "run as root"));
+		w->device.open_error = 0;
+		w->step = 2;
+	} else if (w->step == 2 && w->loop->transport) {
+		assert_string_equal(problem, "");
+		raise(SIGTERM);
+	}
+}
+
+static void a_group_that_udev_sets_late_is_waited_for(void **state)
+{
+	struct fake_world *w = *state;
+
+	w->device.open_error = -EACCES;
+	fake_world_run(w, group_script);
+	assert_int_equal(w->step, 2);
+}
+
 /* --- a device that does not move --- */
 
 static void stuck_script(struct fake_world *w)
@@ -480,6 +509,7 @@ int main(void)
 		T(device_vanishes_while_stopping),
 		T(failing_device_is_not_hammered),
 		T(second_writer_is_waited_for),
+		T(a_group_that_udev_sets_late_is_waited_for),
 		T(stuck_device_is_noticed),
 		T(second_signal_does_not_wait),
 		T(stop_is_bounded),

@@ -174,6 +174,19 @@ static void nobodys(void **state)
 	is(MACHINE_VIRTIO, "virtio3", "", "balloonctl adopt");
 }
 
+/* Tried, and given up: by another driver before ours is loaded, that says nothing. */
+static void failed(void **state)
+{
+	(void)state;
+	virtio("virtio3", "0x0005\n", NULL);
+	file("sys/bus/virtio/devices/virtio3", "status", "0x00000083\n");
+	is(MACHINE_VIRTIO, "virtio3", "", "modprobe uballoon");
+	folder("sys/module/uballoon");
+	is(MACHINE_VIRTIO, "virtio3", "", "iommu_platform=on");
+	file("sys/bus/virtio/devices/virtio3", "status", "0x00000001\n");
+	is(MACHINE_VIRTIO, "virtio3", "", "balloonctl adopt");
+}
+
 static void ours(void **state)
 {
 	(void)state;
@@ -443,7 +456,7 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(nothing), T(reports), T(held_by_the_kernel), T(nobodys), T(ours), T(vmware), T(built_in),
+		T(nothing), T(reports), T(held_by_the_kernel), T(nobodys), T(failed), T(ours), T(vmware), T(built_in),
 		T(others), T(every_combination), T(not_built), T(loaded),
 	};
 

@@ -168,12 +168,16 @@ static void carry_out(struct walk *w, const struct policy_decision *d)
 	b->took_us = d->step ? 1 + rnd(SEC) : 0;
 	b->stop = chance(2) ? rnd(UBALLOON_STOP_INTERRUPTED + 1) : UBALLOON_STOP_BUDGET;
 	b->size += moved;
+	b->proof = !d->prove			 ? SAMPLE_PROOF_NONE :
+		   w->now_us / SEC % 64 < 48 ? SAMPLE_PROOF_KEPT :
+					       SAMPLE_PROOF_TAKEN;
 }
 
 static bool same(const struct policy_decision *a, const struct policy_decision *b)
 {
 	return a->goal == b->goal && a->target == b->target && a->step == b->step &&
 	       a->may_reclaim == b->may_reclaim && a->urgent == b->urgent &&
+	       a->prove == b->prove && a->taken == b->taken &&
 	       a->reason == b->reason && a->next_us == b->next_us && a->swap_in == b->swap_in &&
 	       memcmp(&a->n, &b->n, sizeof(a->n)) == 0;
 }
@@ -238,6 +242,8 @@ static void test_walks(void **state)
 		struct walk w;
 
 		walk_init(&w);
+		/* Without dice: those of the other walks are to fall as they do. */
+		w.c.proof_interval_us = i % 4 ? 600 * SEC : 10 * SEC;
 		for (int k = 0; k < STEPS; k++) {
 			struct policy_decision d, again, worse;
 			struct policy_state copy;

@@ -433,7 +433,7 @@ static void commit_7g(struct sample *s)
 	s->mem[MEM_COMMITTED_AS] = 7 * GIB;
 }
 
-#define M(x) ((int64_t)((x)*MIB))
+#define M(x) ((x) * (int64_t)MIB)
 /* Half of A less headroom, whole 2 MiB pages: (7168 - 256) / 2. */
 #define HALF_SLACK M(3456)
 
@@ -646,7 +646,7 @@ static void test_rates_at_100_ms(void **state)
 	policy_init(&st);
 	full_balloon(&s);
 	for (int i = 0; i < 30; i++)
-		d = decide_at(&c, &st, &s, 100 * SEC + i * SEC / 10);
+		(void)decide_at(&c, &st, &s, 100 * SEC + i * SEC / 10);
 	s.psi[PSI_MEM_SOME_US] += 50000;
 	d = decide_at(&c, &st, &s, 103 * SEC);
 	assert_in_range(d.n.mem_some_permille, 25, 56);

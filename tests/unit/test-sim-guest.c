@@ -94,6 +94,11 @@ static void test_conservation(void **state)
 	}
 }
 
+/* The members from first to last; between others there may be holes, with anything in them. */
+#define SAME(a, b, first, last)                                                             \
+	assert_memory_equal(&(a)->first, &(b)->first, offsetof(struct guest, last) +         \
+			    sizeof((a)->last) - offsetof(struct guest, first))
+
 static void test_determinism(void **state)
 {
 	struct guest a, b;
@@ -101,7 +106,11 @@ static void test_determinism(void **state)
 	(void)state;
 	walk(4711, 100 * MIB, &a);
 	walk(4711, 100 * MIB, &b);
-	assert_memory_equal(&a, &b, sizeof(a));
+	SAME(&a, &b, wanted, hold_off_until_us);
+	SAME(&a, &b, stream_owed, moved);
+	SAME(&a, &b, swapin_bytes, tasks_full_us);
+	assert_true(a.kswapd_runs == b.kswapd_runs && a.may_reclaim == b.may_reclaim);
+	assert_true(a.took_us == b.took_us && a.stop == b.stop);
 }
 
 static void start(struct guest *g, uint64_t ram, uint64_t swap, struct guest_demand d)

@@ -292,7 +292,8 @@ def act(g, w):
             "lowest": min(lowest, w.host), "balloon": balloon, "given": given, "status": status, "text": text,
             "database": database, "total": total, "shown": shown,
             "screen": screen, "history": g.sh("balloonctl history --svg -"), "took": took, "again": w.balloon(),
-            "oom_kills": w.last["oom_kills"],
+            "oom_kills": w.last["oom_kills"], "takes": w.last["daemon"]["host_takes"],
+            "proofs": w.last["daemon"]["proofs_taken"],
             "emergencies": w.last["daemon"]["emergencies"], "after": w.host}
 
 
@@ -309,6 +310,7 @@ def judge(f, w):
                                               f"{size(f['read_without'])} with reporting alone"),
         ("  at the end", f"{size(f['after'])}"),
         ("balloon", f"{size(f['balloon'])}; {size(f['given'])} came back for the program; {size(f['again'])} at the end"),
+        ("the host takes it", f"{f['takes']}: proven {f['proofs']} times, by a marked page that came back without its mark"),
         ("what programs are shown", f"{size(f['total'])} in all, {size(f['shown'])} available, with the balloon at rest"),
         ("database", f"started with shared_buffers {said[1].strip()} while the balloon was full"),
         ("program", f"needed {size(PROGRAM_BYTES)}, exit status {f['status']} after {f['took']:.0f} s"),
@@ -329,6 +331,8 @@ def judge(f, w):
         wrong.append(f"the database did not start: {said[1]}")
     if f["shown"] < f["balloon"]:
         wrong.append(f"programs are shown {size(f['shown'])} available, with {size(f['balloon'])} in the balloon")
+    if f["takes"] != "yes":
+        wrong.append(f"whether the host takes what it is given: {f['takes']}")
     if f["emergencies"]:
         wrong.append(f"{f['emergencies']} emergencies")
     if f["oom_kills"]:

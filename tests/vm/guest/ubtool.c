@@ -216,6 +216,8 @@ static bool cmd_state(char **w)
 	FIELD(*c, reported_pages);
 	FIELD(*c, direct_events);
 	FIELD(*c, direct_pages);
+	FIELD(*c, proofs_taken);
+	FIELD(*c, proofs_kept);
 	putchar('\n');
 	return true;
 }
@@ -296,6 +298,40 @@ static bool cmd_pop(char **w)
 	(void)w;
 	printf("pop rc=%s done_pages=%llu us=%llu\n", errno_name(r),
 	       (unsigned long long)p.done_pages, (unsigned long long)(now_us() - start));
+	return true;
+}
+
+/* So many times: one line, of how the answers were spread, and of the last one. */
+static bool cmd_prove(char **w)
+{
+	static const char *const flags[] = { "nosleep", "cansleep" };
+	struct uballoon_prove p = {}, in = { .size = sizeof(in), .flags = UBALLOON_MOVE_NOSLEEP };
+	uint64_t times = 1, hold = 0, budget = UBALLOON_MAX_BUDGET_MS, start = now_us(), i;
+	uint64_t answers[3] = {}, pages = 0, gone = 0;
+	int r = 0;
+
+	if (!parse_order(w[1], &in.page_order) || (w[2] && !parse_number(w[2], &times)) ||
+	    (w[2] && w[3] && !parse_number(w[3], &budget)) ||
+	    (w[2] && w[3] && w[4] && !parse_number(w[4], &hold)))
+		return false;
+	if (w[2] && w[3] && w[4] && w[5] && !strcmp(w[5], flags[1]))
+		in.flags = UBALLOON_MOVE_CANSLEEP;
+	in.budget_ms = budget;
+	in.hold_ms = hold;
+	for (i = 0; i < times && r >= 0; i++) {
+		p = in;
+		r = ioctl(fd, UBALLOON_IOC_PROVE, &p);
+		if (r < 0)
+			break;
+		answers[p.answer < 3 ? p.answer : 0]++;
+		pages += p.pages;
+		gone += p.gone_pages;
+	}
+	printf("prove rc=%s unknown=%llu taken=%llu kept=%llu pages=%llu gone_pages=%llu stop=%s us=%llu\n",
+	       errno_name(r), (unsigned long long)answers[UBALLOON_PROOF_UNKNOWN],
+	       (unsigned long long)answers[UBALLOON_PROOF_TAKEN],
+	       (unsigned long long)answers[UBALLOON_PROOF_KEPT], (unsigned long long)pages,
+	       (unsigned long long)gone, stop_name(p.stop), (unsigned long long)(now_us() - start));
 	return true;
 }
 
@@ -411,6 +447,12 @@ static void bad(const char *what, unsigned long nr, void *arg)
 	bad(what, UBALLOON_IOC_SET_TARGET, &t_); \
 } while (0)
 
+#define BAD_PROVE(what, ...) do { \
+	struct uballoon_prove p_ = { .size = sizeof(p_), .flags = UBALLOON_MOVE_NOSLEEP, \
+				     .budget_ms = 20, __VA_ARGS__ }; \
+	bad(what, UBALLOON_IOC_PROVE, &p_); \
+} while (0)
+
 #pragma GCC diagnostic ignored "-Woverride-init"
 
 /* One line a case: "bad CASE=ERRNO". None of them may change anything. */
@@ -431,6 +473,7 @@ static bool cmd_malformed(char **w)
 	bad("null-lock", UBALLOON_IOC_LOCK, NULL);
 	bad("null-unlock", UBALLOON_IOC_UNLOCK, NULL);
 	bad("null-pop", UBALLOON_IOC_POP, NULL);
+	bad("null-prove", UBALLOON_IOC_PROVE, NULL);
 
 	info.size--;
 	bad("info-size", UBALLOON_IOC_GET_INFO, &info);
@@ -463,6 +506,16 @@ static bool cmd_malformed(char **w)
 	BAD_TARGET("target-relief", .relief_pages = 1ULL << 52);
 	BAD_TARGET("target-account", .account = 3);
 	BAD_TARGET("target-reserved32", .reserved32 = 1);
+
+	BAD_PROVE("prove-size", .size = 63);
+	BAD_PROVE("prove-no-flag", .flags = 0);
+	BAD_PROVE("prove-both-flags", .flags = UBALLOON_MOVE_NOSLEEP | UBALLOON_MOVE_CANSLEEP);
+	BAD_PROVE("prove-order", .page_order = 3);
+	BAD_PROVE("prove-no-budget", .budget_ms = 0);
+	BAD_PROVE("prove-budget", .budget_ms = UBALLOON_MAX_BUDGET_MS + 1);
+	BAD_PROVE("prove-hold", .hold_ms = UBALLOON_MAX_HOLD_MS + 1);
+	BAD_PROVE("prove-reserved32", .reserved32 = 1);
+	BAD_PROVE("prove-reserved", .reserved = { 0, 1 });
 
 	BAD_MOVE("lock-size", UBALLOON_IOC_LOCK, .size = 0);
 	BAD_MOVE("lock-no-flag", UBALLOON_IOC_LOCK, .flags = 0);
@@ -503,6 +556,7 @@ static const struct {
 	{ "unlock", "unlock 4k|2m PAGES [BUDGET_MS]", true, cmd_unlock },
 	{ "keepalive", "keepalive", true, cmd_keepalive },
 	{ "pop", "pop", true, cmd_pop },
+	{ "prove", "prove 4k|2m [TIMES [BUDGET_MS [HOLD_MS [nosleep|cansleep]]]]", true, cmd_prove },
 	{ "poll", "poll TIMEOUT_MS", true, cmd_poll },
 	{ "sleep", "sleep MS", false, cmd_sleep },
 	{ "alarm", "alarm MS", false, cmd_alarm },

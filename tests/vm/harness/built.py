@@ -12,7 +12,7 @@ firmware (MAX_LOOP). An emulated guest on a busy machine needs more than that wi
 without what it says of interrupts no device works.
 
 Left out: what guests of these kernels need beyond those of others is in Flavour, and guest.py goes by
-it; which reports count is in reports.py, and which lines have run in coverage.py.
+it; which reports count is in reports.py, and which lines have run in module_coverage.py.
 """
 import os
 import re

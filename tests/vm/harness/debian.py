@@ -20,7 +20,7 @@ import re
 import shutil
 import stat
 
-from . import archive, kernels, micro
+from . import archive, coverage, kernels, micro
 from .control import GuestDied
 from .guest import MIB, Guest, qemu_path
 from .paths import TOP, VM, HarnessError, cache, command, digest, locked, prune, replace, scratch
@@ -201,6 +201,8 @@ def _layer(kernel, files, project, module):
     out.append(("etc/systemd/system/vmtest-agent.service", 0o644, AGENT_UNIT.encode()))
     out.append(("etc/systemd/system/multi-user.target.wants/vmtest-agent.service", stat.S_IFLNK | 0o777,
                 b"/etc/systemd/system/vmtest-agent.service"))
+    if project:
+        out += coverage.files(build_dir())
     return sorted(out)
 
 
@@ -264,6 +266,9 @@ class DebianGuest(Guest):
             raise GuestDied(f"{self.name}: systemd came up {text.strip()}: {failed}")
         self.sh("/usr/lib/vmtest/baseline")
         return self
+
+    def collect(self):
+        coverage.collect(self, coverage.FOLDER)
 
     def property(self, unit, name):
         return self.sh(f"systemctl show -P {name} {unit}").strip()

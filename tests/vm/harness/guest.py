@@ -33,7 +33,7 @@ import tempfile
 import threading
 import time
 
-from . import accel, emulator
+from . import accel, coverage, emulator
 from .architecture import AMD64
 from .control import Control, GuestDied
 from .paths import LOGS, HarnessError, prune
@@ -188,6 +188,28 @@ class Guest:
         # The agent of the guest that wakes up still answers what it was asked before.
         self._control.skip_ids(1 << 16)
 
+    def receive(self):
+        """Launches, and waits for nobody: the machine will come from another QEMU (-incoming)."""
+        self._launch()
+
+    def continue_from(self, other):
+        """What ran under @other runs here now: its verdict is its word, and its agent has answered it before."""
+        self._verdict = other._verdict
+        self._control.skip_ids(1 << 16)
+
+    def starts_over(self, timeout=None):
+        """Waits for the agent of a machine that has been started anew under the same QEMU."""
+        self._control.close()
+        self._control = Control(f"{self._dir}/control", alive=self.alive)
+        self._control.ready.wait(timeout or self.boot_timeout)
+        self._control.put(f"{self._verdict}\n".encode(), "/run/vmtest/verdict", 0o600)
+
+    def monitor(self, line, timeout=120):
+        """A command of QEMU's monitor for people, which must have nothing to say."""
+        said = self.qmp("human-monitor-command", timeout, **{"command-line": line})
+        if said.strip():
+            raise HarnessError(f"{line}: {said}")
+
     def qemu_messages(self):
         """What QEMU has said so far on its standard error."""
         self._stderr.flush()
@@ -228,6 +250,7 @@ class Guest:
         try:
             if self._control and not self._control.closed:
                 try:
+                    self.collect()
                     _, said = self.run(f"VERDICT={self.arch.verdict} /usr/lib/vmtest/finish "
                                        f"{self.end_tolerance // 1024} {' '.join(modules)}", timeout)
                 except GuestDied as e:
@@ -260,6 +283,10 @@ class Guest:
         problems += [line for line in said.splitlines() if line.startswith("end check:")]
         if problems:
             raise VerdictError("\n".join(problems + [f"last words: {said.strip()[-500:]}", self.console_tail()]))
+
+    def collect(self):
+        """What the tests have run in it, where that is counted."""
+        coverage.collect(self)
 
     def __enter__(self):
         return self.start()

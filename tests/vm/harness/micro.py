@@ -8,7 +8,7 @@ them, under /lib/modules-test and /bin.
 import contextlib
 import os
 
-from . import coverage, emulator, kernels
+from . import emulator, kernels, module_coverage
 from .archive import Archive as Packages
 from .architecture import AMD64
 from .cpio import Archive
@@ -56,7 +56,9 @@ def busybox_archive(init, arch=AMD64):
 
 def uballoon(kernel):
     """Path of uballoon.ko for @kernel, built now if need be."""
-    options = {"arguments": coverage.COUNT, "keep": coverage.NOTES} if coverage.counts(kernel) else {}
+    options = {}
+    if module_coverage.counts(kernel):
+        options = {"arguments": module_coverage.COUNT, "keep": module_coverage.NOTES}
     return kernels.build_module(kernel, os.path.join(TOP, "kmod"), "uballoon", **options)
 
 
@@ -128,10 +130,10 @@ def micro(t, series, modules=("uballoon",), **options):
     t.on_failure(g.console_tail)
     g.start()
     yield g
-    if coverage.counts(g.kernel) and "uballoon" in modules:
+    if module_coverage.counts(g.kernel) and "uballoon" in modules:
         # Before QEMU ends, and after what unloading does. If it does not unload, the end checks say so.
         for module in modules:
             g.run(f"! grep -q '^{module} ' /proc/modules || rmmod {module}")
-        coverage.collect(g, uballoon(g.kernel), os.path.join(coverage.FOLDER, os.path.basename(g.log)))
+        module_coverage.collect(g, uballoon(g.kernel), os.path.join(module_coverage.FOLDER, os.path.basename(g.log)))
     with t.subtest("verdict of the guest"):
         g.finish(modules)

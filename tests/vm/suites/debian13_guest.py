@@ -3,14 +3,15 @@
 
 The packages are built on Debian 13 (debian13.py has its suites run there), the module by DKMS there, as an
 administrator has it, at this machine's speed. The guest boots that root, with earlyoom at work, and
-gets balloond's package while it runs.
+gets balloond's package while it runs, a newer one, and loses it again.
 
-Left out: upgrade and removal of the packages (packages.py); the module itself on these kernels (kmod_calls.py,
-kmod_memory.py; kernels_build.py has the compilers).
+Left out: the packages file by file, and an administrator's changes of mind (packages.py); the module itself on these
+kernels (kmod_calls.py, kmod_memory.py; kernels_build.py has the compilers).
 """
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                            # noqa: E402
+import crashes_lib                                    # noqa: E402
 from harness import debian, kernels, packaged         # noqa: E402
 from harness.paths import cache                       # noqa: E402
 
@@ -138,21 +140,62 @@ def judged(t, g):
         t.diag(level[0])
 
 
+def version_of(deb):
+    return subprocess.run(["dpkg-deb", "-f", deb, "Version"], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout.strip()
+
+
+def upgraded(t, g):
+    version = version_of(packaged.packages(release=RELEASE)["balloond"]) + ".1"
+    deb = packaged.packages(version, RELEASE)["balloond"]
+    with t.subtest("an upgrade: the new one runs, with the hold of the old one and its balloon"):
+        g.sh("balloonctl hold --for 1h until upgraded", 100)
+        size = status(g)["size"]
+        pid = g.property("balloond", "MainPID")
+        g.put(deb, "/root/newer.deb")
+        g.sh("dpkg -i /root/newer.deb 2>&1", 400)
+        t.contains(g.sh("balloonctl --version", 100), version, "version")
+        t.check(g.property("balloond", "MainPID") != pid, "another process")
+        until(t, g, "held", lambda s: s["held"] == "until upgraded" and s["host"] == "virtio")
+        t.equal(held(g), size, "the balloon, as the host sees it")
+        t.equal(g.sh("systemctl is-enabled balloond; systemctl is-active balloond"), "enabled\nactive\n", "state")
+
+
+def purged(t, g):
+    with t.subtest("removed: the host has nothing, the configuration stays"):
+        g.sh("dpkg -r balloond 2>&1", 400)
+        t.equal(held(g), 0, "what the host has")
+        g.sh("test -s /etc/balloond.conf -a ! -e /usr/sbin/balloond")
+        t.equal(g.sh("systemctl --failed --no-legend --plain"), "", "failed units")
+    with t.subtest("purged: nothing is left of either package, and the kernel's own driver is back"):
+        g.sh("rmmod uballoon; dpkg -P balloond uballoon-dkms 2>&1", 400)
+        t.equal(g.run("test -e /etc/balloond.conf -o -e /var/lib/balloond")[0], 1, "configuration, history")
+        t.equal(g.run("ls /lib/modules/*/updates/dkms/uballoon.ko*")[0] != 0, True, "no module")
+        g.sh("modprobe --use-blacklist $(grep -h '^virtio:d00000005' /sys/bus/virtio/devices/*/modalias)")
+        t.equal(g.sh("d=$(dirname $(grep -l '^virtio:d00000005' /sys/bus/virtio/devices/*/modalias)); "
+                     "basename $(readlink -f $d/driver)").strip(), "virtio_balloon", "driver")
+
+
 def guest(t, series):
     if not _image:
         make_image(t)
-    with debian.debian(t, series, image=_image, name="debian13", memory=RAM) as g:
+    with debian.debian(t, series, image=_image, name="debian13", memory=RAM, lifetime=1800) as g:
         t.on_failure(lambda: g.journal("balloond", 20))
         installed(t, g)
         works(t, g)
         judged(t, g)
+        upgraded(t, g)
+        for name, case, _ in crashes_lib.CASES:
+            with t.subtest(name):
+                case(t, g)
         with t.subtest("stopped, it gives the memory back"):
             g.sh("systemctl stop balloond earlyoom", 300)
             t.equal(held(g), 0, "what the host has")
+        purged(t, g)
 
 
 for _series in SERIES:
-    tap.add(f"{_series}: a guest", guest, _series, timeout=900)
+    tap.add(f"{_series}: a guest", guest, _series, timeout=1500)
 
 
 @tap.teardown

@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from harness import built, coverage, kernels, micro                   # noqa: E402
+from harness import built, kernels, micro, module_coverage                   # noqa: E402
 from harness.guest import VerdictError                                # noqa: E402
 from harness.paths import TOP, VM, HarnessError, replace, tree        # noqa: E402
 from harness.reports import complaints                                # noqa: E402
@@ -109,19 +109,19 @@ def fail_nth(t):
 
 def counted(t):
     """The lines that ran are those, and no others."""
-    if coverage.FOLDER:
+    if module_coverage.FOLDER:
         t.skip("all modules count")
     kernel = kernels.Kernel(DEBUG)
-    ko = kernels.build_module(kernel, KMOD, "uballoon", coverage.COUNT, coverage.NOTES)
+    ko = kernels.build_module(kernel, KMOD, "uballoon", module_coverage.COUNT, module_coverage.NOTES)
     seen = []
     for commands in ("true", "ubtool target 60M , lock 4k 20M 10000 , pop"):
         g = boot(t, DEBUG)
         g.put(ko, "/counts.ko")
         g.sh(f"insmod /counts.ko host=none && {commands} && rmmod uballoon")
         folder = folder_of(t)
-        coverage.collect(g, ko, f"{folder}/counts")
+        module_coverage.collect(g, ko, f"{folder}/counts")
         g.finish()
-        seen.append(coverage.lines(folder))
+        seen.append(module_coverage.lines(folder))
 
     def ran(of, name):
         return sum(1 for n in of[name].values() if n)
@@ -132,7 +132,7 @@ def counted(t):
     t.check(ran(after, "move.c") > 10, "move.c, after a LOCK")
     t.equal(ran(after, "host/vmware.c"), 0, "host/vmware.c, after a LOCK")
     t.check(set(after) <= {name for name, _ in tree(KMOD)} | {"uballoon.mod.c"}, f"files: {sorted(after)}")
-    t.diag(coverage.table(after))
+    t.diag(module_coverage.table(after))
 
 
 @tap.case("configuration: each option is demanded")

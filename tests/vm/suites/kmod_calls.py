@@ -15,7 +15,7 @@ REFUSALS = {
     "unknown-nr": "ENOTTY", "unknown-magic": "ENOTTY", "wrong-encoded-size": "ENOTTY",
     "lock-too-many": "E2BIG", "lock-all-ones": "E2BIG", "unlock-too-many": "E2BIG",
     "null-info": "EFAULT", "null-state": "EFAULT", "null-target": "EFAULT", "null-lock": "EFAULT",
-    "null-unlock": "EFAULT", "null-pop": "EFAULT",
+    "null-unlock": "EFAULT", "null-pop": "EFAULT", "null-prove": "EFAULT",
 }
 
 

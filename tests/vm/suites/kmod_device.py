@@ -3,9 +3,7 @@
 import itertools
 import os
 import random
-import struct
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -13,7 +11,6 @@ from kmod_lib import (BALLOON, DRIVER, MIB, PAGES_PER_MIB, SWAP_OFF, SWAP_ON, an
                       meddle, swap_disk, tap)
 from harness.trace import DeviceTrace                                 # noqa: E402
 
-BACKEND = "/machine/peripheral/b0/virtio-backend"
 TAGS = 16
 # Most that LOCK has under way of 4 KiB pages: all batches but the one that is kept for UNLOCK.
 INFLIGHT_4K = 8 * 512
@@ -132,14 +129,6 @@ def expected_stats(b):
             {11: sum(v for k, v in vm.items() if k.startswith("allocstall"))})
 
 
-def device_stats(b):
-    """{tag: value} that the device holds now, read out of the guest's memory by QEMU."""
-    desc, = b.g.qmp("x-query-virtio-queue-element", path=BACKEND, queue=2)["descs"]
-    with tempfile.NamedTemporaryFile(prefix="vmtest-") as f:
-        b.g.qmp("pmemsave", val=desc["addr"], size=desc["len"], filename=f.name)
-        return dict(struct.iter_unpack("<HQ", f.read()))
-
-
 def statistics(t, series):
     with balloon(t, series, devices=swap_disk(t, 320)) as b:
         first = t.wait(lambda: (s := b.g.guest_stats())["last-update"] and s, 20, "statistics")
@@ -164,7 +153,7 @@ def statistics(t, series):
         with t.subtest("all tags, and they are right"):
             low, updated = expected_stats(b), b.g.guest_stats()["last-update"]
             t.wait(lambda: b.g.guest_stats()["last-update"] > updated + 1, 20, "figures of later")
-            got, high = device_stats(b), expected_stats(b)
+            got, high = b.device_stats(), expected_stats(b)
             t.equal(sorted(got), list(range(TAGS)), "tags")
             for tag in low:
                 t.between(got[tag], low[tag], high[tag], f"tag {tag}")

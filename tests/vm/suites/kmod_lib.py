@@ -11,6 +11,7 @@ back, kernel log clean.
 import contextlib
 import os
 import re
+import struct
 import sys
 import tempfile
 
@@ -23,6 +24,7 @@ from harness.architecture import AMD64                                # noqa: E4
 from harness.guest import BALLOON, qemu_path                          # noqa: E402,F401
 from harness.paths import VM                                          # noqa: E402
 
+BACKEND = "/machine/peripheral/b0/virtio-backend"
 DRIVER = "/sys/bus/virtio/drivers/uballoon"
 INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
 MIB = 1 << 20
@@ -175,6 +177,13 @@ class Balloon:
         """Bytes of free memory, with what lies on the lists of the CPUs."""
         lists = re.findall(r"^ +count: +(\d+)$", self.g.read("/proc/zoneinfo"), re.M)
         return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * self.page * 4096
+
+    def device_stats(self):
+        """{tag: value} that the device holds now, read out of the guest's memory by QEMU."""
+        desc, = self.g.qmp("x-query-virtio-queue-element", path=BACKEND, queue=2)["descs"]
+        with tempfile.NamedTemporaryFile(prefix="vmtest-") as f:
+            self.g.qmp("pmemsave", val=desc["addr"], size=desc["len"], filename=f.name)
+            return dict(struct.iter_unpack("<HQ", f.read()))
 
     def actual_mib(self):
         """The balloon as the host sees it."""

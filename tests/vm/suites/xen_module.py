@@ -76,10 +76,15 @@ def both_directions(t, guest):
         agree(t, xen, RAM_MIB, "at the start")
         total = xen.domu.meminfo()["MemTotal"]
         t.equal(info["ram_pages"] * 4096, total, "RAM")
+        proof, = ub(xen.domu, "prove 4k")
+        t.equal((proof["rc"], proof["unknown"], proof["stop"]), ("OK", 1, "NOT_NEEDED"), "PROVE without a balloon")
 
         _, lock = ub(xen.domu, f"target {150 * MIB_PAGES} , lock 4k {100 * MIB_PAGES} 10000 nosleep")
         t.equal((lock["stop"], lock["done_pages"]), ("DONE", 100 * MIB_PAGES), "LOCK of 100 MiB")
         agree(t, xen, RAM_MIB - 100, "after LOCK")
+        proof, = ub(xen.domu, "prove 4k")
+        t.equal((proof["taken"], proof["pages"], proof["stop"]), (1, 0, "DONE"), "PROVE, by Xen's word")
+        agree(t, xen, RAM_MIB - 100, "after PROVE")
         t.equal(xen.domu.meminfo()["MemTotal"], total - (100 << 20), "MemTotal after LOCK")
         t.equal(ub(xen.domu, "info")[0]["ram_pages"], info["ram_pages"], "RAM with a balloon")
 

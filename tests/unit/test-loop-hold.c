@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A disk that hangs does not hold up the loop, not even for the operator's hold, which is kept on it. The
+ * thread that writes is stopped as a debugger would stop it.
+ */
+#include "fake-world.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/test-loop-hold-XXXXXX";
+static char path[64];
+static pid_t stopper;
+static int let_go = -1;
+
+static int setup(void **state)
+{
+	struct fake_world *w;
+
+	fake_world_setup(state);
+	w = *state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/hold", dir);
+	w->options.state_dir = dir;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = {"hold", "history", "peaks"};
+	char name[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(name, sizeof(name), "%s/%s", dir, names[i]);
+		unlink(name);
+	}
+	assert_int_equal(rmdir(dir), 0);
+	return fake_world_teardown(state);
+}
+
+/* The only other thread. */
+static pid_t writer_thread(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	const struct dirent *e;
+	pid_t found = 0;
+
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		if (e->d_name[0] != '.' && atoi(e->d_name) != getpid())
+			found = atoi(e->d_name);
+	closedir(d);
+	assert_true(found > 0);
+	return found;
+}
+
+/* Until let_go is closed. */
+static void stop_thread(pid_t thread)
+{
+	int ready[2], end[2], status;
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(end), 0);
+	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	stopper = fork();
+	assert_true(stopper >= 0);
+	if (stopper == 0) {
+		close(end[1]);
+		if (ptrace(PTRACE_SEIZE, thread, 0, 0) < 0 ||
+		    ptrace(PTRACE_INTERRUPT, thread, 0, 0) < 0 ||
+		    waitpid(thread, &status, __WALL) != thread || write(ready[1], "!", 1) != 1)
+			_exit(1);
+		/* Ends with the test, however that ends. */
+		_exit(read(end[0], &c, 1) == 0 ? 0 : 1);
+	}
+	close(ready[1]);
+	close(end[0]);
+	/* A machine without ptrace() has nothing to say here: that is a failure, not a pass. */
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	let_go = end[1];
+}
+
+static void release_thread(void)
+{
+	int status;
+
+	close(let_go);
+	assert_int_equal(waitpid(stopper, &status, 0), stopper);
+	assert_int_equal(status, 0);
+}
+
+static void hanging_script(struct fake_world *w)
+{
+	struct bus_answer answer;
+	bool kept = true;
+
+	switch (w->step) {
+	case 0:
+		if (w->tick < 3)
+			return;
+		stop_thread(writer_thread());
+		order_methods.hold(w->loop, "x", SEC, &kept, &answer);
+		assert_int_equal(answer.refusal, 0);
+		/* It stands still at once; that it will not survive the daemon is said. */
+		assert_true(w->loop->hold.held && !kept);
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_HOLD), "the disk does not answer"));
+		break;
+	case 1:
+		/* It ends by itself, too, whether its file can go or not. */
+		if (w->loop->hold.held)
+			return;
+		break;
+	case 2:
+		assert_string_not_equal(fake_world_problem(w, PROBLEM_HOLD), "");
+		release_thread();
+		break;
+	case 3:
+		if (fake_world_problem(w, PROBLEM_HOLD)[0])
+			return;
+		assert_int_equal(access(path, F_OK), -1);
+		order_methods.hold(w->loop, "x", 0, &kept, &answer);
+		assert_true(kept);
+		assert_int_equal(access(path, F_OK), 0);
+		raise(SIGTERM);
+		break;
+	}
+	w->step++;
+}
+
+static void a_disk_that_hangs_holds_up_nothing(void **state)
+{
+	struct fake_world *w = *state;
+
+	fake_world_run(w, hanging_script);
+	assert_int_equal(w->step, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_disk_that_hangs_holds_up_nothing, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, fake_world_begin, NULL);
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The loop of the daemon when others do something to the guest: it stands still, the
+ * lease runs out, the kernel runs out of memory, the host does not let go.
+ */
+#include "fake-world.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "basic/log.h"
+
+/* What the daemon says goes to standard error, and that into a file here. */
+static char *said(FILE *f)
+{
+	static char text[65536];
+	size_t n;
+
+	fflush(stderr);
+	rewind(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	return text;
+}
+
+static char *run_and_listen(struct fake_world *w, void (*script)(struct fake_world *w))
+{
+	FILE *f = tmpfile();
+	int keep = dup(STDERR_FILENO);
+	char *text;
+
+	assert_non_null(f);
+	fflush(stderr);
+	assert_true(dup2(fileno(f), STDERR_FILENO) >= 0);
+	log_set_level(LOG_INFO);
+	fake_world_run(w, script);
+	log_set_level(LOG_EMERG);
+	text = said(f);
+	assert_true(dup2(keep, STDERR_FILENO) >= 0);
+	close(keep);
+	fclose(f);
+	return text;
+}
+
+/* --- the order of things after a standstill --- */
+
+static unsigned ticks_at_keepalive, stood_at;
+static struct fake_world *world;
+
+static void note_keepalive(struct fake_device *d)
+{
+	(void)d;
+	ticks_at_keepalive = world->tick;
+}
+
+/* The whole daemon, with a tick and a third of the lease due meanwhile. */
+static void stand_still(struct fake_device *d, int64_t step)
+{
+	if (world->step != 0 || step < 0 || d->size < GIB)
+		return;
+	world->step = 1;
+	ticks_at_keepalive = 0;
+	usleep(1500 * 1000);
+	stood_at = world->tick;
+}
+
+static void look_after_it(struct fake_world *w)
+{
+	if (w->step == 1) {
+		/* Before anything was looked at again. */
+		assert_int_equal(ticks_at_keepalive, stood_at);
+		w->step = 2;
+		raise(SIGTERM);
+	}
+}
+
+static void the_lease_comes_first_after_a_standstill(void **state)
+{
+	struct fake_world *w = *state;
+
+	world = w;
+	w->config.lease_us = 3 * SEC;
+	w->device.on_keepalive = note_keepalive;
+	w->device.on_move = stand_still;
+	fake_world_run(w, look_after_it);
+	assert_int_equal(w->step, 2);
+}
+
+static void see_when(struct fake_world *w)
+{
+	uint64_t next;
+	int64_t priority, other;
+
+	if (w->tick < 4)
+		return;
+	assert_int_equal(sd_event_source_get_time(w->loop->watchdog_source, &next), 0);
+	/* Clocks: it is CLOCK_MONOTONIC, and that is not ahead of the other. */
+	assert_true(next <= loop_now() + 120 * SEC / 10);
+	assert_int_equal(sd_event_source_get_priority(w->loop->watchdog_source, &priority), 0);
+	assert_int_equal(sd_event_source_get_priority(w->loop->keepalive_source, &other), 0);
+	assert_true(priority < other);
+	w->step = 1;
+	raise(SIGTERM);
+}
+
+static void a_sign_of_life_is_due_long_before_it_is_missed(void **state)
+{
+	struct fake_world *w = *state;
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	setenv("NOTIFY_SOCKET", "@test-loop-incidents", 1);
+	setenv("WATCHDOG_USEC", "120000000", 1);
+	setenv("WATCHDOG_PID", pid, 1);
+	fake_world_run(w, see_when);
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+	assert_int_equal(w->step, 1);
+}
+
+/* --- what is said --- */
+
+static void lose_the_lease(struct fake_world *w)
+{
+	if (w->step == 0 && w->tick == 5) {
+		w->device.size = 0;
+		w->device.lease_events = 1;
+		w->device.lease_given = 3 * GIB;
+		w->step = 1;
+	} else if (w->step == 1 && w->tick == 10) {
+		raise(SIGTERM);
+	}
+}
+
+static void a_lease_that_ran_out_is_told(void **state)
+{
+	struct fake_world *w = *state;
+	char *text;
+
+	/* Of before: not this daemon's. */
+	w->device.size = 3 * GIB;
+	w->config.policy.mode = MODE_MANUAL;
+	text = run_and_listen(w, lose_the_lease);
+	assert_non_null(strstr(text, "the lease ran out"));
+	assert_non_null(strstr(text, "so far 3 GiB of it. It grows again"));
+	text = strstr(text, "the lease ran out") + 1;
+	assert_null(strstr(text, "the lease ran out"));
+}
+
+static void run_out_of_memory(struct fake_world *w)
+{
+	if (w->tick == 5) {
+		w->device.oom_events++;
+		w->device.oom_given += 64 * MIB;
+	} else if (w->tick == 7) {
+		w->device.oom_events += 2;
+	} else if (w->tick == 9) {
+		raise(SIGTERM);
+	}
+}
+
+static void what_the_last_resort_gave_is_told(void **state)
+{
+	struct fake_world *w = *state;
+	char *text, *second;
+
+	w->config.policy.mode = MODE_MANUAL;
+	w->device.oom_events = 7;
+	w->device.oom_given = GIB;
+	text = run_and_listen(w, run_out_of_memory);
+	assert_non_null(strstr(text, "the module gave 64 MiB back before a program was killed"));
+	second = strstr(text, "had nothing to give back: programs are killed");
+	assert_non_null(second);
+	assert_null(strstr(second + 1, "out of memory"));
+}
+
+static void short_of_memory(struct fake_world *w)
+{
+	if (w->tick > 2 && w->loop->decision.host_excess == 0 && w->step == 0) {
+		/* Ten seconds of it, as the policy goes. */
+		w->loop->state.insist.since_us = loop_now() - 11 * SEC;
+	} else if (w->step == 0 && w->loop->decision.host_excess > 0) {
+		assert_non_null(strstr(fake_world_problem(w, PROBLEM_HOST), "does not let go"));
+		assert_true(w->loop->status.host_excess > 0);
+		assert_non_null(strstr(w->loop->status.problem, "does not let go"));
+		w->device.insisted = GIB;
+		w->loop->state.insist.last_us = loop_now() - 61 * SEC;
+		w->step = 1;
+	} else if (w->step == 1 && w->loop->decision.host_excess == 0) {
+		assert_string_equal(fake_world_problem(w, PROBLEM_HOST), "");
+		w->step = 2;
+		raise(SIGTERM);
+	} else if (w->step == 1) {
+		w->loop->state.insist.last_us = loop_now() - 61 * SEC;
+	}
+}
+
+static void a_host_that_does_not_let_go_is_a_problem(void **state)
+{
+	struct fake_world *w = *state;
+	char *text;
+
+	w->device.insisted = 8 * GIB - 100 * MIB;
+	w->device.slice = GIB;
+	text = run_and_listen(w, short_of_memory);
+	assert_int_equal(w->step, 2);
+	assert_non_null(strstr(text, "the host asks for more memory than the guest can spare"));
+	assert_non_null(strstr(text, "can be spared again"));
+	/* What it asks for stays, and comes back as soon as it does not: nobody has to be there. */
+	assert_int_equal(w->device.size, GIB);
+	assert_int_equal(w->device.pops, 1);
+	assert_int_equal(w->device.lease_us, 0);
+	assert_true(w->device.draining);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, fake_world_setup, fake_world_teardown)
+		T(the_lease_comes_first_after_a_standstill),
+		T(a_sign_of_life_is_due_long_before_it_is_missed),
+		T(a_lease_that_ran_out_is_told),
+		T(what_the_last_resort_gave_is_told),
+		T(a_host_that_does_not_let_go_is_a_problem),
+#undef T
+	};
+
+	return cmocka_run_group_tests(tests, fake_world_begin, NULL);
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A guest that stood still while its clock ran on, and hosts that do not let go.
+ */
+#include "policy-fixture.h"
+
+/* A look of the ordinary kind, and one of a guest where nothing ran for so long. */
+static void begin(struct fixture *f, uint64_t balloon)
+{
+	init(f, balloon);
+	tick(f, SEC);
+	f->s.mem[MEM_FREE] = f->s.mem[MEM_WATERMARK_HIGH];
+	f->s.mem[MEM_AVAILABLE] = 800 * MIB;
+	tick(f, SEC);
+}
+
+static void sleep_with_a_stall(struct fixture *f, uint64_t for_us)
+{
+	/* One task reclaimed at that moment; by the clock all have waited for it since. */
+	f->s.psi[PSI_MEM_SOME_US] += for_us;
+	f->s.psi[PSI_MEM_FULL_US] += for_us;
+	f->s.psi[PSI_IO_SOME_US] += for_us;
+	f->s.vm[VM_PGSCAN_DIRECT] += 32;
+	f->s.vm[VM_ALLOCSTALL] += 1;
+	f->s.vm[VM_PSWPIN] += 300 * for_us / SEC;
+	f->s.trigger = TRIGGER_EMERGENCY;
+	tick(f, for_us);
+}
+
+static void a_standstill_is_no_shortage(void **state)
+{
+	static const uint64_t lengths[] = {20 * SEC, 40 * SEC, 120 * SEC, 3600 * SEC};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct fixture f;
+
+		begin(&f, 6 * GIB);
+		sleep_with_a_stall(&f, lengths[i]);
+		assert_int_equal(f.d.step, 0);
+		assert_int_equal(f.d.reason, REASON_STARTING);
+		assert_true(f.d.stood_still_us >= lengths[i] - 5 * SEC);
+		/* The triggers look back over the gap, too. */
+		f.s.vm[VM_PGSCAN_DIRECT] += 32;
+		f.s.vm[VM_PSWPIN] += 300;
+		f.s.trigger = TRIGGER_EMERGENCY;
+		tick(&f, SEC / 10);
+		assert_int_equal(f.d.step, 0);
+		assert_int_equal(f.d.stood_still_us, 0);
+		f.s.trigger = TRIGGER_NONE;
+		for (int n = 0; n < 30; n++) {
+			tick(&f, SEC);
+			assert_true(!f.d.urgent && f.d.step >= 0);
+		}
+	}
+}
+
+static void a_shortage_after_it_is_one(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 6 * GIB);
+	sleep_with_a_stall(&f, 40 * SEC);
+	f.s.trigger = TRIGGER_NONE;
+	f.s.mem[MEM_AVAILABLE] = 100 * MIB;
+	press(&f.s, SEC, 700, 500, 10000);
+	tick(&f, SEC);
+	assert_int_equal(f.d.reason, REASON_EMERGENCY);
+}
+
+static void a_look_that_is_a_little_late_counts(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 6 * GIB);
+	f.s.mem[MEM_AVAILABLE] = 100 * MIB;
+	press(&f.s, 9 * SEC, 700, 500, 100000);
+	tick(&f, 9 * SEC);
+	assert_int_equal(f.d.stood_still_us, 0);
+	assert_int_equal(f.d.reason, REASON_EMERGENCY);
+}
+
+static void a_move_is_not_stuck_by_it(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	init(&f, 0);
+	for (int i = 0; i < 20 && f.d.step <= 0; i++)
+		tick(&f, SEC);
+	assert_true(f.d.step > 0);
+	f.s.balloon.asked = f.d.step;
+	f.s.balloon.moved = 2 * MIB;
+	f.s.balloon.took_us = 40 * SEC;
+	tick(&f, 40 * SEC);
+	assert_true(f.d.stood_still_us > 0);
+	assert_true(f.d.reason != REASON_STUCK);
+	f.s.balloon.asked = f.s.balloon.moved = 0;
+	for (int i = 0; i < 10 && f.d.step <= 0; i++) {
+		assert_true(f.d.reason != REASON_STUCK);
+		tick(&f, SEC);
+	}
+	assert_true(f.d.step > 0);
+}
+
+/* --- hosts --- */
+
+static void insisting(struct fixture *f, uint64_t balloon, uint64_t target)
+{
+	init(f, balloon);
+	f->s.balloon.may_undercut_host = false;
+	f->s.balloon.host_target_valid = true;
+	f->s.balloon.host_target = target;
+}
+
+static void a_host_that_asks_for_more_than_the_floor_leaves(void **state)
+{
+	struct fixture f;
+	int said = -1;
+
+	(void)state;
+	insisting(&f, 0, 8 * GIB - 100 * MIB);
+	for (int i = 0; i < 60; i++) {
+		tick(&f, SEC);
+		obey(&f);
+		if (f.d.host_excess && said < 0)
+			said = i;
+		assert_true(f.s.balloon.size <= 8 * GIB - f.d.n.floor);
+	}
+	/* Not at once, and as much as is missing to it. */
+	assert_in_range(said, 9, 30);
+	assert_in_range(f.d.host_excess, MIB, f.s.balloon.host_target - f.s.balloon.size);
+	/* It is over when the host asks for less, and that has lasted. */
+	f.s.balloon.host_target = 2 * GIB;
+	tick(&f, SEC);
+	assert_true(f.d.host_excess > 0);
+	for (int i = 0; i < 62; i++)
+		tick(&f, SEC);
+	assert_int_equal(f.d.host_excess, 0);
+}
+
+static void a_host_that_keeps_what_programs_need(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	insisting(&f, 4 * GIB, 4 * GIB);
+	tick(&f, SEC);
+	for (int i = 0; i < 15; i++) {
+		assert_int_equal(f.d.host_excess, 0);
+		if (i == 3)
+			break;
+		tick(&f, SEC);
+	}
+	f.s.mem[MEM_AVAILABLE] = 20 * MIB;
+	f.s.mem[MEM_FREE] = 60 * MIB;
+	for (int i = 0; i < 15; i++) {
+		press(&f.s, SEC, 700, 500, 10000);
+		tick(&f, SEC);
+	}
+	assert_true(f.d.host_excess >= 64 * MIB);
+	assert_int_equal(f.d.step, 0);
+}
+
+static void a_host_that_lets_go_is_no_problem(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	insisting(&f, 0, 8 * GIB - 100 * MIB);
+	f.s.balloon.may_undercut_host = true;
+	for (int i = 0; i < 60; i++) {
+		tick(&f, SEC);
+		obey(&f);
+		assert_int_equal(f.d.host_excess, 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_standstill_is_no_shortage),
+		cmocka_unit_test(a_shortage_after_it_is_one),
+		cmocka_unit_test(a_look_that_is_a_little_late_counts),
+		cmocka_unit_test(a_move_is_not_stuck_by_it),
+		cmocka_unit_test(a_host_that_asks_for_more_than_the_floor_leaves),
+		cmocka_unit_test(a_host_that_keeps_what_programs_need),
+		cmocka_unit_test(a_host_that_lets_go_is_no_problem),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
