@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
 
 import tap                                                            # noqa: E402
-from harness import built, kernels, micro, module_coverage                   # noqa: E402
+from harness import built, kernels, micro, module_coverage            # noqa: E402
 from harness.guest import VerdictError                                # noqa: E402
 from harness.paths import TOP, VM, HarnessError, replace, tree        # noqa: E402
 from harness.reports import complaints                                # noqa: E402
