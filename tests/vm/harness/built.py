@@ -3,7 +3,7 @@
 
 What they find no stock kernel can: tests/vm/kernels/ has their configurations, guest.config for
 both and one for each, over allnoconfig. A kernel is built when it is asked for and not in the
-cache, which takes a quarter of an hour on two idle processors and an hour on busy ones. It is built
+cache, which takes about a quarter of an hour of one processor's time, or two hours beside other work. It is built
 again when the options in these files change, or the version of the source package; their comments do not
 count. An option that the kernel does not take is an error, and not a check less.
 

@@ -69,7 +69,7 @@ def failing(t, series):
             b.ok("pop")
             t.wait(lambda: not b.state()["size_pages"], 60, "the balloon is empty")
             b.balanced()
-            t.wait(lambda: b.free() >= free - fuzz_lib.TOLERANCE, 30, "free memory is as before")
+            t.wait(lambda: b.free() >= free - b.g.end_tolerance, 30, "free memory is as before")
 
 
 both("calls beside everything", fuzz, timeout=400)

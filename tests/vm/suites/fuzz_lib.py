@@ -303,4 +303,4 @@ class Fuzz:
         self.g.sh("for s in /sys/devices/system/memory/memory*/state; do "
                   "grep -q offline $s && echo online > $s; done; sync; "
                   "echo 3 > /proc/sys/vm/drop_caches; echo 1 > /proc/sys/vm/compact_memory")
-        t.wait(lambda: self.b.free() >= free - TOLERANCE, 30, "free memory is as before")
+        t.wait(lambda: self.b.free() >= free - self.g.end_tolerance, 30, "free memory is as before")
