@@ -5,11 +5,11 @@
  * Fills the buffer of the statistics queue with each tag that this kernel can
  * supply and the device is taken to know: always the same ones, in the same order.
  *
- * Tags from 10 on came with Linux 6.12. Most devices skip what they do not know, but Firecracker
- * before 1.14 (src/vmm/src/devices/virtio/balloon/device.rs) drops the buffer, never to ask again.
- * No feature says which tags a device knows. That one offers neither indirect descriptors nor
- * page reports or hints, and learnt the tags together with the latter; a device that is as bare
- * gets the old tags only. What other drivers of this kernel would send makes no difference.
+ * Tags from 10 on came with Linux 6.12. Most devices skip what they do not know, but
+ * Firecracker before 1.14 (src/vmm/src/devices/virtio/balloon/device.rs) drops the buffer, and
+ * never asks again. No feature says which tags a device knows. That one offers neither indirect
+ * descriptors nor page reports or hints, and learnt the tags together with the latter; a device
+ * that is as bare gets the old tags only.
  */
 #include <linux/mm.h>
 #include <linux/virtio_balloon.h>

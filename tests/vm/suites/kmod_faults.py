@@ -228,14 +228,26 @@ def watermark(t, series):
         # What is cached of a disk goes when nobody has it open any more.
         user = b.g.spawn("exec sleep 10000 < /dev/vda")
         b.g.sh("dd if=/dev/vda of=/dev/null bs=1M count=350 2>/dev/null", 120)
-        before = zone(b, "DMA32")
-        b.ok("target 400M")
-        a = t.wait(lambda: (a := b.ok("lock 4k 300M"))["stop"] != "BUDGET" and a, 60, "it ends by itself")
-        after = zone(b, "DMA32")
-        t.diag(f"{before} before, {after} after, {a}")
-        t.equal(a["stop"], "NOMEM", "stop")
-        t.check(before["free"] > before["low"], "there was something to take")
-        t.check(after["free"] + after["lists"] >= after["low"] - PAGES_PER_MIB, "the low watermark stands")
+        seen = []
+
+        def at_rest():
+            time.sleep(1)
+            seen.append(zone(b, "DMA32"))
+            return len(seen) > 1 and abs(seen[-1]["free"] - seen[-2]["free"]) < 64 and seen[-1]
+        # While it is taken kswapd may make more of it, but hardly each time half as much as lies below.
+        for _ in range(4):
+            b.ok("target 400M")
+            before = t.wait(at_rest, 60, "kswapd is at rest")
+            a = t.wait(lambda: (a := b.ok("lock 4k 300M"))["stop"] != "BUDGET" and a, 60, "it ends by itself")
+            spare = before["free"] + before["lists"] - before["low"]
+            t.diag(f"{before}: {a['done_pages']} pages taken, {spare} were spare")
+            t.equal(a["stop"], "NOMEM", "stop")
+            if a["done_pages"] < spare + (before["low"] - before["min"]) // 2:
+                break
+            b.ok("pop")
+        else:
+            t.check(False, "the low watermark stands")
+        t.check(spare > 0 and a["done_pages"] > 0, "there was something to take")
         t.equal(b.ok("lock 4k 40M 10000 cansleep")["stop"], "DONE", "who may reclaim takes more")
         b.ok("pop")
         user.kill()
