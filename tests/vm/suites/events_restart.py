@@ -132,7 +132,7 @@ def crash(t, series):
     tools = libraries.files([("/bin/makedumpfile", "/usr/bin/makedumpfile")])
     second = micro.initrd(kernels.Kernel(series), tools)
     files = [f for f in files if f[0] != "boot/initrd"] + [("boot/initrd", second, 0o644)]
-    g = micro.guest(series, memory=RAM, append=CRASH_KERNEL, devices=drive, files=files)
+    g = micro.guest(series, memory=RAM + 320 * MIB, append=CRASH_KERNEL, devices=drive, files=files)
     t.defer(g.kill)
     t.on_failure(g.console_tail)
     g.start()
