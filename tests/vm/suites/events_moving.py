@@ -33,8 +33,9 @@ MOVES = ("until [ -e /stop ]; do ubtool target 700M , lock 2m 300M , lock 4k 60M
 
 
 def fill(b):
-    """Data that may not change; its checksum."""
-    b.g.sh(f"dd if=/dev/urandom of=/data bs=1M count={DATA_MIB} 2>/dev/null", 300)
+    """Data that may not change, no two pages of it alike; its checksum."""
+    b.g.sh("dd if=/dev/urandom of=/part bs=1M count=1 2>/dev/null; "
+           f"for i in $(seq {DATA_MIB}); do echo $i; cat /part; done > /data; rm /part", 300)
     return checksum(b)
 
 

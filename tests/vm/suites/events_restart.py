@@ -132,7 +132,7 @@ def crash(t, series):
     tools = libraries.files([("/bin/makedumpfile", "/usr/bin/makedumpfile")])
     second = micro.initrd(kernels.Kernel(series), tools)
     files = [f for f in files if f[0] != "boot/initrd"] + [("boot/initrd", second, 0o644)]
-    g = micro.guest(series, memory=RAM, append=CRASH_KERNEL, devices=drive, files=files)
+    g = micro.guest(series, memory=RAM + 320 * MIB, append=CRASH_KERNEL, devices=drive, files=files)
     t.defer(g.kill)
     t.on_failure(g.console_tail)
     g.start()
@@ -161,12 +161,12 @@ def crash(t, series):
 def look(t, vmlinux, dump, pages):
     """crash(8) opens the dump, finds a page of the kernel in it, and none of the balloon's."""
     some = pages[:: max(1, len(pages) // 20)]
-    orders = ["sys", "mod"]
+    orders = ["sys", "mod", "rd linux_banner 2"]
     orders += [f"rd -p {pfn << 12:#x}" for pfn in some] + ["quit"]
     p = subprocess.run(["crash", "-s", vmlinux, dump], input="\n".join(orders) + "\n", text=True,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600,
                        env=dict(os.environ, TERM="dumb", HOME=tempfile.gettempdir()))
-    t.contains(p.stdout, "Linux", "crash opens it")
+    t.contains(p.stdout, "Linux version", "crash opens it, and reads what the kernel needs")
     t.contains(p.stdout, "sysrq", "and says why it crashed")
     t.contains(p.stdout, "uballoon", "the module is among the modules")
     missing = len(re.findall(r"page excluded", p.stdout))
