@@ -293,7 +293,8 @@ def of_modules(t):
 @tap.case("cppcheck, the modules", timeout=600)
 def cppcheck_modules(t):
     folders = [os.path.join(TOP, f) for f in module_folders()]
-    found = tools.cppcheck(["-D__KERNEL__", "-DCONFIG_X86", "-DUBALLOON_HOST_XEN", f"-I{KMOD}/uapi", *folders], TOP, TOP)
+    found = tools.cppcheck(["-D__KERNEL__", "-DCONFIG_X86", "-DUBALLOON_HOST_XEN", f"--include={HERE}/kernel-loops.h",
+                            f"-I{KMOD}/uapi", *folders], TOP, TOP)
     judge(t, found, "cppcheck", True)
 
 
