@@ -10,7 +10,9 @@ exceptions.py has what is said and is not mended, each with its reason. Each ana
 has to see. Arguments are pieces of the names of cases, as in any suite.
 
 Left out: the kernel's own checkpatch (tests/kmod), shell, Python and man pages; faults that only show when
-it runs (./bootstrap check has sanitizers).
+it runs (./bootstrap check has sanitizers). Kernels of other releases, whose headers and tools stand in a root of
+their own, with absolute paths in it: kernels_build.py makes the module for them, by gcc. A module by clang that could be
+loaded: these kernels are made by gcc, and want what clang 14 does not make (tools.GCC_ONLY).
 """
 import fnmatch
 import glob
