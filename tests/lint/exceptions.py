@@ -17,11 +17,13 @@ EXCEPTIONS = [
      "scale is a power of ten: above 1 it is 10 or more"),
     ("cppcheck", "resourceLeak", "daemon/basic/machine.c", "}", CLEANUP),
     ("cppcheck", "memleak", "daemon/act/discover.c", "return -ENOMEM;", CLEANUP),
-    ("cppcheck", "memleak", "daemon/sense/procfile.c", "return 0;", "the line before keeps it, by a compound literal"),
+    ("cppcheck", "memleak", "daemon/sense/procfile.c", "return 0;",
+     "the line before keeps it, by a compound literal"),
     ("cppcheck", "selfAssignment", "daemon/sim/trace-read.c", "?: ram", "of GNU's ?: the first operand is not seen"),
     ("cppcheck", "uninitvar", "tests/unit/test-sim-score.c", "fwrite(line, 1, recording_",
      "filled by the call that makes another argument; the pointer is what is passed before"),
-    ("cppcheck", "uninitvar", "tests/unit/test-sim-score.c", "ret->rows", "filled by sim_run(), by way of setup.check"),
+    ("cppcheck", "uninitvar", "tests/unit/test-sim-score.c", "ret->rows",
+     "filled by sim_run(), by way of setup.check"),
     ("cppcheck", "uninitvar", "tests/fuzz/fuzz-trace.c", "&seen", "it is filled through that pointer"),
 
     # -- clang's analyser

@@ -20,12 +20,15 @@ Finding = collections.namedtuple("Finding", "tool check path line text")
 Unit = collections.namedtuple("Unit", "path folder options")
 
 # A kernel that was configured for gcc asks for what clang (14) does not know: how functions are traced and left,
-# where stack and variables are laid. It makes no difference to what is found; but code from such a build is not for use.
-GCC_ONLY = re.compile(r"-mrecord-mcount|-mfunction-return=.*|-fconserve-stack|-ftrivial-auto-var-init=.*|-mharden-sls=.*|"
+# where stack and variables are laid. It makes no difference to what is found; but such code is not for use.
+GCC_ONLY = re.compile(r"-mrecord-mcount|-mfunction-return=.*|-fconserve-stack|-ftrivial-auto-var-init=.*|"
+                      r"-mharden-sls=.*|"
                       r"-mindirect-branch.*|-fno-allow-store-data-races|-fplugin.*|-Wp,-MMD,.*|-falign-jumps=.*|"
-                      r"-f(min-function-alignment|patchable-function-entry|zero-init-padding-bits)=.*|-Wimplicit-fallthrough=.*|"
+                      r"-f(min-function-alignment|patchable-function-entry|zero-init-padding-bits)=.*|"
+                      r"-Wimplicit-fallthrough=.*|"
                       r"-mpreferred-stack-boundary=.*|-mskip-rax-setup|-mno-fp-ret-in-387|-Werror(=.*)?|-Wno-.*|-c")
-LINE = re.compile(r"^(?P<path>[^\s:][^:]*):(?P<line>\d+):(?:\d+:)? (?:fatal )?(?:warning|error|style|portability|performance): "
+LINE = re.compile(r"^(?P<path>[^\s:][^:]*):(?P<line>\d+):(?:\d+:)? "
+                  r"(?:fatal )?(?:warning|error|style|portability|performance): "
                   r"(?P<text>.*)$")
 
 
@@ -34,8 +37,8 @@ def _nice():
 
 
 def run(argv, folder=None, timeout=3600):
-    return subprocess.run(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, errors="replace", timeout=timeout, preexec_fn=_nice)
+    return subprocess.run(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, preexec_fn=_nice)
 
 
 def parallel(function, items):
@@ -58,7 +61,8 @@ def userspace(build):
 
 
 def module(headers, folder):
-    """({sparse, cc: Units} of the module in @folder as the kernel's build with @headers would make it, what make said).
+    """({sparse, cc: Units} of the module in @folder as a build with the kernel's @headers would make it, and what
+    make said).
 
     Make says it and does nothing: that takes a second, and a build a minute."""
     said = run(["make", "-n", "-k", "-C", headers, f"M={folder}", "C=2", "CF=-D__CHECK_ENDIAN__", "modules"]).stdout
