@@ -126,7 +126,8 @@ def sparse(units, root, ours=None):
         said = run(["sparse", *options, u.path], u.folder)
         found = parse("sparse", said.stdout, u.folder, root, ours)
         if said.returncode and not found:
-            found = [Finding("sparse", "failed", os.path.relpath(u.path, ours[0] if ours else root), 1, said.stdout[-2000:])]
+            name = os.path.relpath(u.path, ours[0] if ours else root)
+            found = [Finding("sparse", "failed", name, 1, said.stdout[-2000:])]
         return found
     return once(f for found in parallel(one, units) for f in found)
 
@@ -145,8 +146,8 @@ def clang_compiles(units, root, ours, kernel):
     """Code is made, too, and thrown away: some warnings come from there."""
     def one(u):
         said = run(["clang", *for_clang(u.options, ours[0], kernel), "-Wall", "-Wextra", "-Wno-unused-parameter",
-                    "-Wno-sign-compare", "-Wno-missing-field-initializers", "-Wno-pointer-sign", "-c", "-o", "/dev/null",
-                    u.path], kernel)
+                    "-Wno-sign-compare", "-Wno-missing-field-initializers", "-Wno-pointer-sign", "-c", "-o",
+                    "/dev/null", u.path], kernel)
         found = parse("clang", said.stdout, kernel, root, ours)
         if said.returncode and not found:
             found = [Finding("clang", "failed", os.path.relpath(u.path, ours[0]), 1, said.stdout[-2000:])]
