@@ -2,8 +2,8 @@
 /*
  * loop-swap.c - bringing back from swap, beside the ticks
  *
- * A law may ask in each tick; who is still busy with the last request is not asked again. The thread
- * is made when it is needed first, which in most guests is never.
+ * A law may ask in each tick; who is still busy with the last request is not asked again. The
+ * thread is made when it is needed first, which in most guests is never.
  *
  * Leaves out: how it is done (act/swap.c) and why nobody waits for it (act/swap-thread.c).
  */
@@ -80,8 +80,8 @@ void swap_in_ask(struct loop *l, const struct policy_decision *d)
 		l->swap_asked_us = loop_now();
 	else if (loop_now() - l->swap_asked_us > SWAP_SLOW_US)
 		problem_set(&l->problems, PROBLEM_SWAP, LOG_NOTICE,
-			    "what was swapped out cannot be brought back for now: a process keeps the "
-			    "lock of its mappings, or the disk is slow");
+			    "what was swapped out cannot be brought back for now: a process keeps "
+			    "the lock of its mappings, or the disk is slow");
 }
 
 void swap_in_done(struct loop *l)

@@ -2,8 +2,8 @@
 """Each row of the README's "What keeps it safe" has tests behind it: docs/safety.md names them, and they exist.
 
 A test is a file and pieces of the names of its cases: for a suite in Python as it lists them itself, for a unit
-test the functions that are registered, with blanks for underscores. A file that no meson.build names is no test: nobody
-runs it. The cases at the end break a copy of each rule.
+test the functions that are registered, with blanks for underscores. A file that no meson.build names is no test:
+nobody runs it. The cases at the end break a copy of each rule.
 
 Left out: whether a test shows what the row says. Who writes the row has to see it fail.
 """
@@ -19,7 +19,7 @@ import tap
 ROOT = os.environ.get("SOURCE_ROOT") or os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 HOW = """
 For a row of the README's table "What keeps it safe", docs/safety.md has a line
-    | <first column of the row, to the letter> | `file.py`: piece of a case's name; another. `test-file.c`: its function |
+    | <first column of the row, to the letter> | `file.py`: part of a case's name; another. `test-file.c`: function |
 in which each file is one below tests/ that a meson.build runs."""
 
 
@@ -114,8 +114,8 @@ def sees(t):
     t.check(wrong_rows(readme + [["a new row", "then"]], safety), "a row without a line")
     t.check(wrong_rows(readme[1:], safety), "a line without a row")
     t.check(wrong_rows(readme, safety + safety[:1]), "a line that is there twice")
-    for text in ("", "somebody has seen it", "`test-none.c`: a", "`test-psi.c`: no such case", "`layers.py`: no such case",
-                 "`test-psi.c`: test text. And more", "`crashes_lib.py`: another service"):
+    for text in ("", "somebody has seen it", "`test-none.c`: a", "`test-psi.c`: no such case",
+                 "`layers.py`: no such case", "`test-psi.c`: test text. And more", "`crashes_lib.py`: another service"):
         t.check(wrong_tests(text), f"{text!r} is wrong")
     t.equal(wrong_tests("`test-psi.c`: test text; test trigger here"), [], "what is right")
 

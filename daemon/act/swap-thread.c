@@ -3,12 +3,12 @@
  * swap-thread.c - bring back what was swapped out, without waiting for it
  *
  * /proc/PID/smaps and process_madvise() take the lock of the mappings of that process (mmap_lock),
- * which somebody may hold for as long as it likes: a thread of it that maps gigabytes, or one that waits
- * for a disk, for FUSE or for userfaultfd in a page fault. So one thread does nothing but that.
+ * which somebody may hold for as long as it likes: a thread of it that maps gigabytes, or one that
+ * waits for a disk, for FUSE or for userfaultfd in a page fault. So one thread does nothing but that.
  *
  * Invariants: one request at a time; the lock is never held across a call that may wait; the thread
- * blocks all signals. Who is the last one to see struct swap_thread frees it: swap_thread_free(), or the
- * thread if it was busy then.
+ * blocks all signals. Who is the last one to see struct swap_thread frees it: swap_thread_free(), or
+ * the thread if it was busy then.
  *
  * Leaves out: what is looked at and asked for (swap.c), and whether it is time (decide/).
  */

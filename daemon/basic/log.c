@@ -162,7 +162,8 @@ static void to_stream(int priority, const char *line)
 	char text[LINE_BYTES + 8];
 
 	snprintf(text, sizeof(text), "<%d>%s\n", priority & 7, line);
-	if (send(STDERR_FILENO, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == ENOTSOCK)
+	if (send(STDERR_FILENO, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+	    errno == ENOTSOCK)
 		fputs(text, stderr);
 }
 

@@ -265,7 +265,7 @@ static enum machine_packages look_at_packages(const char *root)
 static void look_at_signatures(const char *root, struct machine *m)
 {
 	_cleanup_fclose_ FILE *f = NULL;
-	unsigned char variable[5] = {};	/* four bytes of attributes, one of value */
+	unsigned char variable[5];	/* four bytes of attributes, one of value */
 	char path[PATH_MAX], text[64];
 
 	first_line(root, "sys/module/module/parameters/sig_enforce", text, sizeof(text));

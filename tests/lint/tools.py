@@ -20,12 +20,15 @@ Finding = collections.namedtuple("Finding", "tool check path line text")
 Unit = collections.namedtuple("Unit", "path folder options")
 
 # A kernel that was configured for gcc asks for what clang (14) does not know: how functions are traced and left,
-# where stack and variables are laid. It makes no difference to what is found; but code from such a build is not for use.
-GCC_ONLY = re.compile(r"-mrecord-mcount|-mfunction-return=.*|-fconserve-stack|-ftrivial-auto-var-init=.*|-mharden-sls=.*|"
+# where stack and variables are laid. It makes no difference to what is found; but such code is not for use.
+GCC_ONLY = re.compile(r"-mrecord-mcount|-mfunction-return=.*|-fconserve-stack|-ftrivial-auto-var-init=.*|"
+                      r"-mharden-sls=.*|"
                       r"-mindirect-branch.*|-fno-allow-store-data-races|-fplugin.*|-Wp,-MMD,.*|-falign-jumps=.*|"
-                      r"-f(min-function-alignment|patchable-function-entry|zero-init-padding-bits)=.*|-Wimplicit-fallthrough=.*|"
+                      r"-f(min-function-alignment|patchable-function-entry|zero-init-padding-bits)=.*|"
+                      r"-Wimplicit-fallthrough=.*|"
                       r"-mpreferred-stack-boundary=.*|-mskip-rax-setup|-mno-fp-ret-in-387|-Werror(=.*)?|-Wno-.*|-c")
-LINE = re.compile(r"^(?P<path>[^\s:][^:]*):(?P<line>\d+):(?:\d+:)? (?:fatal )?(?:warning|error|style|portability|performance): "
+LINE = re.compile(r"^(?P<path>[^\s:][^:]*):(?P<line>\d+):(?:\d+:)? "
+                  r"(?:fatal )?(?:warning|error|style|portability|performance): "
                   r"(?P<text>.*)$")
 
 
@@ -34,8 +37,8 @@ def _nice():
 
 
 def run(argv, folder=None, timeout=3600):
-    return subprocess.run(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, errors="replace", timeout=timeout, preexec_fn=_nice)
+    return subprocess.run(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, preexec_fn=_nice)
 
 
 def parallel(function, items):
@@ -58,7 +61,8 @@ def userspace(build):
 
 
 def module(headers, folder):
-    """({sparse, cc: Units} of the module in @folder as the kernel's build with @headers would make it, what make said).
+    """({sparse, cc: Units} of the module in @folder as a build with the kernel's @headers would make it, and what
+    make said).
 
     Make says it and does nothing: that takes a second, and a build a minute."""
     said = run(["make", "-n", "-k", "-C", headers, f"M={folder}", "C=2", "CF=-D__CHECK_ENDIAN__", "modules"]).stdout
@@ -122,7 +126,8 @@ def sparse(units, root, ours=None):
         said = run(["sparse", *options, u.path], u.folder)
         found = parse("sparse", said.stdout, u.folder, root, ours)
         if said.returncode and not found:
-            found = [Finding("sparse", "failed", os.path.relpath(u.path, ours[0] if ours else root), 1, said.stdout[-2000:])]
+            name = os.path.relpath(u.path, ours[0] if ours else root)
+            found = [Finding("sparse", "failed", name, 1, said.stdout[-2000:])]
         return found
     return once(f for found in parallel(one, units) for f in found)
 
@@ -141,8 +146,8 @@ def clang_compiles(units, root, ours, kernel):
     """Code is made, too, and thrown away: some warnings come from there."""
     def one(u):
         said = run(["clang", *for_clang(u.options, ours[0], kernel), "-Wall", "-Wextra", "-Wno-unused-parameter",
-                    "-Wno-sign-compare", "-Wno-missing-field-initializers", "-Wno-pointer-sign", "-c", "-o", "/dev/null",
-                    u.path], kernel)
+                    "-Wno-sign-compare", "-Wno-missing-field-initializers", "-Wno-pointer-sign", "-c", "-o",
+                    "/dev/null", u.path], kernel)
         found = parse("clang", said.stdout, kernel, root, ours)
         if said.returncode and not found:
             found = [Finding("clang", "failed", os.path.relpath(u.path, ours[0]), 1, said.stdout[-2000:])]

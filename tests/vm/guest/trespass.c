@@ -339,6 +339,8 @@ static long many_processes(pid_t pid)
 
 static void own(void)
 {
+	/* Where a service may write. */
+	const char *state = getenv("STATE_DIRECTORY");
 	static const struct {
 		const char *name;
 		long (*call)(pid_t);
@@ -350,8 +352,7 @@ static void own(void)
 		{"100-processes", many_processes}, {"256M-locked", much_memory},
 	};
 
-	/* Where a service may write. */
-	if (getenv("STATE_DIRECTORY") && chdir(getenv("STATE_DIRECTORY")) < 0)
+	if (state && chdir(state) < 0)
 		said("state-directory", -1);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		said(calls[i].name, apart(calls[i].call, 0));

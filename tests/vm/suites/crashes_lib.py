@@ -95,7 +95,8 @@ def killed_often(t, g):
                f"restart {CRASHES}")
         until(t, g, "the last one has the device", lambda s: s["host"] == "virtio")
     lowest = _lowest(g, work)
-    t.diag(f"{CRASHES} crashes in {killed[-1] - killed[0]:.1f} s; balloon {before >> 20} MiB, lowest {lowest >> 20} MiB")
+    t.diag(f"{CRASHES} crashes in {killed[-1] - killed[0]:.1f} s; "
+           f"balloon {before >> 20} MiB, lowest {lowest >> 20} MiB")
     with t.subtest("the balloon is where it was all the time, and adopted"):
         t.check(lowest >= before * 9 // 10, f"balloon {before >> 20} MiB, lowest {lowest >> 20} MiB")
         t.check(_status(g)["size"] >= before * 9 // 10, "the last daemon has it")
@@ -104,7 +105,8 @@ def killed_often(t, g):
         t.check("start-limit-hit" not in said and "repeated too quickly" not in said, said)
     with t.subtest("it moves again"):
         g.sh("balloonctl set-target 200MiB")
-        t.wait(lambda: abs(g.memory - g.balloon_actual() - (200 << 20)) <= 2 << 20, 100, "200 MiB, as the host sees it")
+        t.wait(lambda: abs(g.memory - g.balloon_actual() - (200 << 20)) <= 2 << 20, 100,
+               "200 MiB, as the host sees it")
         g.sh("balloonctl mode auto")
 
 
