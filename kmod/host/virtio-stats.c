@@ -6,10 +6,10 @@
  * supply and the device is taken to know: always the same ones, in the same order.
  *
  * Tags from 10 on came with Linux 6.12. Most devices skip what they do not know, but
- * Firecracker before 1.14 (src/vmm/src/devices/virtio/balloon/device.rs) drops the buffer, and
- * never asks again. No feature says which tags a device knows. That one offers neither indirect
- * descriptors nor page reports or hints, and learnt the tags together with the latter; a device
- * that is as bare gets the old tags only.
+ * Firecracker (src/vmm/src/devices/virtio/balloon/device.rs) dropped the buffer until its pull
+ * request 5516, and never asked again. No feature says which tags a device knows. That one offered
+ * neither indirect descriptors nor page reports or hints, and learnt the tags together with the
+ * latter; a device that is as bare gets the old tags only.
  */
 #include <linux/mm.h>
 #include <linux/virtio_balloon.h>
