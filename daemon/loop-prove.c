@@ -41,8 +41,8 @@ static void say(struct loop *l, enum policy_taken taken)
 	if (taken == TAKEN_NOTHING)
 		problem_set(&l->problems, PROBLEM_NOT_TAKEN, LOG_WARNING,
 			    "the host takes nothing: it answers, but keeps what it is given (locked "
-			    "memory, huge pages, a device passed through?). The balloon is given back; "
-			    "the host is asked again every %s",
+			    "memory, huge pages, a device passed through?). What it does not insist on is "
+			    "given back; the host is asked again every %s",
 			    units_format_time(often, sizeof(often), l->policy.proof_interval_us));
 	else if (taken == TAKEN_PROVEN)
 		(void)problem_clear(&l->problems, PROBLEM_NOT_TAKEN, "the host takes memory again");

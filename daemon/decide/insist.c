@@ -18,6 +18,8 @@
 
 /* Said when it has lasted for so long ... */
 #define SAY_AFTER_US (10 * SEC)
+/* ... with no longer gap than that, for a shortage comes and goes while it lasts ... */
+#define GAP_US (5 * SEC)
 /* ... and until it has been over for so long. */
 #define OVER_AFTER_US (60 * SEC)
 
@@ -47,8 +49,16 @@ uint64_t insist_note(struct insist *i, const struct sample *s, const struct view
 		i->last_us = v->now_us;
 		if (v->now_us - i->since_us >= SAY_AFTER_US)
 			i->excess = now;
-	} else if (!i->excess || v->now_us - i->last_us >= OVER_AFTER_US) {
+	} else if (v->now_us - i->last_us >= (i->excess ? OVER_AFTER_US : GAP_US)) {
 		*i = (struct insist){};
 	}
 	return i->excess;
+}
+
+void insist_resume(struct insist *i, uint64_t now_us)
+{
+	if (i->excess)
+		i->last_us = now_us;
+	else
+		*i = (struct insist){};
 }

@@ -22,3 +22,5 @@ struct insist {
  */
 uint64_t insist_note(struct insist *i, const struct sample *s, const struct view *v,
 		     const struct bounds *b, enum pressure level, uint64_t headroom);
+/* Nobody looked until now: what has been said holds until it is known to be over. */
+void insist_resume(struct insist *i, uint64_t now_us);

@@ -183,9 +183,10 @@ static void lose_sight(struct policy_state *st)
 }
 
 /* Nothing of before a standstill is compared with what is found after it. */
-static void begin_afresh(struct policy_state *st)
+static void begin_afresh(struct policy_state *st, uint64_t now_us)
 {
 	lose_sight(st);
+	insist_resume(&st->insist, now_us);
 	progress_interrupt(&st->progress);
 	view_forget(&st->past);
 }
@@ -246,12 +247,13 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		d.stood_still_us = standstill_note(&st->standstill, s->time_us,
 						   relief_has_rescued(&st->relief, s));
 	if (d.stood_still_us)
-		begin_afresh(st);
+		begin_afresh(st, s->time_us);
 	usable = view_make(c, &st->past, s, &v);
 	g = (struct law_goal){.goal = v.size};
 	v.own_reclaim = pressure_is_own(&st->pressure, v.now_us);
 	d.goal = d.target = v.size;
 	d.taken = proof_verdict(&st->proof);
+	d.host_excess = st->insist.excess;
 	if (stale) {
 		numbers(&r, &d);
 		*ret = d;

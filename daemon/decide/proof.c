@@ -8,13 +8,14 @@
  * by post-copy migration). So many in a row, spread over half of the interval, are a denial: the
  * host takes nothing. Then what the balloon holds is given back, too: what the host keeps it has
  * whether the guest uses it or not, so that holding it costs the guest and helps nobody.
- * It is asked on, rarely, and one page that is taken ends it all.
+ * It is asked on, rarely, and one page that is taken ends it all. What the host does not let go of
+ * (no deflate-on-oom) stays with it all the same.
  *
- * The operator's own order (mode manual) is followed whatever the host does: who gives it
+ * The operator's own order (mode manual, hold) is followed whatever the host does: who gives it
  * is told, and may know better.
  *
- * Invariants: an answer that tells nothing changes no verdict; a new device is not blamed for
- * the one before.
+ * Invariants: an answer that tells nothing changes no verdict, but many in a row let go of what is
+ * not a denial; a new device is not blamed for the one before, nor is one that is not asked.
  * Leaves out: how it is proven (kmod/prove.c).
  */
 #include <string.h>
@@ -32,7 +33,7 @@
 
 void proof_note(const struct policy_config *c, struct proof *p, const struct sample *s)
 {
-	if (!s->balloon.valid) {
+	if (!s->balloon.valid || !c->proof_interval_us) {
 		memset(p, 0, sizeof(*p));
 		return;
 	}
@@ -41,14 +42,21 @@ void proof_note(const struct policy_config *c, struct proof *p, const struct sam
 		return;
 	case SAMPLE_PROOF_UNKNOWN:
 		p->wait_us = c->proof_interval_us / AGAIN;
+		if (++p->untold >= AGAIN && !p->denied) {
+			p->kept = 0;
+			p->taken = false;
+			p->wait_us = c->proof_interval_us;
+		}
 		return;
 	case SAMPLE_PROOF_TAKEN:
+		p->untold = 0;
 		p->kept = 0;
 		p->taken = true;
 		p->denied = false;
 		p->wait_us = c->proof_interval_us;
 		return;
 	case SAMPLE_PROOF_KEPT:
+		p->untold = 0;
 		if (p->kept < ENOUGH)
 			p->kept++;
 		p->taken = false;
@@ -61,9 +69,9 @@ void proof_note(const struct policy_config *c, struct proof *p, const struct sam
 void proof_bound(const struct policy_config *c, const struct proof *p, const struct view *v,
 		 struct bounds *b)
 {
-	if (!p->kept || !c->proof_interval_us || c->mode == MODE_MANUAL)
+	if (!p->kept || c->mode == MODE_MANUAL)
 		return;
-	bounds_cap(b, p->denied ? 0 : v->size, REASON_NOT_TAKEN);
+	bounds_cap(b, p->denied && !c->hold ? 0 : v->size, REASON_NOT_TAKEN);
 }
 
 bool proof_is_due(const struct policy_config *c, struct proof *p, const struct sample *s, bool calm,
@@ -75,7 +83,8 @@ bool proof_is_due(const struct policy_config *c, struct proof *p, const struct s
 		return false;
 	if (!p->kept && b->size < WORTH)
 		return false;
-	if (p->asked_us && s->time_us - p->asked_us < p->wait_us)
+	/* The interval may have been made shorter meanwhile. */
+	if (p->asked_us && s->time_us - p->asked_us < min_u64(p->wait_us, c->proof_interval_us))
 		return false;
 	p->asked_us = s->time_us;
 	/* Until the answer says better. */

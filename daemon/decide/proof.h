@@ -14,6 +14,7 @@ struct proof {
 	uint64_t asked_us; /* when the transport was asked last; 0 = never */
 	uint64_t wait_us; /* ... and for how long it is left alone since */
 	uint32_t kept; /* proofs in a row of which the host took nothing */
+	uint32_t untold; /* ... that told nothing since the last one that did */
 	bool taken; /* the last proof that told anything was taken */
 	bool denied; /* so many that the host is taken for one that takes nothing */
 };

@@ -11,8 +11,10 @@
  * moment later, is the first that compares.
  *
  * A daemon that was kept from running by a guest that thrashes sees that thrash a
- * moment later, too; and where the module's last resort has acted meanwhile, the guest
- * did run: its lease does not count the time in which nothing does.
+ * moment later, too. If that moment is as long again, it is no standstill: a guest
+ * that runs has to have run between two of them. And where the module's last resort has
+ * acted meanwhile, the guest did run: its lease does not count the time in which nothing
+ * does.
  *
  * PSI triggers measure by the same clock, and may fire for the gap after it.
  *
@@ -24,14 +26,21 @@
 
 /* A look is late by less on a machine that merely has other things to do. */
 #define LATE_US (10 * SEC)
+/* What the guest runs between two standstills, at least. */
+#define RAN_US (30 * SEC)
 /* A trigger that looks back over its window, 10 s at most, may still see the gap. */
 #define TRIGGER_US (12 * SEC)
 
 uint64_t standstill_note(struct standstill *st, uint64_t now_us, bool ran)
 {
 	uint64_t late_us = st->due_us ? sub_sat(now_us, st->due_us) : 0;
+	bool again;
 
-	if (late_us < LATE_US || ran)
+	if (late_us < LATE_US)
+		return 0;
+	again = st->late_us && st->due_us - st->late_us < RAN_US;
+	st->late_us = now_us;
+	if (ran || again)
 		return 0;
 	st->seen_us = now_us;
 	return late_us;

@@ -11,12 +11,13 @@
 /* Only standstill.c writes it. */
 struct standstill {
 	uint64_t due_us; /* the next look was to come by then; 0 = there was none yet */
+	uint64_t late_us; /* when a look last came far too late, for whatever reason; 0 = never */
 	uint64_t seen_us; /* when the last standstill was found; 0 = never */
 };
 
 /*
  * Once a decision: for how long nobody looked who should have; 0 = the look comes in time, or the
- * guest is known to have run meanwhile.
+ * guest is taken to have run meanwhile.
  */
 uint64_t standstill_note(struct standstill *st, uint64_t now_us, bool ran);
 /* At its end: the next look is due after next_us. */

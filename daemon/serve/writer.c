@@ -60,6 +60,7 @@ struct writer {
 	/* All below: protected by lock. */
 	bool stop;
 	bool busy;		/* the thread writes something that is not in the queue any more */
+	bool file_next;		/* a record was written last: now a file, if one is wanted */
 	unsigned head;		/* next to be written */
 	unsigned queued;
 	struct record queue[QUEUE_MAX];
@@ -128,9 +129,14 @@ static int write_file(const struct file *f)
 	return r;
 }
 
-/* The file to be written next; NULL: none. */
+/*
+ * The file to be written next; NULL: none, or it is the turn of a record. A disk that is slower than
+ * records come has always one more, and files are to be written all the same.
+ */
 static struct file *next_file(struct writer *w)
 {
+	if (w->queued > 0 && !w->file_next)
+		return NULL;
 	for (int i = 0; i < _WRITER_FILE_MAX; i++)
 		if (w->files[i].wanted)
 			return &w->files[i];
@@ -143,7 +149,8 @@ static bool work(struct writer *w)
 	struct file *f = next_file(w);
 	int r;
 
-	if (w->queued > 0) {
+	w->file_next = !f;
+	if (!f && w->queued > 0) {
 		w->current = w->queue[w->head];
 		w->head = (w->head + 1) % QUEUE_MAX;
 		w->queued--;

@@ -69,6 +69,29 @@ static void a_shortage_after_it_is_one(void **state)
 	assert_int_equal(f.d.reason, REASON_EMERGENCY);
 }
 
+/* A daemon that is kept from running by thrash comes late each time. */
+static void late_again_and_again_is_one(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 6 * GIB);
+	f.s.mem[MEM_AVAILABLE] = 100 * MIB;
+	for (int i = 0; i < 2; i++) {
+		press(&f.s, 20 * SEC, 700, 500, 100000);
+		tick(&f, 20 * SEC);
+		assert_int_equal(f.d.reason, i == 0 ? REASON_STARTING : REASON_EMERGENCY);
+	}
+	/* A machine that has run in between may stand still again. */
+	begin(&f, 6 * GIB);
+	sleep_with_a_stall(&f, 40 * SEC);
+	f.s.trigger = TRIGGER_NONE;
+	for (int i = 0; i < 40; i++)
+		tick(&f, SEC);
+	sleep_with_a_stall(&f, 40 * SEC);
+	assert_int_equal(f.d.reason, REASON_STARTING);
+}
+
 static void a_look_that_is_a_little_late_counts(void **state)
 {
 	struct fixture f;
@@ -162,6 +185,32 @@ static void a_host_that_keeps_what_programs_need(void **state)
 	}
 	assert_true(f.d.host_excess >= 64 * MIB);
 	assert_int_equal(f.d.step, 0);
+	/* Nobody looked for minutes: it is not over for that. */
+	sleep_with_a_stall(&f, 120 * SEC);
+	assert_true(f.d.host_excess > 0);
+	tick(&f, SEC);
+	assert_true(f.d.host_excess > 0);
+}
+
+/* PSI goes up and down while programs are short. */
+static void a_shortage_that_comes_and_goes(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	insisting(&f, 4 * GIB, 4 * GIB);
+	tick(&f, SEC);
+	f.s.mem[MEM_AVAILABLE] = 20 * MIB;
+	f.s.mem[MEM_FREE] = 60 * MIB;
+	for (int i = 0; i < 20; i++) {
+		if (i % 4)
+			press(&f.s, SEC, 700, 500, 10000);
+		else
+			f.s.mem[MEM_AVAILABLE] = 3 * GIB;
+		tick(&f, SEC);
+		f.s.mem[MEM_AVAILABLE] = 20 * MIB;
+	}
+	assert_true(f.d.host_excess > 0);
 }
 
 static void a_host_that_lets_go_is_no_problem(void **state)
@@ -183,10 +232,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_standstill_is_no_shortage),
 		cmocka_unit_test(a_shortage_after_it_is_one),
+		cmocka_unit_test(late_again_and_again_is_one),
 		cmocka_unit_test(a_look_that_is_a_little_late_counts),
 		cmocka_unit_test(a_move_is_not_stuck_by_it),
 		cmocka_unit_test(a_host_that_asks_for_more_than_the_floor_leaves),
 		cmocka_unit_test(a_host_that_keeps_what_programs_need),
+		cmocka_unit_test(a_shortage_that_comes_and_goes),
 		cmocka_unit_test(a_host_that_lets_go_is_no_problem),
 	};
 

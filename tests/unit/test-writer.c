@@ -18,11 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "serve/writer.h"
+#include "stopped-thread.h"
 
 static char dir[] = "/tmp/test-writer-XXXXXX";
 static char path[64], beside[80];
@@ -175,6 +177,51 @@ static void what_is_too_large_is_refused_at_once(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* What happens in dir: a letter for each event in a row of its kind. */
+static void events(int watch, char *ret, size_t size)
+{
+	char buf[65536] __attribute__((aligned(8)));
+	ssize_t n = read(watch, buf, sizeof(buf));
+	size_t used = 0;
+
+	assert_true(n > 0);
+	for (char *p = buf; p < buf + n;) {
+		const struct inotify_event *e = (const struct inotify_event *)p;
+		char c = e->mask & IN_MOVED_TO ? 'f' : strcmp(e->name, "records") == 0 ? 'r' : 0;
+
+		if (c && used + 1 < size && (!used || ret[used - 1] != c))
+			ret[used++] = c;
+		p += sizeof(*e) + e->len;
+	}
+	ret[used] = '\0';
+}
+
+/* A disk that is slower than records come never comes to the end of them. */
+static void files_are_written_among_records(void **state)
+{
+	int watch = inotify_init1(IN_CLOEXEC), fd;
+	char name[64], seen[16];
+
+	(void)state;
+	snprintf(name, sizeof(name), "%s/records", dir);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && watch >= 0);
+	stop_thread(writer_thread());
+	assert_true(inotify_add_watch(watch, dir, IN_MODIFY | IN_MOVED_TO) >= 0);
+	for (off_t i = 0; i < 100; i++)
+		assert_int_equal(writer_record(w, fd, "x", 1, i), 0);
+	assert_int_equal(writer_replace(w, WRITER_HOLD, path, "x", 1), 0);
+	release_thread();
+	writer_flush(w);
+	events(watch, seen, sizeof(seen));
+	/* At most one record comes first, and the others follow. */
+	assert_true(strcmp(seen, "fr") == 0 || strcmp(seen, "rfr") == 0);
+	has(path, "x");
+	close(watch);
+	close(fd);
+	unlink(name);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -184,6 +231,7 @@ int main(void)
 		T(a_disk_that_is_full),
 		T(a_record_that_cannot_be_written),
 		T(what_is_too_large_is_refused_at_once),
+		T(files_are_written_among_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
