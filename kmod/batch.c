@@ -367,13 +367,22 @@ u32 uballoon_wait(struct uballoon *ub, bool (*ready)(struct uballoon *ub, const 
  * uballoon_host_silent - note that the host has not answered in time, and remind it
  * @ub:		balloon
  * @what:	what was waited for
+ *
+ * Nothing is noted if all has been answered by now.
  */
 void uballoon_host_silent(struct uballoon *ub, const char *what)
 {
+	bool late;
+
 	spin_lock(&ub->lock);
-	ub->counters.host_timeout_events++;
-	ub->silent = true;
+	late = ub->free_count < UBALLOON_BATCHES;
+	if (late) {
+		ub->counters.host_timeout_events++;
+		ub->silent = true;
+	}
 	spin_unlock(&ub->lock);
+	if (!late)
+		return;
 	pr_warn_ratelimited("%s: no answer from the host to %s; its pages stay put until it answers\n",
 			    ub->host->ops->name, what);
 	if (ub->host->ops->nudge)
@@ -410,6 +419,7 @@ void uballoon_batch_drop(struct uballoon *ub)
 	}
 
 	spin_lock(&ub->lock);
+	ub->silent = false;
 	n = ub->old_count;
 	ub->old_count = 0;
 	spin_unlock(&ub->lock);

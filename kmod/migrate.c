@@ -37,7 +37,7 @@ static void wait_for_room(struct uballoon *ub, enum migrate_mode mode)
 {
 	ub->internals.migrate_busy_events++;
 	spin_unlock(&ub->lock);
-	queue_delayed_work(ub->wq, &ub->migrate_work, 0);
+	mod_delayed_work(ub->wq, &ub->migrate_work, 0);
 	if (mode == MIGRATE_SYNC && READ_ONCE(ub->offlining))
 		wait_event_interruptible_timeout(ub->wait, READ_ONCE(ub->gone) ||
 						 READ_ONCE(ub->old_count) < UBALLOON_OLD_PAGES,

@@ -192,10 +192,13 @@ static struct uballoon_batch *lock_batch_get(struct uballoon *ub, ktime_t until,
 
 	*ret_stop = UBALLOON_STOP_NONE;
 	while (!may_submit(ub, NULL) || !(b = uballoon_batch_get(ub, UBALLOON_RESERVED))) {
+		if (uballoon_untold_any(ub))
+			mod_delayed_work(ub->wq, &ub->migrate_work, 0);
 		*ret_stop = uballoon_wait(ub, may_submit, NULL, until, TASK_INTERRUPTIBLE);
 		if (*ret_stop == UBALLOON_STOP_NONE)
 			continue;
-		if (*ret_stop == UBALLOON_STOP_BUDGET)
+		/* While it is told of others, it is not the host that is late. */
+		if (*ret_stop == UBALLOON_STOP_BUDGET && !uballoon_untold_any(ub))
 			uballoon_host_silent(ub, "lock requests");
 		return NULL;
 	}

@@ -8,8 +8,8 @@
  * PageOffline pages be until then for that very purpose.
  *
  * Where the host insists on the balloon's size, as many pages from elsewhere are handed
- * over first. If there are none, the range stays online, as it would with any other
- * memory that is in use.
+ * over first, as far as LOCK's floor allows. If there are none, the range stays online, as
+ * it would with any other memory that is in use.
  *
  * What a host has that does not answer stays where it is. If it is known not to, the range
  * is refused at once: the kernel would try for ever. Where it falls silent later, each try
@@ -40,6 +40,19 @@ static bool batch_answered(struct uballoon *ub, const void *arg)
 	return READ_ONCE(b->answered);
 }
 
+/* Whether the guest has one to spare. */
+static bool may_lock_another(struct uballoon *ub)
+{
+	u64 keep = max_t(u64, uballoon_floor(ub), READ_ONCE(ub->relief_pages));
+	long slack = uballoon_available(ub) - keep;
+	bool may;
+
+	spin_lock(&ub->lock);
+	may = slack >= UBALLOON_LARGE_PAGES && !uballoon_holdoff_left_ms(ub);
+	spin_unlock(&ub->lock);
+	return may;
+}
+
 /* Hands over one 2 MiB page more, which is not in the range: nothing is allocated there. */
 static bool lock_another(struct uballoon *ub, ktime_t until)
 {
@@ -48,7 +61,8 @@ static bool lock_another(struct uballoon *ub, ktime_t until)
 	bool taken = false;
 	u32 stop;
 
-	if (ub->host->ops->move || ub->host->unlock_first || uballoon_untold_any(ub))
+	if (ub->host->ops->move || ub->host->unlock_first || uballoon_untold_any(ub) ||
+	    !may_lock_another(ub))
 		return false;
 	b = uballoon_batch_get(ub, UBALLOON_RESERVED);
 	if (!b)
@@ -75,11 +89,13 @@ static bool lock_another(struct uballoon *ub, ktime_t until)
 /* Gives back what 2 MiB pages there are. Returns the pages that the balloon has less. */
 static u64 clear_range(struct uballoon *ub, unsigned long start, unsigned long end)
 {
-	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
 	u64 given = 0, others = 0, got;
+	ktime_t until;
 	u32 stop;
 
 	for (;;) {
+		/* A host that answers has as long as it takes. */
+		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
 		got = uballoon_take_back_range(ub, start, end, until, TASK_KILLABLE, &stop);
 		given += got;
 		if (!uballoon_is_free(stop))
@@ -102,7 +118,7 @@ static bool host_answers(struct uballoon *ub)
 {
 	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_HOST_GRACE_MS);
 
-	if (!READ_ONCE(ub->silent))
+	if (!READ_ONCE(ub->silent) || all_batches(ub, NULL))
 		return true;
 	if (ub->host->ops->nudge)
 		ub->host->ops->nudge(ub->host);
@@ -114,8 +130,8 @@ static int going_offline(struct uballoon *ub, unsigned long start, unsigned long
 {
 	u64 given = clear_range(ub, start, end);
 
-	/* Pages that were on their way to the host when the range was isolated. */
-	if (READ_ONCE(ub->inflight_pages) && host_answers(ub)) {
+	/* Pages that were on their way to the host, or back, when the range was isolated. */
+	if (!all_batches(ub, NULL) && host_answers(ub)) {
 		uballoon_wait(ub, all_batches, NULL,
 			      ktime_add_ms(ktime_get(), UBALLOON_HOST_GRACE_MS), TASK_KILLABLE);
 		given += clear_range(ub, start, end);

@@ -91,20 +91,24 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order,
 				   unsigned int mode, unsigned int *ret_refused, u32 *ret_stop)
 {
 	struct uballoon_host *host = ub->host;
+	bool later = !(host->caps & UBALLOON_CAP_MUST_TELL);
 	struct uballoon_batch *b;
 	LIST_HEAD(pages);
 	u32 stop;
 
 	while (!(b = uballoon_batch_get(ub, 0))) {
-		if (!(host->caps & UBALLOON_CAP_MUST_TELL))
-			return take_back_untold(ub, order, from, count);
+		/* One that is known to be silent is not waited for again if it can be told later. */
+		if (later && READ_ONCE(ub->silent))
+			until = 0;
 		stop = uballoon_wait(ub, batch_free, NULL, until, mode);
-		if (stop != UBALLOON_STOP_NONE) {
-			*ret_stop = stop;
-			if (stop == UBALLOON_STOP_BUDGET && until)
-				uballoon_host_silent(ub, "earlier requests");
-			return 0;
-		}
+		if (stop == UBALLOON_STOP_NONE)
+			continue;
+		if (stop == UBALLOON_STOP_BUDGET && until)
+			uballoon_host_silent(ub, "earlier requests");
+		if (stop == UBALLOON_STOP_BUDGET && later)
+			return take_back_untold(ub, order, from, count);
+		*ret_stop = stop;
+		return 0;
 	}
 	b->unlock = true;
 	b->order = order;

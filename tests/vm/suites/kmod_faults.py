@@ -172,6 +172,25 @@ def stalled(t, series):
             b.balanced()
 
 
+def told_at_once(t, series):
+    """A host that answers is told of all pages as they are given back, however many, and gets others at once."""
+    with balloon(t, series, balloon=INFLATE_ONLY, parameters="guest_driven=1 floor_mb=16", memory=1024 * MIB) as b:
+        b.lock("2m", 300)
+        b.lock("4k", 200)
+        for order, mib in (("4k", 200), ("2m", 300)):
+            a = b.ok("target 600M", f"unlock {order} {mib}M")
+            t.equal(a["done_pages"], mib * PAGES_PER_MIB, f"given back, {order}")
+            s = b.state()
+            t.equal((s["untold_pages"], s["untold_lost_pages"]), (0, 0), f"pages that it has not been told of, {order}")
+            b.lock(order, 20)
+            b.ok("target 600M", f"unlock {order} 20M")
+        s = t.wait(lambda: not (s := b.state())["inflight_batches"] and s, 30, "all is answered")
+        t.equal(s["virtio_deflate_entries"], s["unlocked_4k_pages"] + s["unlocked_2m_pages"], "pages it was told of")
+        t.equal(s["host_timeout_events"], 0, "host_timeout_events")
+        t.check("no answer from the host" not in b.g.dmesg(), "nobody is accused")
+        b.ok("pop")
+
+
 def fill(t, b, mib):
     """A balloon of so many MiB in 4 KiB pages, in as many calls as a busy machine needs."""
     b.ok(f"target {mib}M")
@@ -328,6 +347,7 @@ both("offlining, 2 MiB pages", offline, timeout=300)
 both("offlining, host that insists", offline_insists, timeout=300)
 both("hugetlbfs", hugepages, timeout=240)
 both("stalled host that need not be told", stalled, timeout=240)
+both("host that answers is told at once", told_at_once, timeout=240)
 both("offlining, silent host", silent, timeout=400)
 both("statistics of an old device", old_device, timeout=120)
 both("low watermark", watermark, timeout=240)
