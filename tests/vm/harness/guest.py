@@ -85,11 +85,15 @@ class Guest:
     @boot gives the options that bring kernel, initrd and command line to the machine, where QEMU is
     not to do that by itself."""
 
+    # How many times as long as others a guest takes for everything; its kernel may say so.
+    patience = 1
+
     def __init__(self, name, kernel, initrd, memory=512 * MIB, cpus=2, append="", balloon=BALLOON,
                  devices=(), machine=None, cpu=None, lifetime=600, boot_timeout=90,
                  end_tolerance=4 * MIB, accelerator=None, boot=None):
         self.name, self.kernel, self.memory = name, kernel, memory
-        self.patience = kernel.built.patience if kernel.built else 1
+        if kernel.built:
+            self.patience = kernel.built.patience
         self.lifetime, self.boot_timeout = lifetime * self.patience, boot_timeout * self.patience
         self.end_tolerance = end_tolerance
         if kernel.built:
