@@ -171,6 +171,15 @@ static bool batch_free(struct uballoon *ub, const void *arg)
 	return READ_ONCE(ub->free_count) > UBALLOON_RESERVED;
 }
 
+/* The host has all batches. That it is silent is said once, but it may have lost what it had. */
+static void remind(struct uballoon *ub)
+{
+	if (!READ_ONCE(ub->silent))
+		uballoon_host_silent(ub, "earlier requests");
+	else if (ub->host->ops->nudge)
+		ub->host->ops->nudge(ub->host);
+}
+
 /**
  * uballoon_migrate_work - bring the host up to date
  * @work:	uballoon.migrate_work
@@ -184,16 +193,16 @@ void uballoon_migrate_work(struct work_struct *work)
 
 	if (!uballoon_core_enter(ub))
 		return;
-	while (catch_up(ub)) {
+	do {
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
 		stop = uballoon_wait(ub, batch_free, NULL, until, TASK_KILLABLE);
 		if (stop == UBALLOON_STOP_BUDGET)
-			uballoon_host_silent(ub, "earlier requests");
+			remind(ub);
 		if (stop != UBALLOON_STOP_NONE)
 			break;
 		wake_up_all(&ub->wait);
 		cond_resched();
-	}
+	} while (catch_up(ub));
 	spin_lock(&ub->lock);
 	left = ub->old_count || ub->untold_count || uballoon_lists_have_new(ub);
 	/* New pages that the guest has taken back meanwhile are not to be made up for. */
