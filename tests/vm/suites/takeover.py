@@ -103,8 +103,9 @@ def undo(t, g):
         t.check("would" not in out, out)
         t.equal(driver(g), "virtio_balloon", "driver")
         held_by_host(t, g, ASKED, "the kernel's driver follows the host")
-        s = until(t, g, "the daemon sees it", lambda s: s["host"] == "")
-        t.contains(s["problem"], "balloon device", "problem")
+        # For a moment it has none.
+        s = until(t, g, "the daemon sees it", lambda s: s["host"] == "reporting")
+        t.contains(s["problem"], "virtio_balloon holds it", "problem")
         expect(t, g, "balloonctl adopt --undo", 0, "nothing to do: virtio_balloon has the balloon")
 
 
