@@ -97,7 +97,7 @@ static unsigned int take_back_told(struct uballoon *ub, unsigned int order,
 	u32 stop;
 
 	while (!(b = uballoon_batch_get(ub, 0))) {
-		/* One that is known to be silent, and can be told later, is not waited for again. */
+		/* Known to be silent, and can be told later: it is not waited for again. */
 		if (later && READ_ONCE(ub->silent))
 			until = 0;
 		stop = uballoon_wait(ub, batch_free, NULL, until, mode);
