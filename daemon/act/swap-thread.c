@@ -16,15 +16,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
 #include "act/swap.h"
-
-/* As that of the writer (serve/writer.c). */
-#define STACK_BYTES (256 * 1024)
+#include "basic/thread.h"
 
 enum state {
 	IDLE,
@@ -95,25 +92,6 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static int start(struct swap_thread *s)
-{
-	pthread_attr_t attr;
-	sigset_t all, before;
-	int r;
-
-	r = pthread_attr_init(&attr);
-	if (r != 0)
-		return -r;
-	r = pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (r == 0)
-		r = pthread_create(&s->thread, &attr, run, s);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return -r;
-}
-
 int swap_thread_new(const char *proc, int (*advise)(pid_t pid, uint64_t start, uint64_t length),
 		    struct swap_thread **ret)
 {
@@ -127,7 +105,7 @@ int swap_thread_new(const char *proc, int (*advise)(pid_t pid, uint64_t start, u
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->wake, NULL);
 	s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = s->fd < 0 ? -errno : start(s);
+	r = s->fd < 0 ? -errno : thread_start(&s->thread, run, s);
 	if (r < 0) {
 		drop(s);
 		return r;

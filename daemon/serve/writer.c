@@ -20,17 +20,16 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "basic/thread.h"
+
 /* A minute of a disk that hangs at two records a second. */
 #define QUEUE_MAX 128
-/* Far more than pwrite() needs; the sanitizers' interceptors need it. */
-#define STACK_BYTES (256 * 1024)
 #define EXIT_WAIT_S 2
 
 struct record {
@@ -194,25 +193,6 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static int start(struct writer *w)
-{
-	pthread_attr_t attr;
-	sigset_t all, before;
-	int r;
-
-	r = pthread_attr_init(&attr);
-	if (r != 0)
-		return -r;
-	r = pthread_attr_setstacksize(&attr, STACK_BYTES);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (r == 0)
-		r = pthread_create(&w->thread, &attr, run, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return -r;
-}
-
 int writer_new(struct writer **ret)
 {
 	struct writer *w = calloc(1, sizeof(*w));
@@ -228,7 +208,7 @@ int writer_new(struct writer **ret)
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	pthread_cond_init(&w->idle, NULL);
-	r = start(w);
+	r = thread_start(&w->thread, run, w);
 	if (r < 0) {
 		free(w);
 		return r;
