@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The operator's reason is text for everybody's terminal: well-formed UTF-8 (RFC 3629, its table of
- * sequences), one line, no controls. And a place for it that cannot be written.
+ * sequences), one line, no controls.
+ *
+ * Left out: where it is kept (test-hold.c).
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,17 +11,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "serve/hold.h"
-
-#define SEC 1000000ULL
 
 static void text(void **state)
 {
@@ -67,67 +62,11 @@ static void lengths(void **state)
 	assert_non_null(strstr(hold_reason_check(""), "needs a reason"));
 }
 
-static struct writer *writer;
-
-/* The outcome, however long it takes. */
-static int save(const char *where, const struct hold *h)
-{
-	int r = hold_save(writer, where, h);
-
-	return r ?: writer_wait(writer, WRITER_HOLD, 600 * SEC);
-}
-
-static int forget(const char *where)
-{
-	int r = hold_forget(writer, where);
-
-	return r ?: writer_wait(writer, WRITER_HOLD, 600 * SEC);
-}
-
-static void places(void **state)
-{
-	char dir[] = "/tmp/test-hold-text-XXXXXX", path[64], longer[PATH_MAX];
-	struct hold h = {.held = true, .since_us = 1, .reason = "x"}, got = {};
-
-	(void)state;
-	memset(longer, 'x', sizeof(longer) - 1);
-	longer[sizeof(longer) - 1] = '\0';
-	assert_int_equal(writer_new(&writer), 0);
-	assert_int_equal(save(longer, &h), -ENAMETOOLONG);
-	assert_int_equal(hold_load(longer, &got), -ENAMETOOLONG);
-	assert_int_equal(forget(longer), -ENAMETOOLONG);
-	/* ".new" has no room. */
-	longer[sizeof(longer) - 1 - strlen("/hold") - 2] = '\0';
-	assert_int_equal(save(longer, &h), -ENAMETOOLONG);
-	assert_int_equal(save("/dev/null", &h), -ENOTDIR);
-	assert_int_equal(hold_load("/dev/null", &got), -ENOTDIR);
-	assert_int_equal(forget("/dev/null"), -ENOTDIR);
-
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/hold", dir);
-	/* A folder is no hold, and is not written over. */
-	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(save(dir, &h), -EISDIR);
-	assert_int_equal(hold_load(dir, &got), -EISDIR);
-	assert_int_equal(forget(dir), -EISDIR);
-	assert_int_equal(rmdir(path), 0);
-	/* Nor is a link followed. */
-	assert_int_equal(symlink("/etc/passwd", path), 0);
-	assert_int_equal(hold_load(dir, &got), -ELOOP);
-	assert_int_equal(forget(dir), 0);
-	assert_int_equal(forget(dir), 0);
-	/* Nothing is left of what could not be saved. */
-	assert_int_equal(rmdir(dir), 0);
-	assert_false(got.held);
-	writer_free(writer);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text),
 		cmocka_unit_test(lengths),
-		cmocka_unit_test(places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

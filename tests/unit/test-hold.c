@@ -9,9 +9,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "serve/hold.h"
@@ -162,6 +164,39 @@ static void reasons(void **state)
 	assert_non_null(hold_reason_check(text));
 }
 
+static void other_places(void **state)
+{
+	char longer[PATH_MAX];
+	struct hold h = {.held = true, .since_us = 1, .reason = "x"}, got = {};
+
+	(void)state;
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	assert_int_equal(save(longer, &h), -ENAMETOOLONG);
+	assert_int_equal(hold_load(longer, &got), -ENAMETOOLONG);
+	assert_int_equal(forget(longer), -ENAMETOOLONG);
+	/* ".new" has no room. */
+	longer[sizeof(longer) - 1 - strlen("/hold") - 2] = '\0';
+	assert_int_equal(save(longer, &h), -ENAMETOOLONG);
+	assert_int_equal(save("/dev/null", &h), -ENOTDIR);
+	assert_int_equal(hold_load("/dev/null", &got), -ENOTDIR);
+	assert_int_equal(forget("/dev/null"), -ENOTDIR);
+
+	/* A folder is no hold, and is not written over. */
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(save(dir, &h), -EISDIR);
+	assert_int_equal(hold_load(dir, &got), -EISDIR);
+	assert_int_equal(forget(dir), -EISDIR);
+	assert_int_equal(rmdir(path), 0);
+	/* Nor is a link followed. */
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(hold_load(dir, &got), -ELOOP);
+	assert_int_equal(forget(dir), 0);
+	assert_int_equal(forget(dir), 0);
+	/* Of what could not be saved nothing is left: teardown() removes the folder. */
+	assert_false(got.held);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +204,7 @@ int main(void)
 		T(saved_is_loaded),
 		T(damaged_is_no_hold),
 		T(no_place_to_save),
+		T(other_places),
 		T(time_left),
 		T(reasons),
 #undef T

@@ -67,7 +67,8 @@ def agent(arch=AMD64):
 
 
 def ubtool(arch=AMD64):
-    return kernels.build_static(os.path.join(VM, "guest", "ubtool.c"), "ubtool", (UAPI,), arch)
+    folder = os.path.join(VM, "guest")
+    return kernels.build_static(os.path.join(folder, "ubtool.c"), "ubtool", (UAPI, folder), arch)
 
 
 def _read(path):
