@@ -5,8 +5,9 @@
  * The only place with timers and a clock. A tick happens when its timer ends
  * (the policy said how soon), when a PSI trigger fires, when the device has
  * news, and after an order from the bus. Everything runs in one thread but what
- * may have to wait for a disk or for another process, and nothing takes long: a step is moved in slices of 20 ms at the lowest
- * priority, so that signals, the bus and the next tick always come first.
+ * may have to wait for a disk or for another process, and nothing takes long: a
+ * step is moved in slices of 20 ms at the lowest priority, so that signals, the bus
+ * and the next tick always come first.
  *
  * The clock is CLOCK_BOOTTIME: leases, hold-offs and rates must see the time
  * that the machine slept.

@@ -133,27 +133,29 @@ static int write_journal(int priority, const char *const *fields, const char *li
 	return send_lines(iov, n);
 }
 
-static void say_lost(void)
+static int say_lost(void)
 {
 	char line[64];
+	int r;
 
 	snprintf(line, sizeof(line), "%u lines were lost while the journal took none", lost);
-	if (write_journal(LOG_NOTICE, NULL, line) == 0)
+	r = write_journal(LOG_NOTICE, NULL, line);
+	if (r == 0)
 		lost = 0;
+	return r;
 }
 
 /* Whether the line is done with: written, or lost since nobody waits for the journal. */
 static bool to_journal(int priority, const char *const *fields, const char *line)
 {
-	int r = -EAGAIN;
+	int r = lost > 0 ? say_lost() : 0;
 
-	if (lost > 0)
-		say_lost();
-	if (lost == 0)
+	if (r == 0)
 		r = write_journal(priority, fields, line);
-	if (r == -EAGAIN || r == -ENOBUFS)
-		lost++;
-	return r == 0 || lost > 0;
+	if (r != -EAGAIN && r != -ENOBUFS)
+		return r == 0;
+	lost++;
+	return true;
 }
 
 /* The stream to the journal, which may be full, too. */

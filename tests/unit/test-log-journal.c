@@ -110,12 +110,38 @@ static void a_full_journal_is_not_waited_for(void **state)
 	assert_string_equal(next(), "");
 }
 
+/* Lines were lost, and now there is no journal at all: what comes goes where systemd reads it. */
+static void a_journal_that_has_gone(void **state)
+{
+	int before = dup(STDERR_FILENO), ends[2];
+	char got[128] = "", name[64];
+
+	(void)state;
+	for (int i = 0; i < MANY; i++)
+		log_info("line %d", i);
+	close(fd);
+	fd = -1;
+	snprintf(name, sizeof(name), "%s/socket", path);
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	dup2(ends[0], STDERR_FILENO);
+	log_info("to whom it may concern");
+	dup2(before, STDERR_FILENO);
+	close(ends[0]);
+	assert_true(read(ends[1], got, sizeof(got) - 1) > 0);
+	assert_string_equal(got, "<6>to whom it may concern\n");
+	close(ends[1]);
+	close(before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_entry_is_lines_of_fields),
 		cmocka_unit_test(the_longest_line_is_cut),
 		cmocka_unit_test(a_full_journal_is_not_waited_for),
+		/* The last one: it has none to give back. */
+		cmocka_unit_test(a_journal_that_has_gone),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
