@@ -235,17 +235,23 @@ static int ask(struct reporting *r, int fd, uint64_t bytes)
 	return r->kernel->reclaim(fd, text);
 }
 
-/* Each child its share, beginning with another one each time: there may be no time for all. */
+/*
+ * Each child its share, beginning with another one each time: there may be no time for all.
+ * -EAGAIN: all were asked, and none had anything.
+ */
 static int ask_each(struct reporting *r, const struct groups *groups, uint64_t bytes,
 		    uint64_t end_us)
 {
 	int k = -EAGAIN, q;
 
-	for (size_t i = 0; i < groups->n && (i == 0 || monotonic_us() < end_us); i++) {
-		const struct group *g = &groups->group[r->turn++ % groups->n];
+	for (size_t i = 0; i < groups->n; i++) {
+		const struct group *g = &groups->group[r->turn % groups->n];
 		_cleanup_close_ int fd = open_file(r->kernel, g->name, O_WRONLY);
 		uint64_t share = scale(bytes, g->unprotected, groups->ours);
 
+		if (i > 0 && monotonic_us() >= end_us)
+			return 0;
+		r->turn++;
 		if (fd < 0)
 			continue;
 		q = ask(r, fd, share - share % SHARE_GRAIN + SHARE_GRAIN);

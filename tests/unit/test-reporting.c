@@ -35,6 +35,7 @@ static struct {
 	uint64_t cold;		/* the kernel finds so much */
 	int error;		/* ... and then says this */
 	bool old;		/* it does not know swappiness=0 */
+	unsigned slow_us;	/* the next request takes so long, and brings nothing */
 	unsigned requests, refused;
 	uint64_t of_root, of_user, of_system, of_others; /* asked for */
 	char last[64];
@@ -80,6 +81,11 @@ static int reclaim(int fd, const char *text)
 	}
 	machine.requests++;
 	note_whose(fd, bytes);
+	if (machine.slow_us) {
+		usleep(machine.slow_us);
+		machine.slow_us = 0;
+		return -EAGAIN;
+	}
 	if (bytes > machine.cold) {
 		machine.unused += machine.cold;
 		machine.cold = 0;
@@ -305,6 +311,28 @@ static void asks_each_group_for_its_share(void **state)
 	t->ops->free(t);
 }
 
+/* One group that has nothing, and no time for the others: that is no end of what is cold. */
+static void is_not_through_with_one_group(void **state)
+{
+	struct transport_result result;
+	struct transport *t = open_it();
+
+	(void)state;
+	group("system.slice", 256 * MIB, 600 * MIB, "0\n", "0\n");
+	group("user.slice", 256 * MIB, 300 * MIB, "0\n", "0\n");
+	group("init.scope", 100 * MIB, 400 * MIB, "max\n", "0\n");
+	move(t, 100 * MIB, true, 100 * MIB, UBALLOON_STOP_DONE);
+	machine.slow_us = 40000;
+	assert_int_equal(t->ops->move(t, 220 * MIB, true, 20000, &result), 0);
+	assert_int_equal(result.stop, UBALLOON_STOP_BUDGET);
+	/* The other one's turn comes. */
+	machine.slow_us = 0;
+	machine.of_system = machine.of_user = 0;
+	move(t, 200 * MIB, true, 200 * MIB, UBALLOON_STOP_DONE);
+	assert_true(machine.of_system && machine.of_user);
+	t->ops->free(t);
+}
+
 /* Cache that has to be written first is not asked for: the loop would wait for the disk. */
 static void leaves_the_dirty_alone(void **state)
 {
@@ -407,6 +435,7 @@ int main(void)
 		T(stops_where_nothing_is_cold),
 		T(leaves_the_protected_alone),
 		T(asks_each_group_for_its_share),
+		T(is_not_through_with_one_group),
 		T(leaves_the_dirty_alone),
 		T(asks_for_whole_pages),
 		T(keeps_to_its_time),

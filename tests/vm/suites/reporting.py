@@ -25,6 +25,8 @@ QUICK = 'interval = "500ms"; idle_interval = "1s";\n' \
 CONFIG = "/etc/balloond.conf"
 KEPT = "/sys/fs/cgroup/kept"
 COLD_MIB, KEPT_MIB = 400, 100
+GROUPS = "/sys/fs/cgroup/memory.reclaim /sys/fs/cgroup/*/memory.reclaim"
+STATS = "/sys/fs/cgroup/memory.stat /sys/fs/cgroup/*/memory.stat"
 
 
 class Boot:
@@ -37,7 +39,8 @@ class Boot:
             self.g = debian.guest(self.series, "reporting", memory=RAM, lifetime=1500, report=t.diag, module=False,
                                   files=[("root/uballoon.ko", micro.uballoon(kernel), 0o644)])
             self.g.start()
-        t.on_failure(lambda: self.g.run("balloonctl status; free -m; cat /proc/pressure/memory")[1] +
+        t.on_failure(lambda: self.g.run("balloonctl status; free -m; cat /proc/pressure/memory; ls -l " + GROUPS +
+                                        "; grep -E '^(in|)active_file|^file_(dirty|writeback)' " + STATS)[1] +
                      self.g.journal("balloond", 30))
         return self.g
 
