@@ -351,6 +351,7 @@ int uballoon_untold_init(struct uballoon *ub);
 void uballoon_untold_exit(struct uballoon *ub);
 void uballoon_untold_add(struct uballoon *ub, struct list_head *pages, unsigned int order);
 bool uballoon_untold_any(struct uballoon *ub);
+bool uballoon_untold_refuse(struct uballoon *ub, struct uballoon_batch *b);
 unsigned int uballoon_untold_tell(struct uballoon *ub);
 void uballoon_untold_forget(struct uballoon *ub);
 

@@ -314,6 +314,11 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	got = uballoon_pages_alloc(&b->pages, order, nid, count,
 				   nid == NUMA_NO_NODE ? gfp : gfp | __GFP_THISNODE, until);
 	b->count = got;
+	if (uballoon_untold_refuse(ub, b)) {
+		uballoon_batch_put(ub, b);
+		unclaim_room(ub, (u64)count << order);
+		return UBALLOON_STOP_NONE;
+	}
 	unclaim_room(ub, (u64)(count - got) << order);
 	if (got)
 		ub->host->ops->lock(ub->host, b);

@@ -12,8 +12,8 @@
  * it would with any other memory that is in use.
  *
  * What a host has that does not answer stays where it is. If it is known not to, the range
- * is refused at once: the kernel would try for ever. Where it falls silent later, each try
- * waits a little (migrate.c).
+ * is refused at once: the kernel would try for ever. Where it falls silent later, the kernel
+ * tries until a signal ends it; each page that has no room to wait is waited for (migrate.c).
  *
  * Left out: contiguous allocations. Those isolate what they want and announce nothing, and
  * the kernel moves only single pages of a balloon.
@@ -70,7 +70,7 @@ static bool lock_another(struct uballoon *ub, ktime_t until)
 	b->order = UBALLOON_LARGE_ORDER;
 	b->count = uballoon_pages_alloc(&b->pages, UBALLOON_LARGE_ORDER, NUMA_NO_NODE, 1, gfp,
 					until);
-	if (b->count) {
+	if (b->count && !uballoon_untold_refuse(ub, b)) {
 		spin_lock(&ub->lock);
 		ub->inflight_pages += UBALLOON_LARGE_PAGES;
 		spin_unlock(&ub->lock);

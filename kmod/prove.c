@@ -113,6 +113,7 @@ static struct page *alloc_page_into(struct uballoon *ub, struct uballoon_batch *
 	spin_lock(&ub->lock);
 	ub->locker = NULL;
 	spin_unlock(&ub->lock);
+	(void)uballoon_untold_refuse(ub, b);
 	return list_first_entry_or_null(&b->pages, struct page, lru);
 }
 

@@ -448,7 +448,7 @@ void uballoon_start_drain(struct uballoon *ub, u64 *counter)
 void uballoon_drain_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, drain_work);
-	u64 got, left, held;
+	u64 got, left, held, unit;
 	ktime_t until;
 	u32 stop;
 
@@ -464,6 +464,7 @@ void uballoon_drain_work(struct work_struct *work)
 		*ub->drain_counter += got;
 		left = uballoon_total(ub) + ub->inflight_pages;
 		held = uballoon_min_size(ub);
+		unit = left == ub->size[UBALLOON_2M] ? UBALLOON_LARGE_PAGES : 1;
 		if (!left)
 			ub->draining = false;
 		spin_unlock(&ub->lock);
@@ -471,8 +472,8 @@ void uballoon_drain_work(struct work_struct *work)
 			break;
 		cond_resched();
 	}
-	/* What the host holds on to waits for its next target. */
-	if (left > held)
+	/* What the host holds on to waits for its next target, and with it a part of a page. */
+	if (left >= held + unit)
 		queue_delayed_work(ub->wq, &ub->drain_work, msecs_to_jiffies(DRAIN_RETRY_MS));
 }
 

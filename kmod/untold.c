@@ -76,6 +76,25 @@ bool uballoon_untold_any(struct uballoon *ub)
 }
 
 /**
+ * uballoon_untold_refuse - do not hand over pages that the host is still to be told about
+ * @ub:	balloon
+ * @b:	batch with pages that have just been allocated, and are no one's yet
+ *
+ * Who allocates has seen before that there are none, but some may have been freed since and be
+ * among these. If so, all are freed again.
+ *
+ * Return: whether that was so.
+ */
+bool uballoon_untold_refuse(struct uballoon *ub, struct uballoon_batch *b)
+{
+	if (!uballoon_untold_any(ub))
+		return false;
+	uballoon_pages_free(&b->pages, b->order);
+	b->count = 0;
+	return true;
+}
+
+/**
  * uballoon_untold_tell - tell the host about one batch of them
  * @ub:	balloon; uballoon.migrate_work, which nobody else runs
  *

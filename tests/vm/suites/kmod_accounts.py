@@ -7,6 +7,7 @@ the guest can have it back, and those of a smaller guest where it cannot.
 import os
 import re
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap, two_nodes   # noqa: E402
@@ -95,6 +96,10 @@ def without(t, series):
                 b.ok("pop")
 
 
+def drains(b):
+    return b.state()["drain_events"]
+
+
 def insists(t, series):
     """A host that does not let go: gone up to its target, and the account follows the target."""
     with balloon(t, series, memory=1024 * MIB, balloon=INSISTS) as b:
@@ -115,6 +120,13 @@ def insists(t, series):
             a = b.ok("unlock 2m 150M")
             t.equal((a["done_pages"] // PAGES_PER_MIB, a["stop"]), (50, "TARGET"), "the host holds on to the rest")
             t.equal(accounts(b), (0, 100), "MiB available, gone")
+        with t.subtest("less than a page is left to the host, and not tried for without end"):
+            b.lock("2m", 100)
+            b.g.balloon(b.g.memory - 101 * MIB)
+            t.wait(lambda: b.state()["host_target_pages"] == 101 * PAGES_PER_MIB, 10, "the target is heard")
+            b.tool("pop")
+            t.wait(lambda: b.state()["size_pages"] == 102 * PAGES_PER_MIB, 10, "the balloon")
+            t.wait(lambda: drains(b) == (time.sleep(1), drains(b))[1], 10, "a second without a try")
         with t.subtest("the device goes, and nobody insists any more"):
             device = b.device()
             b.bind(device, False)
