@@ -10,12 +10,11 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (DRIVER, INFLATE_ONLY, MIB, PAGES_PER_MIB, balloon, both, swap_disk, tap,   # noqa: E402
-                      SWAP_LOAD)
+from kmod_lib import (DRIVER, INFLATE_ONLY, MIB, PAGES_PER_MIB, STATE, balloon, both, swap_disk,   # noqa: E402
+                      tap, SWAP_LOAD)
 from harness import kernels, micro                                    # noqa: E402
 from harness.paths import VM                                          # noqa: E402
 
-STATE = "/sys/kernel/debug/uballoon/state"
 # A device that insists on its target.
 INSISTS = "virtio-balloon-pci,id=b0"
 BLOCKS = range(1, 8)

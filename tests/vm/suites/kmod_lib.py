@@ -14,6 +14,7 @@ import re
 import struct
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
@@ -24,6 +25,7 @@ from harness.architecture import AMD64                                # noqa: E4
 from harness.guest import BALLOON, qemu_path                          # noqa: E402,F401
 from harness.paths import VM                                          # noqa: E402
 
+STATE = "/sys/kernel/debug/uballoon/state"
 BACKEND = "/machine/peripheral/b0/virtio-backend"
 DRIVER = "/sys/bus/virtio/drivers/uballoon"
 INFLATE_ONLY = "virtio-balloon-pci,id=b0,deflate-on-oom=on"
@@ -119,7 +121,7 @@ class Balloon:
         return a
 
     def state(self):
-        text = self.g.read("/sys/kernel/debug/uballoon/state")
+        text = self.g.read(STATE)
         return {k: _value(v) for k, v in (line.split(None, 1) for line in text.splitlines())}
 
     def parameter(self, name, value, module="uballoon"):
@@ -174,9 +176,24 @@ class Balloon:
         return s
 
     def free(self):
-        """Bytes of free memory, with what lies on the lists of the CPUs."""
-        lists = re.findall(r"^ +count: +(\d+)$", self.g.read("/proc/zoneinfo"), re.M)
-        return self.g.meminfo()["MemFree"] + sum(map(int, lists)) * self.page * 4096
+        """Bytes of free memory, with what lies on the lists of the CPUs.
+
+        While free pages are being reported, up to 32 blocks of them are on no list. So it is read again until
+        no report has come to its end for a second after it.
+        """
+        while True:
+            reported = self._reported()
+            lists = re.findall(r"^ +count: +(\d+)$", self.g.read("/proc/zoneinfo"), re.M)
+            free = self.g.meminfo()["MemFree"] + sum(map(int, lists)) * self.page * 4096
+            if not reported:
+                return free
+            time.sleep(1)
+            if self._reported() == reported:
+                return free
+
+    def _reported(self):
+        """What the module says of it; "" while it is not loaded."""
+        return self.g.run(f"grep ^reported_pages {STATE}")[1]
 
     def device_stats(self):
         """{tag: value} that the device holds now, read out of the guest's memory by QEMU."""
