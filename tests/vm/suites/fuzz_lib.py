@@ -31,7 +31,8 @@ from harness.control import GuestDied                                 # noqa: E4
 from harness.paths import VM                                          # noqa: E402
 from harness.qmp import QmpError                                      # noqa: E402
 
-RAM = 512 * MIB
+# So much that blocks can be cleared, with programs and all.
+RAM = 768 * MIB
 # The kernel's own: tasks and inodes by the thousand leave slabs behind that are half empty.
 TOLERANCE = 12 * MIB
 PROCESSES, THREADS = 2, 3
@@ -128,7 +129,7 @@ class Fuzz:
 
     def program(self, dice):
         """Mostly less than there is, sometimes more: then it is the one that the OOM killer takes."""
-        mib, hold_ms = dice.randrange(100, 560), dice.randrange(300)
+        mib, hold_ms = dice.randrange(100, 820), dice.randrange(300)
         self.g.run(f"echo 1000 > /proc/self/oom_score_adj; exec ubtool hog {mib}M {hold_ms}", 120)
         return dice.random() / 2
 
