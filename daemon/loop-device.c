@@ -33,8 +33,6 @@ _Static_assert((int)ACCOUNT_AVAILABLE == SAMPLE_ACCOUNT_AVAILABLE &&
 /* Between two messages to the service manager, and what each of them asks for. */
 #define STOP_PERIOD_US (1000 * 1000)
 #define STOP_EXTEND_US (15 * 1000 * 1000)
-/* On giving up: the module starts to give back by itself after this. */
-#define STOP_LEASE_US (1000 * 1000)
 /* Between two attempts with a device that failed: doubling, and anew after a good time. */
 #define REOPEN_MIN_US  (1000 * 1000)
 #define REOPEN_MAX_US  (64ULL * 1000 * 1000)
@@ -239,7 +237,7 @@ static void stop_finish(struct loop *l, int r)
 	} else {
 		log_warning("%s are not given back yet; the module goes on with it",
 			    units_format_size(left, sizeof(left), b.size));
-		(void)device_bounds(l, 0, 0, STOP_LEASE_US);
+		(void)device_bounds(l, 0, 0, DEVICE_STOP_LEASE_US);
 	}
 	device_detach(l);
 	(void)sd_event_exit(l->event, 0);

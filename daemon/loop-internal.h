@@ -118,6 +118,12 @@ void device_maintain(struct loop *l);
 
 /* loop-device.c */
 
+/*
+ * The lease on giving up: the module goes on by itself after this. None that is configured is so
+ * short, so the next daemon knows it by that.
+ */
+#define DEVICE_STOP_LEASE_US (1000 * 1000)
+
 int device_init(struct loop *l);
 void device_done(struct loop *l);
 /* Let go of the file, which the service manager may keep for the next daemon. The balloon stays. */

@@ -123,6 +123,7 @@ static int device_state(struct transport *t, struct sample_balloon *ret)
 	ret->relief_line = ret->books_elsewhere ? 0 : state.relief_pages * PAGE_BYTES;
 	ret->holdoff_us = (uint64_t)state.holdoff_left_ms * 1000;
 	ret->lease_expired = state.flags & UBALLOON_STATE_LEASE_EXPIRED;
+	ret->lease_us = (uint64_t)state.lease_ms * 1000;
 	ret->lease_events = state.counters.lease_events;
 	ret->lease_given = state.counters.lease_pages * PAGE_BYTES;
 	ret->oom_events = state.counters.oom_events;

@@ -23,6 +23,16 @@ void bounds_cap(struct bounds *b, uint64_t hi, enum policy_reason reason)
 	cap(b, max_u64(hi, b->lo), reason);
 }
 
+/* The floor, and the one that the module keeps. */
+static uint64_t spare(const struct sample_balloon *b, const struct view *v)
+{
+	uint64_t most = v->ram - v->floor;
+
+	if (!b->valid || !b->floor)
+		return most;
+	return min_u64(most, v->size + sub_sat(v->available, b->floor));
+}
+
 static void cap_by_device(struct bounds *r, const struct sample_balloon *b, const struct view *v)
 {
 	/* What the module would not add is no reason to give something back. */
@@ -37,7 +47,11 @@ void bounds_make(const struct policy_config *c, const struct sample *s, const st
 		 struct bounds *ret)
 {
 	const struct sample_balloon *b = &s->balloon;
-	struct bounds r = {.hi = v->ram - v->floor, .hi_reason = REASON_FLOOR};
+	struct bounds r = {
+		.hi = v->ram - v->floor,
+		.hi_reason = REASON_FLOOR,
+		.spare = spare(b, v),
+	};
 
 	cap(&r, c->limit, REASON_LIMIT);
 	if (b->valid)

@@ -12,6 +12,7 @@ struct bounds {
 	uint64_t lo; /* relief goes no lower */
 	uint64_t hi;
 	enum policy_reason hi_reason;
+	uint64_t spare; /* what the floors alone would allow; nothing else lowers it */
 };
 
 /* Not more than that, whoever wants it; not less than lo. */

@@ -5,7 +5,8 @@
  * Without deflate-on-oom what the host asks for is gone, whatever happens in the
  * guest. If that is more than the floor leaves, or programs run short while nothing
  * else is left to give back, nobody in the guest can mend it: programs will be
- * killed. Whoever set the host's target has to know.
+ * killed. Whoever set the host's target has to know, also while something else keeps
+ * the balloon smaller: that may end at any time.
  *
  * Hosts ask for too much for a moment, and the next order is smaller. So it is said
  * after a while, and taken back later still.
@@ -34,8 +35,8 @@ static uint64_t excess_now(const struct sample *s, const struct view *v, const s
 	/* All that is left of the balloon is the host's, and programs need it. */
 	if (level >= PRESSURE_SHORT && v->size && v->size <= b->lo)
 		return max_u64(sub_sat(headroom, v->available), v->page);
-	beyond = sub_sat(balloon->host_target, max_u64(b->hi, v->size));
-	return b->hi_reason == REASON_FLOOR && beyond > v->dead_band ? beyond : 0;
+	beyond = sub_sat(balloon->host_target, max_u64(b->spare, v->size));
+	return beyond > v->dead_band ? beyond : 0;
 }
 
 uint64_t insist_note(struct insist *i, const struct sample *s, const struct view *v,

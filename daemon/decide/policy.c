@@ -93,6 +93,7 @@ static void note_size(const struct round *r)
 		.deflating = move_is_down(&st->move),
 		.ordered = st->move.valid && st->move.order,
 		.claim = r->s->balloon.claim,
+		.none = !r->s->balloon.valid,
 	};
 	uint64_t lapsed = turn_note(&st->turn, r->v, &cause);
 
@@ -238,7 +239,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 		   struct policy_decision *ret)
 {
 	struct policy_decision d = {.reason = REASON_NO_DATA, .next_us = c->interval_us};
-	bool stale = view_is_stale(&st->past, s), usable;
+	bool stale = view_is_stale(&st->past, s), inflating = move_is_up(&st->move), usable;
 	struct view v;
 	struct round r = {.c = c, .st = st, .s = s, .v = &v};
 	struct law_goal g;
@@ -251,6 +252,7 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	usable = view_make(c, &st->past, s, &v);
 	g = (struct law_goal){.goal = v.size};
 	v.own_reclaim = pressure_is_own(&st->pressure, v.now_us);
+	v.inflating = inflating;
 	d.goal = d.target = v.size;
 	d.taken = proof_verdict(&st->proof);
 	d.host_excess = st->insist.excess;

@@ -123,10 +123,10 @@ static void note_cost(const struct policy_config *c, struct thrash *t, const str
 		t->cost_us = add_sat(t->cost_us, scale(lost_permille(v), dt_us, 1000));
 }
 
-/* Beyond the cap it can only be by free memory, or the host's will: and it did not hurt. */
+/* Moved beyond the cap it can only be by free memory, or the host's will: and it did not hurt. */
 static void note_size(struct thrash *t, const struct view *v)
 {
-	if (t->reached)
+	if (t->reached && v->inflating)
 		t->cap = max_u64(t->cap, v->size);
 	t->reached |= v->size <= t->cap;
 }

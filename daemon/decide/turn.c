@@ -17,7 +17,8 @@
  * wait was right and begins anew.
  *
  * A balloon that is a claim on free memory loses some to page cache, too, which nobody
- * needed: that is no way down.
+ * needed: that is no way down. And what the host answers late, a proof among it, joins the
+ * balloon whichever way that goes: only a move up is a way up.
  *
  * Leaves out: where the balloon may go then (thrash.c), and what the module
  * itself holds off for (gate.c).
@@ -71,8 +72,8 @@ uint64_t turn_note(struct turn *t, const struct view *v, const struct turn_cause
 {
 	uint64_t fell, lapsed = 0;
 
-	/* Another balloon has come in the place of the claim, and nothing has been given back. */
-	if (t->claim_seen && !cause->claim)
+	/* No device, or another one in the place of the claim: nothing has been given back. */
+	if (cause->none || (t->claim_seen && !cause->claim))
 		t->size_seen = v->size;
 	t->claim_seen = cause->claim;
 	fell = sub_sat(t->size_seen, v->size);
@@ -81,7 +82,7 @@ uint64_t turn_note(struct turn *t, const struct view *v, const struct turn_cause
 	t->size_seen -= lapsed;
 	fell -= lapsed;
 
-	if (v->size > t->size_seen)
+	if (v->inflating && v->size > t->size_seen)
 		turn_upward(t);
 	note_loss(t, v);
 	/* Reclaim nibbles at the balloon: that counts when it has become something. */

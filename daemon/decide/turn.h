@@ -26,6 +26,7 @@ struct turn_cause {
 	bool deflating; /* a deflate is under way: all of it counts, however little */
 	bool ordered; /* the move under way follows an order */
 	bool claim; /* nobody holds it: page cache grows into it as well */
+	bool none; /* there is no device that would tell a size */
 };
 
 /*

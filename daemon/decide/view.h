@@ -42,6 +42,7 @@ struct view {
 	bool settling; /* A and refaults are distorted by a large inflate */
 	bool growing; /* the need has just risen by a quarter of what is left */
 	bool own_reclaim; /* the balloon itself has just been reclaiming */
+	bool inflating; /* a move up has been under way; else nobody wanted it larger */
 	uint64_t pending; /* what a deflate under way is about to add, bytes ... */
 	enum policy_reason pending_reason; /* ... and why */
 	uint64_t expected; /* the need that it is worth to be prepared for now, bytes; 0 = none */

@@ -110,7 +110,8 @@ struct sample_balloon {
 	bool host_target_valid;
 	bool may_exceed_host; /* may inflate beyond the host's target */
 	bool may_undercut_host; /* may deflate below the host's target when memory is short */
-	bool lease_expired; /* nobody has taken the balloon up since its lease ran out */
+	bool lease_expired; /* nobody has taken the balloon up since its lease ran out ... */
+	uint64_t lease_us; /* ... which was of so long; 0 = none was set */
 	bool draining; /* the module is giving memory back by itself */
 	bool books_elsewhere; /* another driver of the kernel accounts for the pages */
 	uint64_t page; /* the least that can be moved; 0 = 4 KiB */

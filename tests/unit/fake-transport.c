@@ -54,6 +54,7 @@ static int fake_state(struct transport *t, struct sample_balloon *ret)
 	ret->host_target_valid = d->insisted;
 	ret->host_target = d->insisted;
 	ret->lease_expired = d->lease_expired;
+	ret->lease_us = d->lease_us;
 	ret->lease_events = d->lease_events;
 	ret->lease_given = d->lease_given;
 	ret->oom_events = d->oom_events;

@@ -151,6 +151,38 @@ static void a_lease_that_ran_out_is_told(void **state)
 	assert_null(strstr(text, "the lease ran out"));
 }
 
+static void stop_soon(struct fake_world *w)
+{
+	if (w->tick < 3)
+		return;
+	raise(SIGTERM);
+	/* Of a device that does not move: not waiting for it. */
+	raise(SIGINT);
+}
+
+/* The next daemon finds a lease that has run out, and takes the balloon up. */
+static char *come_after(struct fake_world *w)
+{
+	w->device.lease_expired = true;
+	w->device.lease_events++;
+	w->tick = 0;
+	return run_and_listen(w, stop_soon);
+}
+
+static void a_lease_that_was_to_run_out_is_not(void **state)
+{
+	struct fake_world *w = *state;
+
+	w->config.policy.mode = MODE_MANUAL;
+	w->device.size = GIB;
+	w->device.slice = 0;
+	assert_non_null(strstr(run_and_listen(w, stop_soon), "the module goes on with it"));
+	assert_null(strstr(come_after(w), "lease"));
+	/* A daemon that crashed leaves it as configured. */
+	w->device.lease_us = w->config.lease_us;
+	assert_non_null(strstr(come_after(w), "no daemon came within the lease"));
+}
+
 static void run_out_of_memory(struct fake_world *w)
 {
 	if (w->tick == 5) {
@@ -224,6 +256,7 @@ int main(void)
 		T(the_lease_comes_first_after_a_standstill),
 		T(a_sign_of_life_is_due_long_before_it_is_missed),
 		T(a_lease_that_ran_out_is_told),
+		T(a_lease_that_was_to_run_out_is_not),
 		T(what_the_last_resort_gave_is_told),
 		T(a_host_that_does_not_let_go_is_a_problem),
 #undef T

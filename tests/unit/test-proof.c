@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * When the host is asked for a proof, what a page that it keeps does to the balloon, and how many
- * of them it takes to say that it takes nothing.
+ * of them it takes to say that it takes nothing. And what follows from one that it answers late:
+ * nothing.
  *
  * Left out: how it is proven (tests/vm/suites/proof.py).
  */
@@ -345,6 +346,100 @@ static void a_stale_sample_forgets_nothing(void **unused)
 	assert_false(decision.prove);
 }
 
+/* The host answers a proof when nobody waits for it any more: its page joins the balloon. */
+static void late_answer(void)
+{
+	set_balloon(&sample, sample.balloon.size + 2 * MIB);
+	tick(SEC);
+}
+
+/* After an emergency that cost something: nothing is taken until that is paid for. */
+static void begin_to_pay(enum policy_mode mode)
+{
+	begin(4 * GIB, SAMPLE_PROOF_UNKNOWN);
+	config.mode = mode;
+	config.manual_target = 4 * GIB;
+	sample.mem[MEM_AVAILABLE] = 20 * MIB;
+	sample.mem[MEM_FREE] = 60 * MIB;
+	press(&sample, SEC, 500, 300, 10000);
+	tick(SEC);
+	assert_int_equal(decision.reason, REASON_EMERGENCY);
+	assert_int_equal(sample.balloon.size, 0);
+	sample.mem[MEM_AVAILABLE] = 7 * GIB;
+	sample.mem[MEM_FREE] = 6 * GIB;
+	seconds(60);
+	assert_int_equal(decision.reason, REASON_PRICE);
+}
+
+static void a_late_page_is_no_turn(void **unused)
+{
+	static const enum policy_mode modes[] = {MODE_AUTO, MODE_MANUAL};
+
+	(void)unused;
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t left_us;
+
+		begin_to_pay(modes[i]);
+		left_us = decision.n.hold_off_left_us;
+		late_answer();
+		assert_int_equal(sample.balloon.size, 2 * MIB);
+		assert_int_equal(decision.reason, REASON_PRICE);
+		assert_in_range(decision.n.hold_off_left_us, left_us - 3 * SEC, left_us);
+	}
+}
+
+static void nor_is_a_device_that_was_away(void **unused)
+{
+	uint64_t left_us;
+
+	(void)unused;
+	begin_to_pay(MODE_MANUAL);
+	late_answer();
+	left_us = decision.n.hold_off_left_us;
+	sample.balloon.valid = false;
+	seconds(2);
+	sample.balloon.valid = true;
+	tick(SEC);
+	assert_int_equal(decision.reason, REASON_PRICE);
+	assert_in_range(decision.n.hold_off_left_us, left_us - 5 * SEC, left_us);
+	/* Nor has a balloon come down that is where it was. */
+	begin(4 * GIB, SAMPLE_PROOF_UNKNOWN);
+	sample.balloon.valid = false;
+	seconds(2);
+	sample.balloon.valid = true;
+	tick(SEC);
+	assert_true(decision.step > 0);
+}
+
+/* It makes no difference to where the balloon goes, and nothing has to settle. */
+static void a_late_page_changes_no_move(void **unused)
+{
+	(void)unused;
+	begin(2 * GIB, SAMPLE_PROOF_UNKNOWN);
+	config.mode = MODE_MANUAL;
+	config.manual_target = GIB;
+	config.deflate_rate = 64 * MIB;
+	for (int i = 0; i < 12; i++)
+		late_answer();
+	assert_true(decision.step < 0);
+	seconds(10);
+	assert_int_equal(sample.balloon.size, GIB);
+	assert_false(state.settle.active);
+	late_answer();
+	assert_int_equal(decision.step, -(int64_t)(2 * MIB));
+	seconds(1);
+	assert_false(state.settle.active);
+	/* On the way up it is there already. */
+	config.manual_target = 2 * GIB;
+	config.inflate_rate = 64 * MIB;
+	for (int i = 0; i < 12; i++)
+		late_answer();
+	assert_true(decision.step > 0);
+	seconds(10);
+	assert_int_equal(sample.balloon.size, 2 * GIB);
+	assert_int_equal(decision.reason, REASON_STEADY);
+}
+
 static void every_verdict_has_a_name(void **unused)
 {
 	(void)unused;
@@ -371,6 +466,9 @@ int main(void)
 		cmocka_unit_test(the_hosts_order_waits_the_operators_does_not),
 		cmocka_unit_test(a_new_device_is_not_blamed),
 		cmocka_unit_test(a_stale_sample_forgets_nothing),
+		cmocka_unit_test(a_late_page_is_no_turn),
+		cmocka_unit_test(nor_is_a_device_that_was_away),
+		cmocka_unit_test(a_late_page_changes_no_move),
 		cmocka_unit_test(every_verdict_has_a_name),
 	};
 

@@ -164,6 +164,63 @@ static void a_host_that_asks_for_more_than_the_floor_leaves(void **state)
 	assert_int_equal(f.d.host_excess, 0);
 }
 
+/* What keeps the balloon smaller meanwhile changes nothing of what the host asks for. */
+static void a_lower_bound_hides_no_floor(void **state)
+{
+	static const enum policy_reason bounds[] = {REASON_LIMIT, REASON_NOT_TAKEN, REASON_PRICE};
+	static const uint64_t targets[] = {8 * GIB - 100 * MIB, 4 * GIB};
+
+	(void)state;
+	for (size_t n = 0; n < 3 * 2; n++) {
+		struct fixture f;
+
+		insisting(&f, GIB, targets[n % 2]);
+		if (bounds[n / 2] == REASON_LIMIT)
+			f.c.limit = GIB;
+		if (bounds[n / 2] == REASON_PRICE)
+			f.st.thrash = (struct thrash){
+				.capped = true,
+				.reached = true,
+				.cap = GIB,
+				.next_step_us = UINT64_MAX,
+			};
+		for (int i = 0; i < 30; i++) {
+			f.s.mem[MEM_FREE] = f.s.mem[MEM_WATERMARK_HIGH];
+			f.s.balloon.proof = bounds[n / 2] == REASON_NOT_TAKEN && !i ?
+						    SAMPLE_PROOF_KEPT :
+						    SAMPLE_PROOF_NONE;
+			tick(&f, SEC);
+			obey(&f);
+		}
+		assert_int_equal(f.d.reason, bounds[n / 2]);
+		assert_int_equal(f.s.balloon.size, GIB);
+		assert_int_equal(f.d.host_excess, sub_sat(targets[n % 2], 8 * GIB - f.d.n.floor));
+	}
+}
+
+/* The module's own floor is one, too; cache that its line keeps for programs can be had. */
+static void the_modules_floor_counts_and_its_line_does_not(void **state)
+{
+	static const uint64_t targets[] = {5 * GIB, 7 * GIB};
+
+	(void)state;
+	for (size_t n = 0; n < 2; n++) {
+		struct fixture f;
+
+		insisting(&f, GIB, targets[n]);
+		f.s.balloon.floor = GIB;
+		f.s.balloon.relief_line = 4 * GIB;
+		f.c.limit = GIB;
+		for (int i = 0; i < 30; i++) {
+			tick(&f, SEC);
+			obey(&f);
+		}
+		assert_int_equal(f.s.balloon.size, GIB);
+		/* 6 GiB are available. */
+		assert_int_equal(f.d.host_excess, sub_sat(targets[n], 6 * GIB));
+	}
+}
+
 static void a_host_that_keeps_what_programs_need(void **state)
 {
 	struct fixture f;
@@ -236,6 +293,8 @@ int main(void)
 		cmocka_unit_test(a_look_that_is_a_little_late_counts),
 		cmocka_unit_test(a_move_is_not_stuck_by_it),
 		cmocka_unit_test(a_host_that_asks_for_more_than_the_floor_leaves),
+		cmocka_unit_test(a_lower_bound_hides_no_floor),
+		cmocka_unit_test(the_modules_floor_counts_and_its_line_does_not),
 		cmocka_unit_test(a_host_that_keeps_what_programs_need),
 		cmocka_unit_test(a_shortage_that_comes_and_goes),
 		cmocka_unit_test(a_host_that_lets_go_is_no_problem),

@@ -236,6 +236,38 @@ static void where_it_hurts_is_not_tried_twelve_times(void **state)
 	assert_true(below > 12 * 3600);
 }
 
+/* It is harmless where the balloon was moved to, which says nothing of a page that a proof left. */
+static void a_late_page_raises_no_cap(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	cached(&f, GIB);
+	f.st.thrash = (struct thrash){
+		.capped = true,
+		.reached = true,
+		.cap = GIB,
+		.next_step_us = UINT64_MAX,
+	};
+	for (int i = 0; i < 10; i++) {
+		set_balloon(&f.s, f.s.balloon.size + 2 * MIB);
+		f.s.mem[MEM_FREE] = 64 * MIB;
+		follow(&f);
+		assert_int_equal(f.d.step, 0);
+	}
+	set_balloon(&f.s, GIB - 64 * MIB);
+	for (int i = 0; i < 60; i++)
+		follow(&f);
+	assert_int_equal(f.s.balloon.size, GIB);
+	/* What was free is. */
+	f.s.mem[MEM_FREE] = GIB;
+	tick(&f, SEC);
+	obey(&f);
+	assert_true(f.s.balloon.size > GIB + 512 * MIB);
+	tick(&f, SEC);
+	assert_int_equal(f.st.thrash.cap, f.s.balloon.size);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +279,7 @@ int main(void)
 		cmocka_unit_test(what_was_learned_goes_with_the_memory),
 		cmocka_unit_test(read_again_without_a_stall),
 		cmocka_unit_test(where_it_hurts_is_not_tried_twelve_times),
+		cmocka_unit_test(a_late_page_raises_no_cap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
