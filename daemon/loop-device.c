@@ -33,6 +33,8 @@ _Static_assert((int)ACCOUNT_AVAILABLE == SAMPLE_ACCOUNT_AVAILABLE &&
 /* Between two messages to the service manager, and what each of them asks for. */
 #define STOP_PERIOD_US (1000 * 1000)
 #define STOP_EXTEND_US (15 * 1000 * 1000)
+/* Of which the module gives back no part. */
+#define LARGE_PAGE (2ULL << 20)
 /* Between two attempts with a device that failed: doubling, and anew after a good time. */
 #define REOPEN_MIN_US  (1000 * 1000)
 #define REOPEN_MAX_US  (64ULL * 1000 * 1000)
@@ -224,8 +226,9 @@ static void stop_finish(struct loop *l, int r)
 	} else if (b.size == 0) {
 		log_info("all memory is given back");
 		(void)device_bounds(l, 0, 0, 0);
-	} else if (b.host_target_valid && !b.may_undercut_host && b.size <= b.host_target) {
-		/* The host insists on it. */
+	} else if (b.host_target_valid && !b.may_undercut_host &&
+		   sub_sat(b.size, b.host_target) < LARGE_PAGE) {
+		/* The host insists on it, to less than a large page. */
 		log_notice("%s stay with the host, which asks for them; the module gives back what it "
 			   "lets go of", units_format_size(left, sizeof(left), b.size));
 		r = device_bounds(l, b.size, 0, 0);

@@ -126,6 +126,8 @@ static int fake_move(struct transport *t, int64_t step, bool may_reclaim, uint64
 	}
 	room = step > 0	? d->ceiling > d->size ? d->ceiling - d->size : 0
 	       : d->size > least ? d->size - least : 0;
+	if (d->unit)
+		room -= room % d->unit;
 	if (n > room) {
 		n = room;
 		ret->stop = UBALLOON_STOP_TARGET;
@@ -177,7 +179,7 @@ static int fake_pop(struct transport *t)
 	d->ceiling = d->floor = 0;
 	d->draining = true;
 	if (d->size > d->insisted)
-		d->size = d->insisted;
+		d->size = d->insisted + (d->unit ? (d->size - d->insisted) % d->unit : 0);
 	return 0;
 }
 

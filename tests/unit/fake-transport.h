@@ -17,6 +17,7 @@ struct fake_device {
 	bool lease_expired;	/* keepalive says -ETIME until the next set_target */
 	int move_error;		/* move says this */
 	uint64_t insisted;	/* the host asks for so much and does not let go; 0 = no such host */
+	uint64_t unit;		/* of which no part is moved; 0 = any size is */
 	uint64_t lease_events, lease_given, oom_events, oom_given; /* counted by the module, bytes */
 	void (*on_keepalive)(struct fake_device *d);
 	int state_error;	/* the same for state, and for set_target */

@@ -249,6 +249,31 @@ static void a_host_that_does_not_let_go_is_a_problem(void **state)
 	assert_true(w->device.draining);
 }
 
+static void stop_when_settled(struct fake_world *w)
+{
+	if (w->tick == 3)
+		raise(SIGTERM);
+}
+
+/* Its target ends within a page that the module gives back whole or not at all. */
+static void a_part_of_a_page_is_the_hosts(void **state)
+{
+	struct fake_world *w = *state;
+	char *text;
+
+	w->config.policy.mode = MODE_MANUAL;
+	w->device.size = 2 * GIB;
+	w->device.insisted = GIB + MIB;
+	w->device.unit = 2 * MIB;
+	w->device.slice = GIB;
+	text = run_and_listen(w, stop_when_settled);
+	assert_int_equal(w->device.size, GIB + 2 * MIB);
+	assert_non_null(strstr(text, "stay with the host"));
+	assert_null(strstr(text, "not given back yet"));
+	assert_int_equal(w->device.pops, 1);
+	assert_int_equal(w->device.lease_us, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +284,7 @@ int main(void)
 		T(a_lease_that_was_to_run_out_is_not),
 		T(what_the_last_resort_gave_is_told),
 		T(a_host_that_does_not_let_go_is_a_problem),
+		T(a_part_of_a_page_is_the_hosts),
 #undef T
 	};
 
