@@ -107,23 +107,24 @@ def refusals(t, series):
 
 
 def lease(t, series):
+    slow = tap.PATIENCE
     with balloon(t, series) as b:
         with t.subtest("runs out while the writer sleeps"):
-            a = b.tool("target 100M 50M 600", "lock 4k 60M", "poll 5000", "sleep 300", "poll 0", "state",
-                       "poll 0", "keepalive", "target 10M", "keepalive", "lock 4k 10M")
+            a = b.tool(f"target 100M 50M {200 * slow}", "lock 4k 60M", f"poll {2000 * slow}", f"sleep {300 * slow}",
+                       "poll 0", "state", "poll 0", "keepalive", "target 10M", "keepalive", "lock 4k 10M")
             t.equal([a[2]["events"], a[4]["events"], a[6]["events"]], ["PRI", "PRI", "none"], "poll")
             t.equal((a[5]["size_pages"], a[5]["ceiling_pages"], a[5]["floor_pages"]), (0, 0, 0), "afterwards")
             t.check(a[5]["flags"] & 4, "flag LEASE_EXPIRED")
             t.equal([a[7]["rc"], a[9]["rc"]], ["ETIME", "OK"], "keepalive")
             t.equal(a[10]["stop"], "DONE", "lock after a new SET_TARGET")
         with t.subtest("runs on when the file is closed"):
-            b.ok("target 100M 0 4000", "lock 2m 40M")
+            b.ok(f"target 100M 0 {1300 * slow}", "lock 2m 40M")
             t.check(b.state()["size_pages"] > 0, "the balloon stays when the writer leaves")
             t.wait(lambda: b.state()["size_pages"] == 0, 20, "balloon empty")
             t.equal(b.state()["lease_events"], 2, "lease_events")
         with t.subtest("renewed"):
-            a = b.tool("target 100M 0 3000", "lock 4k 1M", *["sleep 500", "keepalive"] * 8, "state")
-            t.equal((a[-1]["size_pages"], a[-1]["lease_events"]), (PAGES_PER_MIB, 2), "after 4 s")
+            a = b.tool(f"target 100M 0 {1000 * slow}", "lock 4k 1M", *[f"sleep {200 * slow}", "keepalive"] * 7, "state")
+            t.equal((a[-1]["size_pages"], a[-1]["lease_events"]), (PAGES_PER_MIB, 2), "after 1.4 times as long")
         b.ok("target 10M")
         s = b.balanced()
         t.equal(s["size_pages"], PAGES_PER_MIB, "a lease taken off")
