@@ -406,11 +406,12 @@ static bool cmd_hog(char **w)
 	}
 	for (i = 0; i < pages; i++)
 		memset(p + (i << UBALLOON_PAGE_SHIFT), (int)(i % 255 + 1), 64);
-	start = now_us() - start;
+	printf("hog rc=OK pages=%llu us=%llu\n", (unsigned long long)pages,
+	       (unsigned long long)(now_us() - start));
+	/* Others may wait for it. */
+	fflush(stdout);
 	usleep(hold * 1000);
 	munmap(p, pages << UBALLOON_PAGE_SHIFT);
-	printf("hog rc=OK pages=%llu us=%llu\n", (unsigned long long)pages,
-	       (unsigned long long)start);
 	return true;
 }
 

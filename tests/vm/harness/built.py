@@ -32,13 +32,16 @@ MAX_LOOP = ("include/acpi/acconfig.h", r"^(#define ACPI_MAX_LOOP_TIMEOUT\s+)30$"
 
 class Flavour(NamedTuple):
     """What a guest with it has more than others: times as long for everything, memory, words of its
-    command line. @end_tolerance is that of the end checks, as a part of the memory, beside the guest's own."""
+    command line. @end_tolerance is that of the end checks, as a part of the memory, beside the guest's own;
+    @noise_mib what comes and goes meanwhile by itself. @wakes: from suspend to RAM, in an emulated guest."""
 
     patience: int
     memory: float
     more_memory: int
     end_tolerance: float
     append: str = ""
+    noise_mib: float = 0
+    wakes: bool = True
     # Whether modules can count which of their lines run.
     counts: bool = False
 
@@ -51,8 +54,9 @@ class Flavour(NamedTuple):
 # 1/32 of it. Leaks of slab objects are kmemleak's, which knows them one by one.
 # KCSAN makes a race of the kernel's own a reason to panic, too; reports.py tells whose it is.
 FLAVOURS = {
-    "debug": Flavour(patience=4, memory=1.2, more_memory=40 * MIB, end_tolerance=1 / 24, counts=True),
-    "kcsan": Flavour(patience=4, memory=1.0, more_memory=32 * MIB, end_tolerance=0,
+    "debug": Flavour(patience=4, memory=1.2, more_memory=40 * MIB, end_tolerance=1 / 24, noise_mib=8,
+                     counts=True),
+    "kcsan": Flavour(patience=4, memory=1.0, more_memory=32 * MIB, end_tolerance=0, wakes=False,
                      append="panic_on_warn=0 log_buf_len=4M"),
 }
 # As guests' names have them.

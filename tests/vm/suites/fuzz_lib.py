@@ -233,7 +233,9 @@ class Fuzz:
         self.t.equal(s["firm_pages"], 0, "firm_pages")
 
     def events(self):
-        sleeping = (self.sleep, self.called_off) if self.g.kernel.series in WAKE else ()
+        kernel = self.g.kernel
+        wakes = kernel.series in WAKE and (not kernel.built or kernel.built.wakes)
+        sleeping = (self.sleep, self.called_off) if wakes else ()
         return (self.unbind, self.reload_virtio, self.no_host, self.unplug, self.settled, *sleeping)
 
     # -- all of it ------------------------------------------------------
