@@ -229,6 +229,23 @@ static void stop_device(struct vballoon *v)
 	wake_up_all(&v->report_wait);
 }
 
+/*
+ * Of a device that is stopped. What it had not answered is still in the rings, with descriptors
+ * that were allocated for it and, behind an IOMMU, mappings.
+ */
+static void delete_queues(struct vballoon *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < QUEUES; i++) {
+		while (v->q[i].vq && virtqueue_detach_unused_buf(v->q[i].vq))
+			;
+	}
+	v->vdev->config->del_vqs(v->vdev);
+	for (i = 0; i < QUEUES; i++)
+		v->q[i].vq = NULL;
+}
+
 static void virtio_show(struct uballoon_host *host, struct seq_file *m)
 {
 	static const char *const names[QUEUES] = {
@@ -311,7 +328,7 @@ err_stop:
 	stop_device(v);
 	cancel_work_sync(&v->target_work);
 	cancel_work_sync(&v->stats_work);
-	vdev->config->del_vqs(vdev);
+	delete_queues(v);
 err_core:
 	uballoon_core_free(ub);
 err_free:
@@ -330,7 +347,7 @@ static void virtio_remove(struct virtio_device *vdev)
 	cancel_work_sync(&v->target_work);
 	cancel_work_sync(&v->stats_work);
 	uballoon_core_drop(v->host.core);
-	vdev->config->del_vqs(vdev);
+	delete_queues(v);
 	uballoon_core_free(v->host.core);
 	kfree(v);
 }
@@ -346,7 +363,7 @@ static int virtio_freeze(struct virtio_device *vdev)
 		return r;
 	stop_device(v);
 	uballoon_core_drop(v->host.core);
-	vdev->config->del_vqs(vdev);
+	delete_queues(v);
 	return 0;
 }
 
