@@ -81,7 +81,7 @@ def moving_target(t, series):
             said = told(b, trace, change)
             b.stop(follow)
             # On a loaded machine the guest may be some changes behind: memory moves towards one of the last.
-            goals = [200 * PAGES_PER_MIB] * 4
+            goals = [200 * PAGES_PER_MIB] * (4 * tap.PATIENCE // 3)
             up = down = turned = 0
             fresh = False
             for event in said:
@@ -144,7 +144,7 @@ def statistics(t, series):
             b.g.sh(SWAP_ON)
             b.lock("4k", 60)
             job = b.spawn(*["hog 430M"] * 50)
-            t.wait(lambda: b.g.vmstat()["pswpout"], 60, "the guest swaps")
+            t.wait(lambda: (now := b.g.vmstat())["pswpout"] and now["pgmajfault"], 60, "the guest swaps")
             seen = {b.g.guest_stats()["last-update"]}
             t.wait(lambda: seen.add(b.g.guest_stats()["last-update"]) or len(seen) > 4, 40, "refreshed all the time")
             t.check(job.running(), "the guest is busy all the while")
