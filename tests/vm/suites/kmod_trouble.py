@@ -9,8 +9,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, WAKE, answer, asleep, balloon, both,   # noqa: E402
-                      meddle, swap_disk, tap)
+from kmod_lib import (DEBUG_SERIES, MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, WAKE, answer,   # noqa: E402
+                      asleep, balloon, both, meddle, swap_disk, tap)
 from harness.control import GuestDied                                 # noqa: E402
 
 CAP_MUST_TELL = 1 << 3
@@ -229,7 +229,10 @@ def called_off(t, series):
 
 def hibernate(t, series):
     """To disk, QEMU ends, and a new one wakes the guest: nothing of the old device is left."""
-    with balloon(t, series, memory=256 * MIB, append="hibernate=nocompress", devices=swap_disk(t, 320)) as b:
+    # The image is at most half of what there is, and checks have a good part of it.
+    room = 2 if series in DEBUG_SERIES else 1
+    with balloon(t, series, memory=256 * MIB * room, append="hibernate=nocompress",
+                 devices=swap_disk(t, 320 * room)) as b:
         wake = "cat /sys/block/vda/dev > /sys/power/resume"
         b.g.sh(f"{SWAP_ON} && {wake} && echo shutdown > /sys/power/disk")
         total = b.g.meminfo()["MemTotal"]
