@@ -408,7 +408,7 @@ def clean_end(t):
 def bus_returns(t):
     bus = Bus(t)
     daemon = Daemon(t, bus, QUICK)
-    before = daemon.descriptors()
+    before = daemon.descriptors_kept()
     for _ in range(2):
         bus.stop()
         expect(t, ctl(bus), 3, "cannot connect")
