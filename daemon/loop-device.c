@@ -226,7 +226,7 @@ static void stop_finish(struct loop *l, int r)
 	} else if (b.size == 0) {
 		log_info("all memory is given back");
 		(void)device_bounds(l, 0, 0, 0);
-	} else if (b.host_target_valid && !b.may_undercut_host &&
+	} else if (b.host_target_valid && !b.may_undercut_host && b.host_target &&
 		   sub_sat(b.size, b.host_target) < LARGE_PAGE) {
 		/* The host insists on it, to less than a large page. */
 		log_notice("%s stay with the host, which asks for them; the module gives back what it "

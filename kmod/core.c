@@ -356,9 +356,10 @@ void uballoon_core_leave(struct uballoon *ub)
 
 	spin_lock(&ub->lock);
 	last = !--ub->users && (ub->gone || ub->suspended);
-	spin_unlock(&ub->lock);
+	/* Locked: who waits for that may free it all as soon as it has the lock. */
 	if (last)
 		wake_up_all(&ub->wait);
+	spin_unlock(&ub->lock);
 }
 
 /**

@@ -58,16 +58,14 @@ int uballoon_attach(struct uballoon_host *h)
 	r = uballoon_reclaim_init(ub);
 	if (r)
 		return r;
-	uballoon_stats_init(ub);
 	r = uballoon_chardev_init(ub);
-	if (r)
-		goto err_stats;
+	if (r) {
+		uballoon_reclaim_exit(ub);
+		return r;
+	}
+	/* Last: a file that somebody has open would outlive what fails after it. */
+	uballoon_stats_init(ub);
 	return 0;
-
-err_stats:
-	uballoon_stats_exit(ub);
-	uballoon_reclaim_exit(ub);
-	return r;
 }
 
 /**

@@ -95,7 +95,7 @@ void uballoon_migrate_init(struct balloon_dev_info *dev)
 static unsigned int lock_new(struct uballoon *ub)
 {
 	struct uballoon_batch *b = uballoon_batch_get(ub, UBALLOON_RESERVED);
-	bool owed = ub->host->unlock_first;
+	bool owed = ub->host->unlock_first, untold;
 	unsigned int count;
 
 	if (!b)
@@ -103,14 +103,19 @@ static unsigned int lock_new(struct uballoon *ub)
 	b->migration = true;
 	uballoon_take_new(ub, b, owed ? READ_ONCE(ub->owed_pages) : UINT_MAX);
 	count = b->count;
+	spin_lock(&ub->lock);
+	/* Some may have been freed untold since that was looked at, and have come here by compaction. */
+	untold = uballoon_untold_any(ub);
+	if (owed && !untold)
+		ub->owed_pages -= count;
+	spin_unlock(&ub->lock);
+	if (count && untold) {
+		uballoon_lists_add(ub, UBALLOON_BASE_ORDER, UBALLOON_HOLD_NEW, &b->pages);
+		count = 0;
+	}
 	if (!count) {
 		uballoon_batch_put(ub, b);
 		return 0;
-	}
-	if (owed) {
-		spin_lock(&ub->lock);
-		ub->owed_pages -= count;
-		spin_unlock(&ub->lock);
 	}
 	ub->host->ops->lock(ub->host, b);
 	return count;

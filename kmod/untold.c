@@ -87,7 +87,13 @@ bool uballoon_untold_any(struct uballoon *ub)
  */
 bool uballoon_untold_refuse(struct uballoon *ub, struct uballoon_batch *b)
 {
-	if (!uballoon_untold_any(ub))
+	bool any;
+
+	/* Locked: what is being taken out to be told is in neither for an instant. */
+	spin_lock(&ub->lock);
+	any = uballoon_untold_any(ub);
+	spin_unlock(&ub->lock);
+	if (!any)
 		return false;
 	uballoon_pages_free(&b->pages, b->order);
 	b->count = 0;

@@ -77,6 +77,7 @@ struct reporting {
 	uint64_t relief_line;
 	enum sample_account account;
 	size_t turn; /* of the groups, where each has a share */
+	size_t barren; /* so many of them in a row had nothing */
 	struct groups groups; /* of the last look; here, for it is large */
 };
 
@@ -237,7 +238,7 @@ static int ask(struct reporting *r, int fd, uint64_t bytes)
 
 /*
  * Each child its share, beginning with another one each time: there may be no time for all.
- * -EAGAIN: all were asked, and none had anything.
+ * -EAGAIN: all were asked, this time or in the course of some, and none had anything.
  */
 static int ask_each(struct reporting *r, const struct groups *groups, uint64_t bytes,
 		    uint64_t end_us)
@@ -250,13 +251,14 @@ static int ask_each(struct reporting *r, const struct groups *groups, uint64_t b
 		uint64_t share = scale(bytes, g->unprotected, groups->ours);
 
 		if (i > 0 && monotonic_us() >= end_us)
-			return 0;
+			return r->barren < groups->n ? 0 : -EAGAIN;
 		r->turn++;
 		if (fd < 0)
 			continue;
 		q = ask(r, fd, share - share % SHARE_GRAIN + SHARE_GRAIN);
 		if (q == -EINTR)
 			return q;
+		r->barren = q == 0 ? 0 : r->barren + 1;
 		if (q == 0)
 			k = 0;
 	}

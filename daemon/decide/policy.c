@@ -252,7 +252,8 @@ void policy_decide(const struct policy_config *c, struct policy_state *st, const
 	usable = view_make(c, &st->past, s, &v);
 	g = (struct law_goal){.goal = v.size};
 	v.own_reclaim = pressure_is_own(&st->pressure, v.now_us);
-	v.inflating = inflating;
+	/* Another driver follows the host, and leaves nothing behind that is late. */
+	v.inflating = inflating || s->balloon.books_elsewhere;
 	d.goal = d.target = v.size;
 	d.taken = proof_verdict(&st->proof);
 	d.host_excess = st->insist.excess;

@@ -54,7 +54,11 @@ static void read_target(struct vballoon *v)
 
 static void target_work(struct work_struct *work)
 {
-	read_target(container_of(work, struct vballoon, target_work));
+	struct vballoon *v = container_of(work, struct vballoon, target_work);
+
+	/* One that is stopped may say anything. */
+	if (READ_ONCE(v->ready))
+		read_target(v);
 }
 
 static void virtio_changed(struct virtio_device *vdev)
@@ -222,6 +226,11 @@ static void stop_device(struct vballoon *v)
 		uballoon_virtio_halt_queue(v, &v->q[i]);
 	mutex_unlock(&v->actual_lock);
 	virtio_reset_device(v->vdev);
+	/* What it had not answered is still in the rings, with descriptors allocated for it. */
+	for (i = 0; i < QUEUES; i++) {
+		while (v->q[i].vq && virtqueue_detach_unused_buf(v->q[i].vq))
+			;
+	}
 	/* Only now may pages that were being reported be used. */
 	v->report_pending = false;
 	v->report_full = false;
@@ -229,21 +238,24 @@ static void stop_device(struct vballoon *v)
 	wake_up_all(&v->report_wait);
 }
 
-/*
- * Of a device that is stopped. What it had not answered is still in the rings, with descriptors
- * that were allocated for it and, behind an IOMMU, mappings.
- */
 static void delete_queues(struct vballoon *v)
 {
 	unsigned int i;
 
-	for (i = 0; i < QUEUES; i++) {
-		while (v->q[i].vq && virtqueue_detach_unused_buf(v->q[i].vq))
-			;
-	}
+	/* After a resume that failed there are none. */
+	if (!v->q[Q_INFLATE].vq)
+		return;
 	v->vdev->config->del_vqs(v->vdev);
 	for (i = 0; i < QUEUES; i++)
 		v->q[i].vq = NULL;
+}
+
+/* Of a device that is stopped: before, it would wait for the host. */
+static void stop_reporting(struct vballoon *v)
+{
+	if (v->reporting)
+		page_reporting_unregister(&v->pr);
+	v->reporting = false;
 }
 
 static void virtio_show(struct uballoon_host *host, struct seq_file *m)
@@ -342,8 +354,7 @@ static void virtio_remove(struct virtio_device *vdev)
 
 	uballoon_detach(&v->host);
 	stop_device(v);
-	if (v->reporting)
-		page_reporting_unregister(&v->pr);
+	stop_reporting(v);
 	cancel_work_sync(&v->target_work);
 	cancel_work_sync(&v->stats_work);
 	uballoon_core_drop(v->host.core);
@@ -362,6 +373,8 @@ static int virtio_freeze(struct virtio_device *vdev)
 	if (r)
 		return r;
 	stop_device(v);
+	/* Who reports is nobody's process, and does not freeze. */
+	stop_reporting(v);
 	uballoon_core_drop(v->host.core);
 	delete_queues(v);
 	return 0;
@@ -377,6 +390,7 @@ static int virtio_restore(struct virtio_device *vdev)
 		return r;
 	start_device(v);
 	uballoon_core_resume(v->host.core);
+	start_reporting(v);
 	return 0;
 }
 #endif
