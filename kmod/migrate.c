@@ -104,7 +104,7 @@ static unsigned int lock_new(struct uballoon *ub)
 	uballoon_take_new(ub, b, owed ? READ_ONCE(ub->owed_pages) : UINT_MAX);
 	count = b->count;
 	spin_lock(&ub->lock);
-	/* Some may have been freed untold since that was looked at, and have come here by compaction. */
+	/* Some may have been freed untold since, and have come here by compaction. */
 	untold = uballoon_untold_any(ub);
 	if (owed && !untold)
 		ub->owed_pages -= count;

@@ -388,6 +388,16 @@ static void a_late_page_is_no_turn(void **unused)
 	}
 }
 
+/* Beside another driver, which follows the host, a balloon that has grown has grown. */
+static void what_another_driver_takes_is_one(void **unused)
+{
+	(void)unused;
+	begin_to_pay(MODE_MANUAL);
+	sample.balloon.books_elsewhere = true;
+	late_answer();
+	assert_int_not_equal(decision.reason, REASON_PRICE);
+}
+
 static void nor_is_a_device_that_was_away(void **unused)
 {
 	uint64_t left_us;
@@ -467,6 +477,7 @@ int main(void)
 		cmocka_unit_test(a_new_device_is_not_blamed),
 		cmocka_unit_test(a_stale_sample_forgets_nothing),
 		cmocka_unit_test(a_late_page_is_no_turn),
+		cmocka_unit_test(what_another_driver_takes_is_one),
 		cmocka_unit_test(nor_is_a_device_that_was_away),
 		cmocka_unit_test(a_late_page_changes_no_move),
 		cmocka_unit_test(every_verdict_has_a_name),
