@@ -238,31 +238,29 @@ static int ask(struct reporting *r, int fd, uint64_t bytes)
 
 /*
  * Each child its share, beginning with another one each time: there may be no time for all.
- * -EAGAIN: all were asked, this time or in the course of some, and none had anything.
+ * -EAGAIN: all were asked in a row, if need be in the course of some calls, and none had anything.
  */
 static int ask_each(struct reporting *r, const struct groups *groups, uint64_t bytes,
 		    uint64_t end_us)
 {
-	int k = -EAGAIN, q;
+	int q;
 
-	for (size_t i = 0; i < groups->n; i++) {
+	if (r->barren >= groups->n)
+		r->barren = 0;
+	for (size_t i = 0; i < groups->n && r->barren < groups->n; i++) {
 		const struct group *g = &groups->group[r->turn % groups->n];
 		_cleanup_close_ int fd = open_file(r->kernel, g->name, O_WRONLY);
 		uint64_t share = scale(bytes, g->unprotected, groups->ours);
 
 		if (i > 0 && monotonic_us() >= end_us)
-			return r->barren < groups->n ? 0 : -EAGAIN;
+			return 0;
 		r->turn++;
-		if (fd < 0)
-			continue;
-		q = ask(r, fd, share - share % SHARE_GRAIN + SHARE_GRAIN);
+		q = fd < 0 ? fd : ask(r, fd, share - share % SHARE_GRAIN + SHARE_GRAIN);
 		if (q == -EINTR)
 			return q;
 		r->barren = q == 0 ? 0 : r->barren + 1;
-		if (q == 0)
-			k = 0;
 	}
-	return k;
+	return r->barren < groups->n ? 0 : -EAGAIN;
 }
 
 /* -EAGAIN: there is nothing (more) that may be pushed out. */

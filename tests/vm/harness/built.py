@@ -3,8 +3,8 @@
 
 What they find no stock kernel can: tests/vm/kernels/ has their configurations, guest.config for
 both and one for each, over allnoconfig. A kernel is built when it is asked for and not in the
-cache: ten minutes of two processors for the first, five for the second, an hour each beside other
-work. It is built again when the options in these files change, or the version of the source package; their
+cache: ten minutes of two processors for the first, five for the second; the first took an hour beside
+other work. It is built again when the options in these files change, or the version of the source package; their
 comments do not count. An option that the kernel does not take is an error, and not a check less.
 
 One line of the source is another one: how long the interpreter of ACPI may take for a loop of the
