@@ -40,7 +40,7 @@ def growth(t):
     began = time.monotonic()
     for _ in range(WARM_UP):
         reload(t, daemon)
-    ticks, used, files = bus.get("Ticks"), daemon.private_kib(), daemon.descriptors()
+    ticks, used, files = bus.get("Ticks"), daemon.private_kib(), daemon.kept()
     for _ in range(RELOADS):
         reload(t, daemon)
     while (made := bus.get("Ticks") - ticks) < TICKS:
@@ -48,7 +48,7 @@ def growth(t):
             reload(t, daemon)
     t.diag(f"{made} ticks in {time.monotonic() - began:.1f} s; private dirty memory {used} -> {daemon.private_kib()} KiB")
     with t.subtest("open files"):
-        t.equal(daemon.descriptors(), files, "open files")
+        t.equal(daemon.kept(), files, "open files")
     with t.subtest("memory"):
         if not sanitized():
             t.check(daemon.private_kib() <= used + GROWTH_MAX_KIB, f"{used} -> {daemon.private_kib()} KiB")

@@ -121,7 +121,7 @@ def cpu_seconds(pid):
 def footprint(t):
     daemon = Daemon(t, None, GOOD, args=["--no-bus"])
     time.sleep(1)
-    files = daemon.descriptors()
+    files = daemon.kept()
     # Standard streams, /proc, event loop, timers and signals, the notification socket. No file of
     # anybody else, and a number that a leak would pass soon.
     t.between(len(files), 6, 24, f"open files {files}")
