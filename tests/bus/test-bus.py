@@ -278,7 +278,14 @@ def below_floor(t):
         size += 16 if least else -16
         t.equal(bus.get("ManualTarget"), before, "ManualTarget after a refusal")
         t.equal(bus.get("Mode"), "observe", "Mode after a refusal")
-        expect(t, ctl(bus, "set-target", *least, f"{size}M"), 0)
+        # On a busy machine it may have moved by more; then that is said.
+        p = ctl(bus, "set-target", *least, f"{size}M")
+        for _ in range(5):
+            if p.returncode != 5:
+                break
+            size = int(re.search(r"(\d+)M\n$", p.stderr).group(1)) + (16 if least else -16)
+            p = ctl(bus, "set-target", *least, f"{size}M")
+        expect(t, p, 0)
         expect(t, ctl(bus, "mode", "observe"), 0)
         before = bus.get("ManualTarget")
     expect(t, ctl(bus, "set-target", "--memory", "64T"), 5, "of RAM", "--memory 100%")

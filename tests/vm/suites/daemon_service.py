@@ -440,7 +440,7 @@ def comes_late(t, b):
 def rebound(t, b):
     """The device goes and comes back while nobody runs: what was stored is of no use."""
     g = b.guest(t)
-    with b.drop_in("RestartSec=12s\\n"):
+    with b.drop_in("RestartSec=24s\\n"):
         b.restart()
         b.inflated(t)
         pid = b.pid()

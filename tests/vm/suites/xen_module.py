@@ -190,11 +190,17 @@ for _guest in GUESTS:
 def two_parties(t):
     with lab(t, *PV) as xen:
         load(xen.domu, "floor_mb=16")
-        # Into a LOCK that takes a second or more.
-        job = xen.domu.spawn(f"ubtool target {300 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 10000 nosleep", 60)
-        t.wait(lambda: xen.driver_kib() < 370 * 1024, 10, "LOCK has begun", interval=0.01)
-        xen.mem_set(350)
-        _, text = job.wait()
+        # Into a LOCK that takes a second or more; unless the host is busy elsewhere for that long.
+        for _ in range(5):
+            job = xen.domu.spawn(f"ubtool target {300 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 10000 nosleep", 60)
+            t.wait(lambda: xen.driver_kib() < 370 * 1024, 10, "LOCK has begun", interval=0.01)
+            xen.mem_set(350)
+            _, text = job.wait()
+            if "stop=DONE" not in text:
+                break
+            xen.mem_set(RAM_MIB)
+            ub(xen.domu, "pop")
+            agree(t, xen, RAM_MIB, "and once more")
         t.contains(text, "stop=TARGET", "LOCK that xl mem-set came into")
         agree(t, xen, 350, "after xl mem-set 350 into a LOCK")
 
