@@ -278,7 +278,14 @@ def below_floor(t):
         size += 16 if least else -16
         t.equal(bus.get("ManualTarget"), before, "ManualTarget after a refusal")
         t.equal(bus.get("Mode"), "observe", "Mode after a refusal")
-        expect(t, ctl(bus, "set-target", *least, f"{size}M"), 0)
+        # On a busy machine it may have moved by more; then that is said.
+        p = ctl(bus, "set-target", *least, f"{size}M")
+        for _ in range(5):
+            if p.returncode != 5:
+                break
+            size = int(re.search(r"(\d+)M\n$", p.stderr).group(1)) + (16 if least else -16)
+            p = ctl(bus, "set-target", *least, f"{size}M")
+        expect(t, p, 0)
         expect(t, ctl(bus, "mode", "observe"), 0)
         before = bus.get("ManualTarget")
     expect(t, ctl(bus, "set-target", "--memory", "64T"), 5, "of RAM", "--memory 100%")
@@ -302,7 +309,7 @@ def wait_without_device(t):
     started = time.monotonic()
     expect(t, ctl(bus, "set-target", "--wait", "32M"), 1, "nothing moves", "device")
     expect(t, ctl(bus, "set-target", "--wait=1h", "32M"), 1, "nothing moves")
-    t.check(time.monotonic() - started < 20, "it waited")
+    t.check(time.monotonic() - started < 20 * tap.PATIENCE, "it waited")
 
 
 @tap.case("reload: a good file")
@@ -376,7 +383,7 @@ def not_activated(t):
         expect(t, ctl(bus, *args), 3, "balloond is not running")
     t.check(not os.path.exists(started), "it was started")
     bus.busctl("--timeout=1", "call", lab.NAME, lab.PATH, lab.MANAGER, "Reload", check=False)
-    t.check(os.path.exists(started), "the bus does not start anybody: this case proves nothing")
+    t.wait(lambda: os.path.exists(started), 20, "the bus starts somebody: else this case proves nothing")
 
 
 @tap.case("a daemon that does not answer", timeout=90)
@@ -387,7 +394,7 @@ def silent_daemon(t):
     t.defer(daemon.signal, signal.SIGCONT)
     started = time.monotonic()
     expect(t, ctl(bus), 1, "balloond does not answer", "journalctl")
-    t.between(time.monotonic() - started, 5, 25, "seconds until balloonctl gives up")
+    t.between(time.monotonic() - started, 5, 25 * tap.PATIENCE, "seconds until balloonctl gives up")
     daemon.signal(signal.SIGCONT)
     expect(t, ctl(bus), 0)
 

@@ -115,7 +115,7 @@ LISTMAX=1000; bindkey '^X' list-choices; bindkey '^U' kill-whole-line; print rea
         os.write(self.fd, text.encode())
 
     def read(self, enough):
-        text, end = "", time.monotonic() + 20
+        text, end = "", time.monotonic() + 20 * tap.PATIENCE
         while not enough(text):
             if time.monotonic() > end:
                 raise tap.Failure(f"zsh shows only {text!r}")

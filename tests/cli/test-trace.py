@@ -83,9 +83,15 @@ def columns(t):
     nobody = {} if os.geteuid() else {"user": 65534, "group": 65534, "extra_groups": []}
     # The tree may be where only root can look.
     program = shutil.copy(BALLOONCTL, d)
-    expect(t, ctl("record", "--interval", "50ms", "--duration", "1s", path, program=program, **nobody), 0,
-           r"^\d+ lines in .* us of CPU each")
-    got = rows(t, path)
+    # A machine that stands still meanwhile misses lines, and the end: then once more.
+    for tries in range(5):
+        if tries:
+            os.unlink(path)
+        expect(t, ctl("record", "--interval", "50ms", "--duration", "1s", path, program=program, **nobody), 0,
+               r"^\d+ lines in .* us of CPU each")
+        got = rows(t, path)
+        if len(got) >= 5 and 0.9 < float(got[-1]["t_s"]) <= 1.05:
+            break
     t.between(len(got), 5, 21, "rows")
     listed = [w for item in items(section("balloon-trace.5", "Recording")) for w in item]
     t.equal(set(listed), set(got[0]), "columns")
@@ -108,7 +114,7 @@ def signals(t):
             p = spawn(t, "record", "--interval", "10ms", path)
             until_lines(t, path, 12)
             p.send_signal(getattr(signal, "SIG" + name))
-            t.equal(p.wait(10), status, "exit status")
+            t.equal(p.wait(10 * tap.PATIENCE), status, "exit status")
             t.check(len(rows(t, path)) >= 10, "rows")
 
 
@@ -155,7 +161,7 @@ def outputs(t):
         while got.count(b"\n") < 4:
             got += os.read(r, 4096)
         os.close(r)
-        t.equal(p.wait(10), 1, "exit status")
+        t.equal(p.wait(10 * tap.PATIENCE), 1, "exit status")
         t.contains(p.stderr.read(), "Broken pipe", "reason")
     for args, error in ((("--interval", "1"), "needs a unit"), (("--interval", "1ms"), "from 10ms to 1h"),
                         (("--interval", "2h"), "from 10ms to 1h"), (("--interval", "x"), "'x'"),

@@ -77,7 +77,7 @@ def add(name, fn, *args, timeout=60):
 
 
 def setup(fn):
-    """Decorator: @fn() runs before the first selected case (60 s unless fn.timeout is set)."""
+    """Decorator: @fn() runs before the first selected case (60 s unless fn.timeout is set, times PATIENCE)."""
     _setups.append(fn)
     return fn
 
@@ -264,7 +264,7 @@ def _clean_up(t):
     while t._deferred:
         fn, args, kwargs = t._deferred.pop()
         try:
-            _limited(CLEANUP_TIMEOUT_S, lambda: fn(*args, **kwargs))
+            _limited(CLEANUP_TIMEOUT_S * PATIENCE, lambda: fn(*args, **kwargs))
         except (Exception, CaseTimeout) as e:
             _report(f"{t.name}: clean-up", e, [])
 
@@ -272,7 +272,7 @@ def _clean_up(t):
 def _run(selected):
     for fn in _setups:
         try:
-            _limited(getattr(fn, "timeout", 60), fn)
+            _limited(getattr(fn, "timeout", 60) * PATIENCE, fn)
         except Skip as e:
             print(f"1..0 # SKIP {e}", flush=True)
             return
@@ -309,7 +309,7 @@ def main(argv=None):
     finally:
         for fn in reversed(_teardowns):
             try:
-                _limited(CLEANUP_TIMEOUT_S, fn)
+                _limited(CLEANUP_TIMEOUT_S * PATIENCE, fn)
             except (Exception, CaseTimeout) as e:
                 diag(f"teardown: {e!r}")
                 status = 1

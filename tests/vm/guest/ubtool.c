@@ -363,7 +363,10 @@ static bool cmd_sleep(char **w)
 	return true;
 }
 
-/* Makes the next blocking call return early: alarm MS */
+/*
+ * Makes the next blocking call return early: alarm MS, and again after each MS more, for a slow guest may not
+ * have come to the call the first time.
+ */
 static void on_alarm(int sig)
 {
 	(void)sig;
@@ -383,6 +386,7 @@ static bool cmd_alarm(char **w)
 	sigaction(SIGALRM, &sa, NULL);
 	it.it_value.tv_sec = ms / 1000;
 	it.it_value.tv_nsec = ms % 1000 * 1000000;
+	it.it_interval = it.it_value;
 	r = timer_create(CLOCK_MONOTONIC, &ev, &timer);
 	if (r >= 0)
 		r = timer_settime(timer, 0, &it, NULL);

@@ -35,7 +35,7 @@ import time
 
 from . import accel, coverage, emulator
 from .architecture import AMD64
-from .control import Control, GuestDied
+from .control import PATIENCE, Control, GuestDied
 from .paths import LOGS, HarnessError, prune
 from .qmp import Qmp, QmpError
 from .reports import complaints
@@ -94,7 +94,7 @@ class Guest:
         self.name, self.kernel, self.memory = name, kernel, memory
         if kernel.built:
             self.patience = kernel.built.patience
-        self.lifetime, self.boot_timeout = lifetime * self.patience, boot_timeout * self.patience
+        self.lifetime, self.boot_timeout = lifetime * self.patience * PATIENCE, boot_timeout * self.patience
         self.end_tolerance = end_tolerance
         if kernel.built:
             self.end_tolerance += int(memory * kernel.built.end_tolerance)
@@ -185,7 +185,7 @@ class Guest:
 
         What is on its disks is still there: a hibernated guest can be woken from here. The verdict
         is the word that the guest got at its first boot."""
-        self.process.wait(timeout * self.patience)
+        self.process.wait(timeout * self.patience * PATIENCE)
         self.kill()
         self._launch()
         self._control.ready.wait(self.boot_timeout)
@@ -260,7 +260,7 @@ class Guest:
                 except GuestDied as e:
                     said = str(e)
             # Give the serial port's bytes the time to come out.
-            end = time.monotonic() + 3
+            end = time.monotonic() + 3 * PATIENCE
             while time.monotonic() < end and self._dir:
                 with open(self._verdict_path) as f:
                     f.seek(self._not_the_guests)
@@ -271,7 +271,7 @@ class Guest:
             if self.alive() and self.qmp:
                 try:
                     self.qmp("quit")
-                    self.process.wait(10)
+                    self.process.wait(10 * PATIENCE)
                 except (QmpError, subprocess.TimeoutExpired):
                     pass
         finally:
@@ -380,7 +380,7 @@ class Guest:
     def device_del(self, ident="b0", timeout=90):
         """Unplugs and waits until the guest has let go."""
         self.qmp("device_del", id=ident)
-        end = time.monotonic() + timeout * self.patience
+        end = time.monotonic() + timeout * self.patience * PATIENCE
         while self.qmp.wait_event("DEVICE_DELETED", max(0.1, end - time.monotonic()))["data"].get("device") != ident:
             pass
 

@@ -64,6 +64,8 @@ def plain(t, g):
 
 
 def bar(t, g):
+    # So slow that there is more than one look.
+    configure(g, CONFIG + 'tail: { inflate_rate = "8MiB/s"; };\n')
     with t.subtest("set-target --wait with a bar on a terminal"):
         out = g.sh("TERM=xterm script -qec 'balloonctl set-target --wait=90s 192M' /dev/null",
                    timeout=100)
@@ -75,6 +77,7 @@ def bar(t, g):
         t.equal(done, sorted(done), "the bar grows")
         t.check(not bars[-1][2], f"the last bar is full: {bars[-1][0]}")
         t.check(out.endswith("\n"), "the line is closed")
+    configure(g, CONFIG)
 
 
 def memory(t, g):
@@ -101,7 +104,7 @@ def ends(t, g):
                 out)
         t.equal(status(g)["manual_target"], 200 * MIB, "target")
     with t.subtest("Ctrl-C: status 7, the target stays"):
-        code, out = g.run("timeout --preserve-status -s INT 2 balloonctl set-target --wait 210M")
+        code, out = g.run("timeout --preserve-status -s INT 8 balloonctl set-target --wait 210M")
         t.equal(code, 7, out)
         t.contains(out, "stopped waiting at a balloon of", "message")
         t.equal(status(g)["manual_target"], 210 * MIB, "target")

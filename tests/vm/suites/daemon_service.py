@@ -178,7 +178,8 @@ def inflates(t, b):
         t.wait(lambda: abs(b.held() - b.status()["size"]) <= 2 * MIB, 20, "host and daemon agree")
     with t.subtest("the guest is left what it needs"):
         t.check(s["ram"] - s["size"] >= s["floor"], f"floor {s['floor'] >> 20} MiB is kept")
-        t.check(b.status()["available"] > 64 * MIB, "memory is available")
+        # Free pages that are being reported are not, for a moment.
+        b.until(t, "memory is available", lambda s: s["available"] > 64 * MIB, 20)
     with t.subtest("the host's memory fell by at least half of the balloon"):
         t.wait(lambda: b.touched - g.ram_rss() >= b.status()["size"] // 2, 30, "fall of QEMU's resident memory")
         t.diag(f"balloon {b.status()['size'] >> 20} MiB, guest's RAM on the host "
@@ -297,10 +298,11 @@ def account(t, b):
         with t.subtest(word):
             b.configure(QUICK + f'limit = "200M";\naccount = "{word}";\n')
             g.sh("systemctl reload balloond", 60)
-            s = b.until(t, "the account", lambda s: s["account"] == ("gone" if gone else "available"), 20)
+            # The balloon may still grow by a little, and what is not seen at one time differs by that.
+            s = b.until(t, "the account", lambda s: s["account"] == ("gone" if gone else "available") and
+                        total - g.meminfo()["MemTotal"] == (s["size"] if gone else 0), 20)
             where = "account_gone" if gone else "account_available"
             t.equal((s[where], s["account_gone"] + s["account_available"]), (s["size"], s["size"]), "bytes in it")
-            t.equal(total - g.meminfo()["MemTotal"], s["size"] if gone else 0, "missing from MemTotal")
             t.check((word == "auto") != (f'account = "{word}"' in s["account_text"]), f"why: {s['account_text']}")
             t.contains(g.sh("balloonctl status"), f"Account  {s['account']}: {s['account_text']}", "status")
     t.check(s["relief_line"] > 0, f"relief line {s['relief_line']}")
@@ -315,9 +317,8 @@ def services(t, b):
     b.until(t, "the balloon inflates beside a task", lambda s: s["size"] > 0)
     g.sh(run + "--unit=slow --service-type=notify -p NotifyAccess=all sh -c "
          "'until [ -e /run/go ]; do sleep 0.2; done; systemd-notify --ready; exec sleep infinity'")
-    b.until(t, "the reason", lambda s: s["reason"] == "start-wait", 20)
-    time.sleep(1)
-    size = b.status()["size"]
+    # What is under way comes to its end.
+    size = b.until(t, "the reason", lambda s: s["reason"] == "start-wait" and s["size"] == s["target"], 20)["size"]
     time.sleep(4)
     s = b.status()
     t.equal((s["size"], s["reason"]), (size, "start-wait"), "size and reason four seconds later")
@@ -363,12 +364,13 @@ def lease(t, b):
     g = b.guest(t)
     b.restart(QUICK + 'lease = "4s";\n')
     b.inflated(t)
-    before = b.held()
+    # On a busy machine it may have stood still before.
+    before, events, pages = b.held(), b.counter("lease_events"), b.counter("lease_pages")
     g.sh(f"kill -STOP {b.pid()}")
     b.held_is(t, 0, 40)
     with t.subtest("the module says what happened"):
-        t.check(b.counter("lease_events") == 1, "lease_events")
-        t.check(b.counter("lease_pages") * 4096 >= before * 9 // 10, "lease_pages")
+        t.equal(b.counter("lease_events") - events, 1, "lease_events")
+        t.check((b.counter("lease_pages") - pages) * 4096 >= before * 9 // 10, "lease_pages")
     with t.subtest("when the daemon comes back it carries on"):
         g.sh(f"kill -CONT {b.pid()}")
         b.inflated(t, before // 2)
@@ -422,12 +424,13 @@ def restarts(t, b):
 def comes_late(t, b):
     """Nothing stored, and nobody there before the lease is over: all memory back, then anew."""
     g = b.guest(t)
-    with b.drop_in("FileDescriptorStoreMax=0\\nRestartSec=9s\\n"):
+    # The moment between lease and restart is not to be missed.
+    with b.drop_in("FileDescriptorStoreMax=0\\nRestartSec=24s\\n"):
         b.restart(QUICK + 'lease = "3s";\n')
         b.inflated(t)
         pid, cursor = b.pid(), b.cursor()
         g.sh(f"kill -KILL {pid}")
-        b.held_is(t, 0, 9)
+        b.held_is(t, 0, 20)
         t.check(g.meminfo()["MemTotal"] > RAM * 9 // 10, "MemTotal is whole")
         b.replaced(t, pid)
         b.inflated(t)
@@ -437,7 +440,7 @@ def comes_late(t, b):
 def rebound(t, b):
     """The device goes and comes back while nobody runs: what was stored is of no use."""
     g = b.guest(t)
-    with b.drop_in("RestartSec=12s\\n"):
+    with b.drop_in("RestartSec=24s\\n"):
         b.restart()
         b.inflated(t)
         pid = b.pid()
@@ -451,11 +454,13 @@ def rebound(t, b):
 
 def watchdog(t, b):
     g = b.guest(t)
-    with b.drop_in("WatchdogSec=6s\\nTimeoutAbortSec=2s\\n"):
+    # A healthy guest may stand still for seconds.
+    seconds = 5 * tap.PATIENCE
+    with b.drop_in(f"WatchdogSec={seconds}s\\nTimeoutAbortSec=2s\\n"):
         b.restart()
         with t.subtest("a healthy daemon keeps it quiet"):
             pid = b.pid()
-            time.sleep(9)
+            time.sleep(1.5 * seconds)
             t.equal(b.pid(), pid, "pid after one and a half periods")
         with t.subtest("a hung one is replaced"):
             g.sh(f"kill -STOP {pid}")

@@ -27,7 +27,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import (BALLOON, MIB, WAKE, Balloon, meddle, micro)     # noqa: E402
 from harness import kernels                                           # noqa: E402
-from harness.control import GuestDied                                 # noqa: E402
+from harness.control import PATIENCE, GuestDied                                 # noqa: E402
 from harness.paths import VM                                          # noqa: E402
 from harness.qmp import QmpError                                      # noqa: E402
 
@@ -102,7 +102,8 @@ class Fuzz:
         """A guest that goes to sleep loses answers that are on their way."""
         with self.gate:
             self.closed = True
-            self.t.check(self.gate.wait_for(lambda: not self.waiting, 200), "all that was asked is answered")
+            answered = self.gate.wait_for(lambda: not self.waiting, 200 * PATIENCE)
+            self.t.check(answered, "all that was asked is answered")
         try:
             yield
         finally:
@@ -256,7 +257,7 @@ class Fuzz:
         finally:
             self.over.set()
         for thread in beside:
-            thread.join(180)
+            thread.join(180 * PATIENCE)
             self.t.check(not thread.is_alive(), "what went on beside has ended")
         self.check_failed()
         self.finish(free)

@@ -55,16 +55,18 @@ def accounts(b):
 def available(t, series):
     """A guest that can have it back looks as one without a balloon, for whatever page size."""
     with balloon(t, series, memory=1024 * MIB) as b:
-        (total, misc), empty = books(b), available_seen(b)
+        total, misc = books(b)
+        empty, ours = b.at_rest(lambda: (available_seen(b), available_without(b)))
         t.equal(misc, 0, "nobody else counts there")
-        t.between(available_without(b), empty - 1, empty + 1, "available without an empty balloon")
+        t.between(ours, empty - 1, empty + 1, "available without an empty balloon")
         low = sum(map(int, re.findall(r"^ +low +(\d+)$", b.g.read("/proc/zoneinfo"), re.M))) / PAGES_PER_MIB
         for size, mib in (("2m", 300), ("4k", 100)):
             with t.subtest(f"{size} pages"):
                 b.lock(size, mib)
                 t.equal(b.g.meminfo()["MemTotal"] / MIB, total, "MemTotal")
                 # The kernel takes up to the low watermarks off what is reclaimable.
-                t.between(available_seen(b), empty - low - SLACK, empty + SLACK, f"MemAvailable, {empty:.0f} before")
+                t.between(b.at_rest(lambda: available_seen(b)), empty - low - SLACK, empty + SLACK,
+                          f"MemAvailable, {empty:.0f} before")
         t.equal(accounts(b), (400, 0), "MiB in the accounts")
         t.between(books(b)[1], 399, 400, "MiB counted as reclaimable")
         with t.subtest("what everybody may read"):
@@ -80,16 +82,17 @@ def without(t, series):
     counted nowhere, and what a guest with an empty balloon says, less the balloon."""
     with balloon(t, series, memory=1024 * MIB) as b:
         ram = b.tool("info")[0]["ram_pages"]
-        empty, near = available_seen(b), 1.5 + b.noise_mib
+        empty, near = b.at_rest(lambda: available_seen(b)), 1.5 + b.noise_mib
         for mib in (2, 20, 200, 500):
             with t.subtest(f"{mib} MiB"):
                 b.lock("2m", mib)
-                ours, raw, keeps = available_without(b), available_seen(b), reserved(b)
+                ours, raw, keeps = b.at_rest(lambda: (available_without(b), available_seen(b), reserved(b)))
                 b.ok(f"target {ram} 0 0 0 {GONE}")
+                gone, less, without = b.at_rest(lambda: (available_seen(b), reserved(b), available_without(b)))
                 # With less MemTotal less is reserved, which is not so without the balloon's pages alone.
-                gone, truth = available_seen(b), available_seen(b) - (keeps - reserved(b))
+                truth = gone - (keeps - less)
                 t.between(ours, truth - near, truth + near, f"MiB; the kernel says {raw:.1f} with it counted in")
-                t.between(available_without(b), gone - near, gone + near, "MiB once it is gone")
+                t.between(without, gone - near, gone + near, "MiB once it is gone")
                 t.between(ours, empty - mib - SLACK, empty - mib + SLACK, "MiB of the guest before, less the balloon")
                 if mib >= 20:
                     t.check(raw > truth + mib * 0.4, f"the kernel counts it in: {raw:.0f}, {truth:.0f} without")
@@ -204,9 +207,9 @@ def told(t, series):
             t.wait(lambda: b.g.guest_stats()["last-update"] > before + 1, 20, "new statistics")
             s = b.g.guest_stats()["stats"]
             return s["stat-total-memory"] / MIB, s["stat-available-memory"] / MIB + on_lists(b)
-        before = stats()
+        before = b.at_rest(stats)
         b.lock("2m", 400)
-        after = stats()
+        after = b.at_rest(stats)
         t.equal(before[0] - after[0], 400, "MiB less in all")
         t.between(before[1] - after[1], 400 - SLACK, 400 + SLACK, "MiB less available")
 

@@ -77,6 +77,8 @@ def moving_target(t, series):
                 for mib in targets:
                     b.g.balloon(b.g.memory - mib * MIB)
                     time.sleep(0.1)
+                    # A guest that stands still hears of several at once, and would be too far behind.
+                    t.wait(lambda: b.state()["host_target_pages"] == mib * PAGES_PER_MIB, 10, "it is heard of", 0.05)
                 t.wait(lambda: b.actual_mib() == 120, 20, "the last target")
             said = told(b, trace, change)
             b.stop(follow)
@@ -137,9 +139,15 @@ def statistics(t, series):
         missing = [k for k, v in stats.items() if v == 2**64 - 1 or v < 0]
         t.equal(missing, [], "tags that QEMU knows and the guest has not supplied")
         t.equal(stats["stat-total-memory"], mem["MemTotal"], "stat-total-memory")
-        t.between(stats["stat-free-memory"], 0.8 * mem["MemFree"], 1.2 * mem["MemFree"], "stat-free-memory")
+
+        def free():
+            """Both at one time, and while no free pages are being reported."""
+            stats, free = b.g.guest_stats()["stats"], b.g.meminfo()["MemFree"]
+            return 0.8 * free <= stats["stat-free-memory"] <= 1.2 * free
+        t.wait(free, 20, "stat-free-memory is MemFree", 1)
         t.check(stats["stat-minor-faults"] > 0, "stat-minor-faults")
-        t.check(b.state()["host_stats_events"] >= 3, "host_stats_events")
+        # A busy host asks less often.
+        t.wait(lambda: b.state()["host_stats_events"] >= 3, 20, "host_stats_events")
         with t.subtest("under memory pressure"):
             b.g.sh(SWAP_ON)
             b.lock("4k", 60)
@@ -281,28 +289,31 @@ def busy_unload(t, series):
 
 def late_host(t, series):
     """A host that answers late, or not at all, and insists on being told."""
-    with balloon(t, series, parameters="host=none none_told=1 none_delay_ms=3000", balloon=None) as b:
+    # Later than a guest stands still on a busy machine, sooner than a call ends by itself.
+    late_ms = 5000
+    with balloon(t, series, parameters=f"host=none none_told=1 none_delay_ms={late_ms}", balloon=None) as b:
         with t.subtest("late"):
-            a = b.tool("target 300M", "lock 4k 4M 500", "sleep 6000", "state")
+            a = b.tool("target 300M", "lock 4k 4M 500")
             t.equal((a[1]["done_pages"], a[1]["stop"]), (0, "BUDGET"), "lock with a small budget")
-            t.check(a[1]["us"] < 2500000, f"took {a[1]['us']} us")
-            t.equal(a[3]["size_pages"], 4 * PAGES_PER_MIB, "booked when the answer came")
-            t.check(a[3]["host_timeout_events"] >= 1, "host_timeout_events")
+            t.check(a[1]["us"] < (late_ms - 500) * 1000, f"took {a[1]['us']} us")
+            t.wait(lambda: b.state()["size_pages"] == 4 * PAGES_PER_MIB, 20, "booked when the answer came")
+            t.check(b.state()["host_timeout_events"] >= 1, "host_timeout_events")
             a = b.tool("lock 4k 4M", "unlock 4k 2M")
             t.equal([x["stop"] for x in a], ["DONE", "DONE"], "with enough time")
-            t.check(a[1]["us"] > 2500000, "a page is not used before the host has acknowledged")
+            t.check(a[1]["us"] > (late_ms - 500) * 1000, "a page is not used before the host has acknowledged")
             b.balanced()
         with t.subtest("silent"):
             b.parameter("none_delay_ms", 1000000)
             a = b.tool("lock 4k 100M 200", "lock 4k 100M 200", "unlock 4k 1M 100")
             t.equal([x["stop"] for x in a], ["BUDGET"] * 3, "stops")
-            t.check(max(x["us"] for x in a) < 4000000, "bounded")
-            job = b.spawn("lock 4k 100M 9000")
-            time.sleep(0.5)
-            started = time.monotonic()
+            t.check(max(x["us"] for x in a) < 4000000 * tap.PATIENCE, "bounded")
+            before = b.state()
+            job = b.spawn("lock 4k 100M 10000")
+            t.wait(lambda: b.state()["lock_calls"] > before["lock_calls"], 5, "the call runs")
             b.g.sh("killall -9 ubtool")
-            job.wait(10)
-            t.check(time.monotonic() - started < 5, "a kill of the caller works")
+            t.equal(job.wait(10)[0], 128 + 9, "status")
+            # At the end of its budget it is counted as one that the host has not answered.
+            t.equal(b.state()["host_timeout_events"], before["host_timeout_events"], "events: a kill works")
             t.contains(b.g.dmesg(), "no answer from the host", "message")
             t.check(b.state()["inflight_pages"] > 0, "what the host has it keeps")
         # The verdict: unloading gets all of it back.

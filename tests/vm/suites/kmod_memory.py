@@ -28,7 +28,8 @@ def given_by_calls(balloon_mib, calls):
 
 def notifier(t, series):
     """Without a relief line the OOM notifier alone must do."""
-    with balloon(t, series, parameters="oom_holdoff_ms=30000 floor_mb=64", memory=1024 * MIB) as b:
+    holdoff_ms = 30000 * tap.PATIENCE
+    with balloon(t, series, parameters=f"oom_holdoff_ms={holdoff_ms} floor_mb=64", memory=1024 * MIB) as b:
         b.lock("2m", 500)
         b.lock("4k", 150)
         burst(t, b, 600)
@@ -40,7 +41,7 @@ def notifier(t, series):
         t.check(s["ceiling_pages"] <= s["size_pages"], "the ceiling follows, so that relief sticks")
         a = b.ok("target 900M", "lock 4k 1M", "state")
         t.equal(a["last_stop"], "NOMEM", "LOCK is held off")
-        t.check(0 < a["holdoff_left_ms"] <= 30000, "holdoff_left_ms")
+        t.check(0 < a["holdoff_left_ms"] <= holdoff_ms, "holdoff_left_ms")
         t.check(s["relief_generation"] > 0, "relief_generation")
 
 
@@ -156,14 +157,14 @@ def contended(t, series):
         t.on_failure(lambda: f"holder: {count('held')} held, {count('waited')} waited for")
         b.load(module="holder")
         started, rounds = time.monotonic(), 0
-        while (waited := count("waited")) < WAITED and time.monotonic() - started < 90:
+        while (waited := count("waited")) < WAITED and time.monotonic() - started < 90 * tap.PATIENCE:
             b.parameter("none_delay_ms", 0)
             # What was locked last lies ahead on the lists; so every other MiB becomes free.
             b.ok("target 300M", "lock 4k 300M", *["lock 4k 1M", "unlock 4k 2M"] * 40)
             # Time for a walk through all pages of the guest while the host has some of them.
             b.parameter("none_delay_ms", 500)
             b.g.sh("echo 1 > /proc/sys/vm/compact_memory")
-            end = time.monotonic() + 3
+            end = time.monotonic() + tap.PATIENCE
             while count("waited") == waited and time.monotonic() < end:
                 time.sleep(0.2)
             rounds += 1

@@ -35,14 +35,15 @@ def stall(t, series):
         with t.subtest("a signal ends it"):
             a = b.tool("alarm 200", "lock 4k 4M 10000")[-1]
             t.equal((a["rc"], a["stop"], a["done_pages"]), ("OK", "INTERRUPTED", 0), "lock")
-            t.check(a["us"] < 5000000, f"took {a['us']} us")
+            t.check(a["us"] < 9000000, f"took {a['us']} us")
         with t.subtest("so does a kill"):
+            before = b.state()
             job = b.spawn("lock 4k 4M 10000")
-            t.wait(lambda: b.state()["lock_calls"] == 5, 5, "the call runs")
-            started = time.monotonic()
+            t.wait(lambda: b.state()["lock_calls"] > before["lock_calls"], 5, "the call runs")
             b.g.sh("killall -9 ubtool")
             t.equal(job.wait(10)[0], 128 + 9, "status")
-            t.check(time.monotonic() - started < 7, "not when its budget is over")
+            # When its budget is over it is counted as one that the host has not answered.
+            t.equal(b.state()["host_timeout_events"], before["host_timeout_events"], "events: not when it is over")
         with t.subtest("what needs no answer goes on"):
             a = b.ok("unlock 2m 10M", "unlock 4k 10M")
             t.equal((a["done_pages"], a["stop"]), (10 * PAGES_PER_MIB, "DONE"), "unlock")
@@ -63,14 +64,15 @@ def stall(t, series):
             b.answering(device, True)
             # The device has lost what it was told; a call that misses its answer reminds it.
             b.ok("target 400M", "lock 4k 1M 200")
-            t.wait(lambda: not b.state()["inflight_pages"], 10, "all answered")
+            t.wait(lambda: not (now := b.state())["inflight_pages"] and not now["inflight_batches"], 10,
+                   "all answered")
             t.equal(b.balanced()["size_pages"], s["size_pages"] + 29 * PAGES_PER_MIB, "size")
         with t.subtest("it is unbound while it stalls"):
             b.answering(device, False)
             t.equal(b.ok("lock 2m 20M 200", "state")["last_stop"], "BUDGET", "stop")
             started = time.monotonic()
             b.bind(device, False)
-            t.check(time.monotonic() - started < 10, "soon")
+            t.check(time.monotonic() - started < 10 * tap.PATIENCE, "soon")
             t.equal(b.g.meminfo()["MemTotal"], total, "MemTotal")
             b.answering(device, True)
             b.bind(device, True)
@@ -98,10 +100,10 @@ def must_tell(t, series):
             b.answering(device, False)
             a = b.tool("unlock 4k 10M 300", "state")
             t.equal((a[0]["stop"], a[0]["done_pages"]), ("BUDGET", 0), "unlock")
-            t.check(300000 <= a[0]["us"] < 5000000, f"took {a[0]['us']} us")
+            t.check(300000 <= a[0]["us"] < 5000000 * tap.PATIENCE, f"took {a[0]['us']} us")
             a = b.tool("alarm 200", "unlock 4k 10M 10000")[-1]
             t.equal((a["stop"], a["done_pages"]), ("INTERRUPTED", 0), "unlock, and a signal")
-            t.check(a["us"] < 5000000, f"took {a['us']} us")
+            t.check(a["us"] < 9000000, f"took {a['us']} us")
             t.equal(booked(), 80, "MiB in the accounts")
             t.contains(b.g.dmesg(), "no answer from the host to an unlock", "message")
         with t.subtest("it comes late"):
@@ -168,7 +170,7 @@ def must_tell(t, series):
             t.equal(a["rc"], "OK", "POP, and a signal")
             t.between(a["done_pages"], 0, unknown, "free at once, pages")
             t.between(100 - booked(), 0, unknown / PAGES_PER_MIB, "free without an answer, MiB")
-            t.check(a["us"] < 5000000, f"took {a['us']} us")
+            t.check(a["us"] < 5000000 * tap.PATIENCE, f"took {a['us']} us")
         if series not in WAKE:
             b.ok("pop")
             return
@@ -238,7 +240,8 @@ def hibernate(t, series):
         total = b.g.meminfo()["MemTotal"]
         b.lock("2m", 30)
         b.lock("4k", 20)
-        b.spawn("open r", "poll 600000", "state", "> /run/poll")
+        b.spawn("open r", "poll 3600000", "state", "> /run/poll")
+        t.wait(lambda: "open rc=OK" in b.g.run("cat /run/poll")[1], 10, "ubtool is there")
         b.g.spawn("sleep 0.2; echo disk > /sys/power/state; echo $? > /run/woken")
         b.g.boot_again(60)
         b.g.balloon(b.g.memory - 70 * MIB)

@@ -237,7 +237,8 @@ def life(t, series):
             g.sh("balloonctl hold --for 1h of the package test")
             g.sh(f"cat >> /etc/balloond.conf << 'EOF'\n{EDIT}EOF")
             pid = g.property("balloond", "MainPID")
-            until(t, g, "held", lambda s: s["reason"] == "held")
+            until(t, g, "held", lambda s: s["reason"] == "held" and s["size"] == s["target"] and
+                  s["size"] == g.memory - g.balloon_actual())
             size = g.balloon_actual()
             installed(t, g, second)
             t.contains(g.sh("balloonctl --version"), version_of(second), "version")

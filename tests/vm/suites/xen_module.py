@@ -113,12 +113,16 @@ def bounded(t):
         lock, = ub(xen.domu, f"target {250 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 20 nosleep")[1:]
         t.equal(lock["stop"], "BUDGET", "LOCK with a budget of 20 ms")
         # The grace for the driver's thread is 0.1 s; the rest is for an emulated CPU on a busy machine.
-        t.check(lock["us"] < 3_000_000, f"LOCK with a budget of 20 ms took {lock['us']} us")
+        t.check(lock["us"] < 3_000_000 * tap.PATIENCE, f"LOCK with a budget of 20 ms took {lock['us']} us")
         agree(t, xen, RAM_MIB, "after the budget") if not lock["done_pages"] else t.equal(
             state(xen.domu)["size_pages"], lock["done_pages"], "size after the budget")
         size = state(xen.domu)["size_pages"]
-        _, lock = ub(xen.domu, f"alarm 100 , lock 4k {250 * MIB_PAGES} 10000 nosleep")
-        t.equal(lock["stop"], "INTERRUPTED", "LOCK with a signal after 100 ms")
+        # On a busy machine nothing may have moved so soon.
+        for ms in (100, 400, 1600):
+            _, lock = ub(xen.domu, f"alarm {ms} , lock 4k {250 * MIB_PAGES} 10000 nosleep")
+            t.equal(lock["stop"], "INTERRUPTED", f"LOCK with a signal after {ms} ms")
+            if lock["done_pages"]:
+                break
         t.check(0 < lock["done_pages"] < 230 * MIB_PAGES, f"partial progress: {lock}")
         after = state(xen.domu)["size_pages"]
         t.equal(after, size + lock["done_pages"], "size after the signal")
@@ -154,7 +158,8 @@ def host_target(t, guest):
     with lab(t, *guest) as xen:
         load(xen.domu)
         job = xen.domu.spawn("ubtool state , poll 20000 , state", 60)
-        time.sleep(0.5)
+        # What happens from here on is news for it.
+        t.wait(lambda: "state " in job.output, 20, "the program in the guest")
         xen.mem_set(300)
         status, text = job.wait()
         t.contains(text, "poll rc=OK events=IN", "poll")
@@ -185,11 +190,17 @@ for _guest in GUESTS:
 def two_parties(t):
     with lab(t, *PV) as xen:
         load(xen.domu, "floor_mb=16")
-        # Into a LOCK that takes a second or more.
-        job = xen.domu.spawn(f"ubtool target {300 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 10000 nosleep", 60)
-        t.wait(lambda: xen.driver_kib() < 370 * 1024, 10, "LOCK has begun", interval=0.01)
-        xen.mem_set(350)
-        _, text = job.wait()
+        # Into a LOCK that takes a second or more; unless the host is busy elsewhere for that long.
+        for _ in range(5):
+            job = xen.domu.spawn(f"ubtool target {300 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 10000 nosleep", 60)
+            t.wait(lambda: xen.driver_kib() < 370 * 1024, 10, "LOCK has begun", interval=0.01)
+            xen.mem_set(350)
+            _, text = job.wait()
+            if "stop=DONE" not in text:
+                break
+            xen.mem_set(RAM_MIB)
+            ub(xen.domu, "pop")
+            agree(t, xen, RAM_MIB, "and once more")
         t.contains(text, "stop=TARGET", "LOCK that xl mem-set came into")
         agree(t, xen, 350, "after xl mem-set 350 into a LOCK")
 
@@ -203,9 +214,9 @@ def two_parties(t):
             time.sleep(0.2)
         status, text = job.wait()
         t.equal(status, 0, "ubtool")
-        s = state(xen.domu)
-        t.equal(s["host_target_pages"], 94 * MIB_PAGES, "host target")
-        t.check(s["size_pages"] >= 94 * MIB_PAGES, f"size {s['size_pages']} is below the host's target")
+        # The guest hears of it a little later.
+        t.wait(lambda: state(xen.domu)["host_target_pages"] == 94 * MIB_PAGES, 10, "host target")
+        t.wait(lambda: state(xen.domu)["size_pages"] >= 94 * MIB_PAGES, 10, "no size below the host's target")
         t.check("TARGET" in text, "the two never met")
         ub(xen.domu, "pop")
         agree(t, xen, 290, "at the end")
@@ -217,9 +228,10 @@ def two_parties(t):
 def lease(t):
     with lab(t, *PV) as xen:
         load(xen.domu)
-        xen.domu.sh(f"ubtool target {100 * MIB_PAGES} 0 2000 , lock 4k {100 * MIB_PAGES} 10000 nosleep")
+        # Long enough to look at it before.
+        xen.domu.sh(f"ubtool target {100 * MIB_PAGES} 0 15000 , lock 4k {100 * MIB_PAGES} 10000 nosleep")
         agree(t, xen, RAM_MIB - 100, "before")
-        t.wait(lambda: state(xen.domu)["size_pages"] == 0, 15, "the balloon is empty")
+        t.wait(lambda: state(xen.domu)["size_pages"] == 0, 30, "the balloon is empty")
         agree(t, xen, RAM_MIB, "after")
         s = state(xen.domu)
         t.equal((s["lease_events"], s["lease_pages"]), (1, 100 * MIB_PAGES), "lease counters")
@@ -237,7 +249,7 @@ def lease(t):
 @tap.case("a program that needs the balloon gets it instead of the OOM killer", timeout=120)
 def oom(t):
     with lab(t, *PV) as xen:
-        load(xen.domu, "floor_mb=32")
+        load(xen.domu, f"floor_mb=32 oom_holdoff_ms={30000 * tap.PATIENCE}")
         ub(xen.domu, f"target {250 * MIB_PAGES} , lock 4k {250 * MIB_PAGES} 10000 nosleep")
         size = state(xen.domu)["size_pages"]
         t.check(size >= 200 * MIB_PAGES, f"balloon of {size} pages")

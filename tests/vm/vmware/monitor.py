@@ -18,6 +18,8 @@ import contextlib
 import threading
 import time
 
+from harness.control import PATIENCE
+
 from .callsites import CallSites, module_name
 from .gdbstub import GdbError
 
@@ -86,8 +88,9 @@ class Monitor:
             yield self._hv
 
     def wait_for(self, predicate, timeout, what):
-        """Wait until predicate(hypervisor) is true. Returns the seconds it took."""
+        """Wait until predicate(hypervisor) is true, @timeout seconds times PATIENCE at most. Returns the seconds."""
         start = time.monotonic()
+        timeout *= PATIENCE
         with self._changed:
             while not predicate(self._hv):
                 self._check()

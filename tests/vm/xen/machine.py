@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 
-from harness.control import RUN, Control
+from harness.control import PATIENCE, RUN, Control
 from harness.paths import HarnessError
 from harness.qmp import Qmp, QmpError
 
@@ -99,7 +99,7 @@ class Machine:
         self._stderr = open(os.path.join(self._dir, "stderr"), "w+")
         self.process = subprocess.Popen(argv, cwd=self._dir, stdin=subprocess.DEVNULL, stdout=self._stderr,
                                         stderr=self._stderr, preexec_fn=_die_with_parent)
-        self._timer = threading.Timer(lifetime, self.process.kill)
+        self._timer = threading.Timer(lifetime * PATIENCE, self.process.kill)
         self._timer.daemon = True
         self._timer.start()
         try:
@@ -120,7 +120,7 @@ class Machine:
         return name
 
     def _await(self, ready, timeout, what):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while not ready():
             if time.monotonic() > end or not self.alive():
                 raise HarnessError(f"{what}: no end after {timeout} s, or QEMU has gone")
