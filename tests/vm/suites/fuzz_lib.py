@@ -27,7 +27,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from kmod_lib import (BALLOON, MIB, WAKE, Balloon, meddle, micro)     # noqa: E402
 from harness import kernels                                           # noqa: E402
-from harness.control import PATIENCE, GuestDied                                 # noqa: E402
+from harness.control import PATIENCE, GuestDied                       # noqa: E402
 from harness.paths import VM                                          # noqa: E402
 from harness.qmp import QmpError                                      # noqa: E402
 
@@ -45,6 +45,10 @@ STUCK = ("for p in /proc/[0-9]*/task/[0-9]*; do grep -q ' [DR] ' $p/stat && cat 
 COMPACTION = ("(n=0; while [ -e /run/compaction ]; do n=$((n + 1)); echo 1 > /proc/sys/vm/compact_memory; "
               "[ $((n % 16)) != 0 ] || echo 1 > /proc/sys/vm/drop_caches; usleep 10000; done; "
               "echo $n > /run/compactions) >/dev/null 2>&1 &")
+# A second victim while the first one is still dying, so that it need not be who is part of the test; with nobody at
+# all to kill the kernel panics.
+VICTIMS = ("for i in 1 2 3 4 5 6 7 8; do (while :; do "
+           "sh -c 'echo 900 > /proc/self/oom_score_adj; exec sleep 100000'; done) >/dev/null 2>&1 & done")
 DEVICES = (BALLOON, "virtio-balloon-pci,id=b0,deflate-on-oom=on", "virtio-balloon-pci,id=b0,free-page-reporting=on",
            "virtio-balloon-pci,id=b0,deflate-on-oom=on,free-page-reporting=on,disable-legacy=on,packed=on",
            "virtio-balloon-pci,id=b0")
@@ -60,6 +64,8 @@ def guest(t, series, lifetime):
     files = meddle(series) + [(f"bin/{name}", program(name), 0o755) for name in ("ubfuzz", "failnth")]
     with micro.micro(t, series, ("uballoon", "meddle"), files=files, memory=RAM, cpus=3, end_tolerance=TOLERANCE,
                      lifetime=lifetime) as g:
+        g.spares = True
+        g.sh(VICTIMS)
         b = Balloon(t, g)
         t.on_failure(lambda: f"state: {b.state()}")
         t.on_failure(lambda: g.run(STUCK, 30)[1])
