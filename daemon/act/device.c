@@ -116,6 +116,7 @@ static int device_state(struct transport *t, struct sample_balloon *ret)
 	ret->account = (enum sample_account)state.account;
 	ret->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	ret->size = (state.size_4k_pages + state.size_2m_pages) * PAGE_BYTES;
+	ret->large = state.size_2m_pages * PAGE_BYTES;
 	ret->host_target = state.host_target_pages * PAGE_BYTES;
 	ret->limit = state.limit_pages * PAGE_BYTES;
 	ret->floor = state.module_floor_pages * PAGE_BYTES;

@@ -10,6 +10,8 @@
  */
 #include "decide/bounds.h"
 
+#include "decide/move.h"
+
 static void cap(struct bounds *b, uint64_t most, enum policy_reason reason)
 {
 	if (most >= b->hi)
@@ -43,6 +45,15 @@ static void cap_by_device(struct bounds *r, const struct sample_balloon *b, cons
 		cap(r, b->host_target_valid ? b->host_target : v->size, REASON_HOST);
 }
 
+/* The least that it can be emptied to: of a large page that is in part the host's, nothing can go. */
+static uint64_t least_for_host(const struct sample_balloon *b, const struct view *v)
+{
+	uint64_t excess = sub_sat(v->size, b->host_target);
+	uint64_t whole = min_u64(b->large, excess - excess % MOVE_GRAIN);
+
+	return v->size - whole - min_u64(sub_sat(v->size, b->large), excess - whole);
+}
+
 void bounds_make(const struct policy_config *c, const struct sample *s, const struct view *v,
 		 struct bounds *ret)
 {
@@ -57,7 +68,7 @@ void bounds_make(const struct policy_config *c, const struct sample *s, const st
 	if (b->valid)
 		cap_by_device(&r, b, v);
 	if (b->valid && b->host_target_valid && !b->may_undercut_host)
-		r.lo = min_u64(b->host_target, v->size);
+		r.lo = least_for_host(b, v);
 	r.hi = max_u64(r.hi, r.lo);
 	*ret = r;
 }

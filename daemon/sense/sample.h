@@ -116,6 +116,7 @@ struct sample_balloon {
 	bool books_elsewhere; /* another driver of the kernel accounts for the pages */
 	uint64_t page; /* the least that can be moved; 0 = 4 KiB */
 	uint64_t size;
+	uint64_t large; /* of the size: held in pages of 2 MiB, which go as a whole */
 	uint64_t ram; /* the guest's, balloon included */
 	/* The size by account: programs can have it; the host does not let go; another driver's. */
 	uint64_t available;

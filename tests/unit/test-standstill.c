@@ -249,6 +249,32 @@ static void a_host_that_keeps_what_programs_need(void **state)
 	assert_true(f.d.host_excess > 0);
 }
 
+/* Of a large page in which the host's target lies nothing can go: all that is left is the host's. */
+static void a_part_of_a_large_page_is_the_hosts(void **state)
+{
+	static const uint64_t small[] = {0, MIB / 2, 4 * MIB};
+
+	(void)state;
+	for (size_t n = 0; n < 3; n++) {
+		struct fixture f;
+		uint64_t can_go = min_u64(small[n], MIB);
+
+		insisting(&f, 4 * GIB, 4 * GIB - MIB);
+		f.s.balloon.large = f.s.balloon.size - small[n];
+		for (int i = 0; i < 15; i++) {
+			f.s.mem[MEM_AVAILABLE] = 20 * MIB;
+			f.s.mem[MEM_FREE] = 60 * MIB;
+			press(&f.s, SEC, 700, 500, 10000);
+			tick(&f, SEC);
+			obey(&f);
+			assert_true(f.d.reason != REASON_STUCK);
+		}
+		assert_int_equal(f.s.balloon.size, 4 * GIB - can_go);
+		assert_int_equal(f.d.reason, REASON_HOST);
+		assert_true(f.d.host_excess > 0);
+	}
+}
+
 /* PSI goes up and down while programs are short. */
 static void a_shortage_that_comes_and_goes(void **state)
 {
@@ -296,6 +322,7 @@ int main(void)
 		cmocka_unit_test(a_lower_bound_hides_no_floor),
 		cmocka_unit_test(the_modules_floor_counts_and_its_line_does_not),
 		cmocka_unit_test(a_host_that_keeps_what_programs_need),
+		cmocka_unit_test(a_part_of_a_large_page_is_the_hosts),
 		cmocka_unit_test(a_shortage_that_comes_and_goes),
 		cmocka_unit_test(a_host_that_lets_go_is_no_problem),
 	};
