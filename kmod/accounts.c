@@ -25,6 +25,9 @@
 
 #include "core.h"
 
+/* A host that has not looked at a report for so long may not do so before programs need the pages. */
+#define REPORTING_SOON	HZ
+
 static struct zone *kernel_zone(unsigned int index)
 {
 	return &NODE_DATA(index / MAX_NR_ZONES)->node_zones[index % MAX_NR_ZONES];
@@ -190,11 +193,38 @@ static long low_watermarks(pg_data_t *pgdat)
 }
 
 /**
+ * uballoon_reporting - the host is being told of free pages of the guest
+ * @ub:		balloon
+ * @nid:	node that they are of
+ * @pages:	so many; 0 = no longer
+ *
+ * While it is, the kernel has up to 128 MiB of them on no list, and MemFree and MemAvailable
+ * are that much lower: for milliseconds, or for as long as the host is busy elsewhere.
+ */
+void uballoon_reporting(struct uballoon *ub, int nid, u64 pages)
+{
+	spin_lock(&ub->lock);
+	ub->reporting_nid = nid;
+	ub->reporting_pages = pages;
+	ub->reporting_end = jiffies + REPORTING_SOON;
+	spin_unlock(&ub->lock);
+}
+
+/* Of that, what will be free again before anybody misses it. With uballoon.lock held. */
+static long soon_free(const struct uballoon *ub, int nid)
+{
+	if (time_after_eq(jiffies, ub->reporting_end))
+		return 0;
+	return nid == NUMA_NO_NODE || nid == ub->reporting_nid ? ub->reporting_pages : 0;
+}
+
+/**
  * uballoon_available - MemAvailable as if the balloon's pages were not counted in it
  * @ub:	balloon
  *
  * The kernel takes only a part of what is reclaimable into MemAvailable, so what the balloon
- * adds is the difference of two such parts. Any process context.
+ * adds is the difference of two such parts. Free pages that are being reported count as free.
+ * Any process context.
  */
 u64 uballoon_available(struct uballoon *ub)
 {
@@ -202,7 +232,7 @@ u64 uballoon_available(struct uballoon *ub)
 	int nid;
 
 	spin_lock(&ub->lock);
-	available = si_mem_available();
+	available = si_mem_available() + soon_free(ub, NUMA_NO_NODE);
 	ours = ub->available_pages;
 	reclaimable = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
 		      global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
@@ -228,6 +258,7 @@ u64 uballoon_node_available(struct uballoon *ub, int nid)
 
 	available = -(long)pgdat->totalreserve_pages;
 	spin_lock(&ub->lock);
+	available += soon_free(ub, nid);
 	for (i = 0; i < MAX_NR_ZONES; i++) {
 		struct uballoon_zone *z = &ub->zones[nid * MAX_NR_ZONES + i];
 

@@ -153,6 +153,11 @@ struct uballoon {
 	bool telling;			/* some of them are on their way to the host */
 	bool offlining;			/* a range of memory is about to go; offline.c */
 
+	/* The guest's own free pages that the host is being told of; on no list meanwhile. */
+	u64 reporting_pages;
+	int reporting_nid;
+	unsigned long reporting_end;	/* jiffies; from then on nobody counts on them */
+
 	/* Bounds. */
 	u64 ceiling_pages;
 	u64 floor_pages;
@@ -317,6 +322,7 @@ void uballoon_accounts_settle(struct uballoon *ub);
 void uballoon_accounts_change(struct uballoon *ub, struct list_head *pages, unsigned int order,
 			      int sign);
 void uballoon_accounts_replace(struct uballoon *ub, struct page *old, struct page *new);
+void uballoon_reporting(struct uballoon *ub, int nid, u64 pages);
 u64 uballoon_available(struct uballoon *ub);
 u64 uballoon_node_spare(int nid, gfp_t gfp);
 u64 uballoon_node_available(struct uballoon *ub, int nid);

@@ -377,19 +377,15 @@ static int report_some(struct vballoon *v, struct scatterlist *sg, unsigned int 
 	return READ_ONCE(v->report_done) ? 0 : -EIO;
 }
 
-int uballoon_virtio_report(struct page_reporting_dev_info *pr, struct scatterlist *sg,
-			   unsigned int nents)
+static int report_all(struct vballoon *v, struct scatterlist *sg, unsigned int nents)
 {
-	struct vballoon *v = container_of(pr, struct vballoon, pr);
 	struct scatterlist part[RUNS_PER_REPORT], *s;
 	unsigned int i, n = 0;
-	u64 pages = 0;
 	int r;
 
 	sg_init_table(part, v->runs_max);
 	for_each_sg(sg, s, nents, i) {
 		sg_set_page(&part[n], sg_page(s), s->length, s->offset);
-		pages += s->length >> PAGE_SHIFT;
 		if (++n < v->runs_max && i + 1 < nents)
 			continue;
 		sg_mark_end(&part[n - 1]);
@@ -399,8 +395,27 @@ int uballoon_virtio_report(struct page_reporting_dev_info *pr, struct scatterlis
 		sg_unmark_end(&part[n - 1]);
 		n = 0;
 	}
-	uballoon_count_reported(v->host.core, pages);
 	return 0;
+}
+
+/* The kernel asks for a zone at a time, one at a time. */
+int uballoon_virtio_report(struct page_reporting_dev_info *pr, struct scatterlist *sg,
+			   unsigned int nents)
+{
+	struct vballoon *v = container_of(pr, struct vballoon, pr);
+	int nid = page_to_nid(sg_page(sg)), r;
+	struct scatterlist *s;
+	unsigned int i;
+	u64 pages = 0;
+
+	for_each_sg(sg, s, nents, i)
+		pages += s->length >> PAGE_SHIFT;
+	uballoon_reporting(v->host.core, nid, pages);
+	r = report_all(v, sg, nents);
+	uballoon_reporting(v->host.core, nid, 0);
+	if (!r)
+		uballoon_count_reported(v->host.core, pages);
+	return r;
 }
 
 /**

@@ -214,6 +214,38 @@ def told(t, series):
         t.between(before[1] - after[1], 400 - SLACK, 400 + SLACK, "MiB less available")
 
 
+# A line for each look: MemFree, and what is available by the module, in KiB and pages.
+WATCH = ("end=$(($(cut -d. -f1 /proc/uptime) + 8)); while read up _ < /proc/uptime && [ ${up%.*} -lt $end ]; do "
+         f"read pages < {SYSFS}/mem_available_pages; while read key kib _; do "
+         "[ $key != MemFree: ] || echo $kib $pages; done < /proc/meminfo; usleep 10000; done")
+# Those of a report are of 2 MiB at least, and mostly more than these.
+REPORTED_MIB = 8
+
+
+def reporting(t, series):
+    """Free pages that the host is being told of are on no list: they count, but for a host that does not look."""
+    with balloon(t, series, memory=1024 * MIB) as b:
+        device = b.device()
+        for _ in range(6):
+            b.free()
+            # The kernel begins two seconds after it is free again.
+            b.g.sh("ubtool hog 200M")
+            b.answering(device, False)
+            looks = [(int(kib) / 1024, int(pages) / PAGES_PER_MIB)
+                     for kib, pages in map(str.split, b.g.sh(WATCH, 60).splitlines())]
+            b.answering(device, True)
+            # It has lost what it was told; a call that misses its answer reminds it.
+            b.tool("target 100M", "lock 4k 1M 200", "pop")
+            gone = [x[1] - y[1] for x, y in zip(looks, looks[1:]) if x[0] - y[0] < 1 and x[1] - y[1] > REPORTED_MIB]
+            # On a busy machine all of it may have been over before.
+            if gone:
+                break
+        t.equal(len(gone), 1, f"times that free memory is no longer counted on: {gone}")
+        t.diag(f"{gone[0]:.0f} MiB were being reported")
+        t.between(b.free() / MIB - on_lists(b) - looks[-1][0], gone[0] - SLACK, gone[0] + SLACK, "MiB that were on no list")
+        t.wait(lambda: not b.state()["inflight_pages"], 20, "all answered")
+
+
 both("pages that the guest can have back", available)
 both("available without the balloon", without)
 both("a host that does not let go", insists)
@@ -221,6 +253,7 @@ both("the operator's word", forced)
 both("pages that move", moved, timeout=240)
 both("two nodes", nodes)
 both("what the host is told", told)
+both("free pages that are being reported", reporting)
 
 if __name__ == "__main__":
     tap.main()
