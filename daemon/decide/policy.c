@@ -144,7 +144,8 @@ static void judge(struct round *r, struct view *v)
 	v->growing = law_adaptive_growth(&st->adaptive, v) > v->available / 4;
 	r->level = pressure_judge(c, &st->pressure, v, trigger, r->headroom);
 
-	if (thrash_note(c, &st->thrash, v) && v->size > r->b.lo) {
+	/* A balloon that is not seen has not come down. */
+	if (r->s->balloon.valid && thrash_note(c, &st->thrash, v) && v->size > r->b.lo) {
 		thrash_answer(c, &st->thrash, v, 0, r->b.lo);
 		law_adaptive_disprove(&st->adaptive);
 	}

@@ -268,6 +268,29 @@ static void a_late_page_raises_no_cap(void **state)
 	assert_int_equal(f.st.thrash.cap, f.s.balloon.size);
 }
 
+/* It has not come down to where it is to go because nobody sees it for a moment. */
+static void a_device_that_is_away_is_no_answer(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	cached(&f, 4 * GIB);
+	f.c.deflate_rate = 64 * MIB;
+	f.st.thrash = (struct thrash){
+		.capped = true,
+		.cap = 3 * GIB,
+		.next_step_us = UINT64_MAX,
+	};
+	follow(&f);
+	f.s.balloon.valid = false;
+	tick(&f, SEC);
+	tick(&f, SEC);
+	f.s.balloon.valid = true;
+	for (int i = 0; i < 30; i++)
+		follow(&f);
+	assert_int_equal(f.s.balloon.size, 3 * GIB);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +303,7 @@ int main(void)
 		cmocka_unit_test(read_again_without_a_stall),
 		cmocka_unit_test(where_it_hurts_is_not_tried_twelve_times),
 		cmocka_unit_test(a_late_page_raises_no_cap),
+		cmocka_unit_test(a_device_that_is_away_is_no_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
