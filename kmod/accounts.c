@@ -25,7 +25,7 @@
 
 #include "core.h"
 
-/* A host that has not looked at a report for so long may not do so before programs need the pages. */
+/* A host that has not looked at a report for so long may not do so before programs need it. */
 #define REPORTING_SOON	HZ
 
 static struct zone *kernel_zone(unsigned int index)

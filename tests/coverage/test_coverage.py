@@ -118,6 +118,9 @@ def judge(t):
     one.lines_run, one.branches_run = 949, 849
     t.equal(coverage.judge(one, []), ["94.9 % of the lines have run, and 95 % are wanted",
                                       "84.9 % of the branches have run, and 85 % are wanted"], "both")
+    one.lines_run = 899
+    t.equal(coverage.judge(one, [], (90,), " of the module"), ["89.9 % of the lines of the module have run, and 90 % are wanted"],
+            "the module's branches do not count")
 
 
 @tap.case("what is left is shown with its line, and what is excused is not")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernels that are built here, from Debian's source package: "6.12 debug" and "6.12 kcsan".
+"""Kernels that are built here, from Debian's source package: "6.12 debug", "6.12 kcsan" and "6.12 gcov".
 
 What they find no stock kernel can: tests/vm/kernels/ has their configurations, guest.config for
-both and one for each, over allnoconfig. A kernel is built when it is asked for and not in the
-cache: ten minutes of two processors for the first, five for the second; the first took an hour beside
+all and one for each, over allnoconfig. A kernel is built when it is asked for and not in the
+cache: ten minutes of two processors for the first, five for each of the others; the first took an hour beside
 other work. It is built again when the options in these files change, or the version of the source package; their
 comments do not count. An option that the kernel does not take is an error, and not a check less.
 
@@ -54,10 +54,10 @@ class Flavour(NamedTuple):
 # 1/32 of it. Leaks of slab objects are kmemleak's, which knows them one by one.
 # KCSAN makes a race of the kernel's own a reason to panic, too; reports.py tells whose it is.
 FLAVOURS = {
-    "debug": Flavour(patience=4, memory=1.2, more_memory=40 * MIB, end_tolerance=1 / 24, noise_mib=8,
-                     counts=True),
+    "debug": Flavour(patience=4, memory=1.2, more_memory=40 * MIB, end_tolerance=1 / 24, noise_mib=8),
     "kcsan": Flavour(patience=4, memory=1.0, more_memory=32 * MIB, end_tolerance=0, wakes=False,
                      append="panic_on_warn=0 log_buf_len=4M"),
+    "gcov": Flavour(patience=1, memory=1.0, more_memory=0, end_tolerance=0, counts=True),
 }
 # As guests' names have them.
 SERIES = tuple(f"6.12 {flavour}" for flavour in FLAVOURS)

@@ -8,8 +8,8 @@ release whose headers are installed, because that is what our modules are built
 against. Of any other the newest release counts that the archive has, backports
 included; its modules are built in a root of that Debian (archive.py). A name
 with a flavour ("6.12 arm64-16k") means the newest of that flavour in the newest Debian;
-one of another architecture is built by a cross compiler. Two flavours are no Debian's: they are built here
-(built.py: "6.12 debug", "6.12 kcsan").
+one of another architecture is built by a cross compiler. Three flavours are no Debian's: they are built here
+(built.py: "6.12 debug", "6.12 kcsan", "6.12 gcov").
 
 The image comes from this machine if it happens to be installed, else its package
 is downloaded and unpacked into the cache; nothing is installed and /boot is only

@@ -121,6 +121,17 @@ def guest(series, name="micro", files=(), **options):
     return Guest(f"{name}-{series.replace(' ', '-')}", kernel, initrd(kernel, files), **options)
 
 
+def count(g, modules):
+    """Leaves which lines of uballoon have run in @g, if it counts; @modules are unloaded for it.
+
+    Before QEMU ends, and after what unloading does. If one does not unload, the end checks say so."""
+    if not module_coverage.counts(g.kernel) or "uballoon" not in modules:
+        return
+    for module in modules:
+        g.run(f"! grep -q '^{module} ' /proc/modules || rmmod {module}")
+    module_coverage.collect(g, uballoon(g.kernel), os.path.join(module_coverage.FOLDER, os.path.basename(g.log)))
+
+
 @contextlib.contextmanager
 def micro(t, series, modules=("uballoon",), **options):
     """A running micro guest for the case @t; its end checks are a subtest ("verdict").
@@ -131,10 +142,6 @@ def micro(t, series, modules=("uballoon",), **options):
     t.on_failure(g.console_tail)
     g.start()
     yield g
-    if module_coverage.counts(g.kernel) and "uballoon" in modules:
-        # Before QEMU ends, and after what unloading does. If it does not unload, the end checks say so.
-        for module in modules:
-            g.run(f"! grep -q '^{module} ' /proc/modules || rmmod {module}")
-        module_coverage.collect(g, uballoon(g.kernel), os.path.join(module_coverage.FOLDER, os.path.basename(g.log)))
+    count(g, modules)
     with t.subtest("verdict of the guest"):
         g.finish(modules)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which lines of uballoon.ko have run in guests of "6.12 debug".
+"""Which lines of uballoon.ko have run in guests of "6.12 gcov".
 
 With BALLOOND_MODULE_COVERAGE=FOLDER in the environment the module is built to count for that kernel, and
-each micro guest that comes to its end leaves its counts in FOLDER, a folder each. They are
+each small guest that comes to its end leaves its counts in FOLDER, a folder each. They are
 taken when the module is unloaded, and so with what unloading does; a guest that dies tells nothing.
 
     python3 tests/vm/harness/module_coverage.py FOLDER       # a table of all of them

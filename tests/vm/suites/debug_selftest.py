@@ -21,7 +21,7 @@ from harness.guest import VerdictError                                # noqa: E4
 from harness.paths import TOP, VM, HarnessError, replace, tree        # noqa: E402
 from harness.reports import complaints                                # noqa: E402
 
-DEBUG, KCSAN = built.SERIES
+DEBUG, KCSAN, GCOV = built.SERIES
 KMOD = os.path.join(TOP, "kmod")
 # kind of guest/wrong -> what the reason must have. After "panic" the guest is gone.
 REPORTS = {
@@ -111,11 +111,11 @@ def counted(t):
     """The lines that ran are those, and no others."""
     if module_coverage.FOLDER:
         t.skip("all modules count")
-    kernel = kernels.Kernel(DEBUG)
+    kernel = kernels.Kernel(GCOV)
     ko = kernels.build_module(kernel, KMOD, "uballoon", module_coverage.COUNT, module_coverage.NOTES)
     seen = []
     for commands in ("true", "ubtool target 60M , lock 4k 20M 10000 , pop"):
-        g = boot(t, DEBUG)
+        g = boot(t, GCOV)
         g.put(ko, "/counts.ko")
         g.sh(f"insmod /counts.ko host=none && {commands} && rmmod uballoon")
         folder = folder_of(t)

@@ -74,7 +74,7 @@ def failing(t, series):
 
 both("calls beside everything", fuzz, timeout=400)
 # They need a kernel that can be told so (CONFIG_FAULT_INJECTION), which no Debian has.
-for name in ("6.12 debug",):
+for name in ("6.12 debug", "6.12 gcov"):
     if any(f"({name})" in argument for argument in sys.argv[1:]):
         tap.add(f"allocations that fail ({name})", failing, name, timeout=900)
 

@@ -537,6 +537,9 @@ def daemon(t, series):
 for kernel in kernels.SERIES:
     tap.add(f"{kernel}: balloond", daemon, kernel, timeout=1500)
     tap.add(f"{kernel}: uballoon", whole, kernel, timeout=1500)
+# Where lines are counted.
+if any("6.12 gcov" in argument for argument in sys.argv[1:]):
+    tap.add("6.12 gcov: uballoon", whole, "6.12 gcov", timeout=1500)
 
 if __name__ == "__main__":
     tap.main()

@@ -70,6 +70,7 @@ def vmware(t, series, drivers, memory=1024 * MIB, cpus=2, files=(), unload=(), a
 
     yield guest, monitor
 
+    micro.count(guest, (*drivers, *unload))
     with t.subtest("verdict of the guest"):
         guest.finish((*drivers, *unload))
     with t.subtest("no violation"):

@@ -167,7 +167,7 @@ class Domain:
     """The inside of a domain, with the calls of the harness's Guest."""
 
     spawn, run, sh, put, read = Guest.spawn, Guest.run, Guest.sh, Guest.put, Guest.read
-    patience = Guest.patience
+    patience, spares = Guest.patience, Guest.spares
     meminfo, vmstat, oom_kills, dmesg = Guest.meminfo, Guest.vmstat, Guest.oom_kills, Guest.dmesg
 
     def __init__(self, name, control):
