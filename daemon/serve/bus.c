@@ -367,49 +367,26 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_END,
 };
 
-/* Properties that are announced, and how to see that they differ. */
-static const struct watched {
-	const char *name;
-	size_t offset;
-	bool text;
-} watched[] = {
-	{"Mode", offsetof(struct status, mode), true},
-	{"Law", offsetof(struct status, law), true},
-	{"Host", offsetof(struct status, host), true},
-	{"Capabilities", offsetof(struct status, capabilities), false},
-	{"RAM", offsetof(struct status, ram), false},
-	{"Size", offsetof(struct status, size), false},
-	{"Target", offsetof(struct status, target), false},
-	{"Goal", offsetof(struct status, goal), false},
-	{"HostTarget", offsetof(struct status, host_target), false},
-	{"ManualTarget", offsetof(struct status, manual_target), false},
-	{"Limit", offsetof(struct status, limit), false},
-	{"Floor", offsetof(struct status, floor), false},
-	{"Headroom", offsetof(struct status, headroom), false},
-	{"Reason", offsetof(struct status, reason), true},
-	{"ReasonText", offsetof(struct status, reason_text), true},
-	{"Held", offsetof(struct status, held), true},
-	{"ReliefEvents", offsetof(struct status, relief_events), false},
-	{"RescueEvents", offsetof(struct status, rescue_events), false},
-	{"Emergencies", offsetof(struct status, emergencies), false},
-	{"Account", offsetof(struct status, account), true},
-	{"AccountText", offsetof(struct status, account_text), true},
-	{"ConfigError", offsetof(struct status, config_error), true},
-	{"Problem", offsetof(struct status, problem), true},
-};
+#define N_ENTRIES (sizeof(vtable) / sizeof(vtable[0]))
 
-#define N_WATCHED (sizeof(watched) / sizeof(watched[0]))
-
-static bool differs(const struct watched *w, const struct status *a, const struct status *b)
+/* Whether a property has to be announced: strings differ, or numbers (of 8 bytes, all that are). */
+static bool has_changed(const sd_bus_vtable *entry, const struct status *a, const struct status *b)
 {
-	const char *pa = (const char *)a + w->offset, *pb = (const char *)b + w->offset;
+	const char *pa = (const char *)a + entry->x.property.offset;
+	const char *pb = (const char *)b + entry->x.property.offset;
 
-	return w->text ? strcmp(pa, pb) != 0 : memcmp(pa, pb, sizeof(uint64_t)) != 0;
+	if (entry->type != _SD_BUS_VTABLE_PROPERTY || !(entry->flags & CHANGES))
+		return false;
+	/* It changes all the time. */
+	if (entry->x.property.offset == offsetof(struct status, available))
+		return false;
+	return strcmp(entry->x.property.signature, "s") == 0 ? strcmp(pa, pb) != 0 :
+							       memcmp(pa, pb, sizeof(uint64_t)) != 0;
 }
 
 void bus_publish(struct bus *b, const struct status *s)
 {
-	const char *names[N_WATCHED + 2];
+	const char *names[N_ENTRIES + 1];
 	uint64_t queued = 0, moved;
 	unsigned n = 0;
 
@@ -419,9 +396,9 @@ void bus_publish(struct bus *b, const struct status *s)
 	if (sd_bus_get_n_queued_write(b->bus, &queued) < 0 || queued > QUEUE_MAX)
 		return;
 
-	for (size_t i = 0; i < N_WATCHED; i++)
-		if (differs(&watched[i], &b->announced, s))
-			names[n++] = watched[i].name;
+	for (size_t i = 0; i < N_ENTRIES; i++)
+		if (has_changed(&vtable[i], &b->announced, s))
+			names[n++] = vtable[i].x.property.member;
 	moved = s->available > b->announced.available ? s->available - b->announced.available
 						      : b->announced.available - s->available;
 	if (moved > s->ram / AVAILABLE_DIVISOR)

@@ -243,6 +243,20 @@ def mode(t):
     t.equal(bus.get("Mode"), "observe", "Mode after a refusal")
 
 
+@tap.case("what is said to be announced is")
+def announced(t):
+    bus = Bus(t)
+    signals = Signals(t, bus)
+    Daemon(t, bus)
+    p = bus.busctl("introspect", lab.NAME, lab.PATH, lab.MANAGER)
+    names = re.findall(r"^\.(\w+) +property .* emits-change", p.stdout, re.M)
+    t.check(len(names) > 20, f"properties: {names}")
+    # At first all of them are news, but what is as in a daemon that knows nothing. MemAvailable moves all the time.
+    news = [n for n in names if n != "Available" and bus.get(n)]
+    t.contains(news, "HostTakes", "one of them")
+    t.wait(lambda: {n for n in news} <= {k for change in signals.seen() for k in change}, 20, f"signals for {news}")
+
+
 @tap.case("set-target: sizes, percentages, --memory, auto")
 def set_target(t):
     bus = Bus(t)
