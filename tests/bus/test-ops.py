@@ -97,9 +97,16 @@ def history_svg(t):
 @tap.case("history: survives a restart, and kill -9")
 def history_restart(t):
     bus, state = Bus(t), State(t)
-    for number in [signal.SIGTERM, signal.SIGKILL]:
+
+    def stored():
+        """How many starts are in the file."""
+        with open(state.history, "rb") as f:
+            return f.read().count(b"started")
+    for starts, number in enumerate([signal.SIGTERM, signal.SIGKILL], 1):
         daemon = Daemon(t, bus, QUICK, env=state.env)
         before = len(rows(t, bus))
+        # A thread writes it, which on a busy machine may be a little behind.
+        t.wait(lambda: stored() == starts, 20, "what is to survive is written")
         daemon.signal(number)
         daemon.process.wait(lab.PATIENCE_S)
         t.wait(lambda: not bus.owned(), 20, "the name is free")
