@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +144,12 @@ static int world_announce_dispatch(void *ctx)
 
 	return discover_dispatch(w->discover);
 }
+
+/*
+ * What is as large as that is mapped, and unmapped when it is freed: a long message on the bus
+ * does not leave its memory with the daemon. (glibc would raise the limit by itself.)
+ */
+#define LARGE_BYTES (256 * 1024)
 
 /*
  * The daemon must run when everything else waits for memory. ONFAULT: what it
@@ -318,6 +325,7 @@ int main(int argc, char **argv)
 
 	options.state_dir = state_directory(state_dir, sizeof(state_dir));
 	block_signals();
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	if ((options.mode >= 0 ? options.mode : (int)config.policy.mode) != MODE_OBSERVE)
 		lock_memory();
 	r = run(&options, &config);

@@ -42,6 +42,9 @@
 /* No text of the status or of an answer is longer. */
 #define TEXT_MAX 256
 
+/* Longest name of an interface or a member on D-Bus, in bytes; nothing here has a longer path. */
+#define NAME_LENGTH_MAX 255
+
 /* Longest value of a configuration key. */
 #define CONFIG_VALUE_MAX 300
 
@@ -438,6 +441,37 @@ static void disconnect(struct bus *b)
 	b->announced = (struct status){};
 }
 
+/* Whether one of the strings that @m begins with is longer than a name can be. */
+static bool has_long_name(sd_bus_message *m)
+{
+	const char *text;
+	bool found = false;
+	char type;
+
+	while (!found && sd_bus_message_peek_type(m, &type, NULL) > 0 && type == 's' &&
+	       sd_bus_message_read(m, "s", &text) > 0)
+		found = strlen(text) > NAME_LENGTH_MAX;
+	(void)sd_bus_message_rewind(m, true);
+	return found;
+}
+
+/*
+ * sd-bus repeats the names of objects and properties that it does not know in its errors, and
+ * with them anybody could have the daemon hold several times the longest message of the bus.
+ */
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	(void)userdata, (void)error;
+	if (!sd_bus_message_is_method_call(m, NULL, NULL))
+		return 0;
+	if (strlen(sd_bus_message_get_path(m)) <= NAME_LENGTH_MAX &&
+	    !(sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", NULL) &&
+	      has_long_name(m)))
+		return 0;
+	return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS,
+					  "a name of more than %d bytes is none", NAME_LENGTH_MAX);
+}
+
 static int connect_to(struct bus *b)
 {
 	int r;
@@ -445,6 +479,8 @@ static int connect_to(struct bus *b)
 	r = sdbus_connect(b->event, b->address, "balloond", &b->bus);
 	if (r >= 0)
 		r = sd_bus_set_method_call_timeout(b->bus, CALL_TIMEOUT_US);
+	if (r >= 0)
+		r = sd_bus_add_filter(b->bus, NULL, on_message, NULL);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(b->bus, NULL, PATH, INTERFACE, vtable, &b->status);
 	if (r >= 0)

@@ -38,6 +38,10 @@ NUMBERS = {"y": (0, 255), "b": (0, 1), "n": (-2**15, -1, 2**15 - 1), "q": (0, 2*
            "d": (0.0, -1.0, float("nan"), float("inf"), -float("inf"), 1e308)}
 DEPTH = 24
 HUGE = 300000
+# The system's bus lets messages of up to 32 MiB through.
+NAME_MIB = 20
+# It cuts off whoever sends a much longer one.
+PATH_LENGTH = 30000
 
 
 def text(dice):
@@ -258,6 +262,37 @@ def fast(t):
             thread.join(60)
     t.equal((failed, [thread.is_alive() for thread in clients]), ([], [False] * 4), "clients")
     t.diag(f"{len(answered)} calls were answered")
+    known.unchanged()
+
+
+@tap.case("a name as long as the bus lets through", timeout=120)
+def long_names(t):
+    """It is there once, in the message, and not again in the error."""
+    bus = Bus(t)
+    known = Known(t, bus)
+    c = client(t, bus, NOBODY)
+    pid = known.daemon.process.pid
+
+    def peak_kib():
+        with open(f"/proc/{pid}/status") as f:
+            return int(re.search(r"^VmHWM:\s+(\d+)", f.read(), re.M)[1])
+    name, at_first = "x" * NAME_MIB * MIB, known.daemon.private_kib()
+    calls = {"Get, interface": ("Get", "ss", [name, "Mode"], lab.PATH), "Get": ("Get", "ss", [lab.MANAGER, name], lab.PATH),
+             "GetAll": ("GetAll", "s", [name], lab.PATH), "Set": ("Set", "ssv", [lab.MANAGER, name, ("s", "x")], lab.PATH),
+             "path": ("Get", "ss", [lab.MANAGER, "Mode"], f"{lab.PATH}/{name[:PATH_LENGTH]}")}
+    for what, (member, signature, values, path) in calls.items():
+        with t.subtest(what):
+            with open(f"/proc/{pid}/clear_refs", "w") as f:
+                f.write("5")
+            before = peak_kib()
+            call = c.send(member, signature, values, path=path, interface=lab.PROPERTIES)
+            answer = c.answers([call])[call]
+            t.contains(answer[1], "of more than 255 bytes", "error")
+            more = peak_kib() - before
+            t.diag(f"{what}: {more} KiB")
+            if not lab.sanitized():
+                t.check(more < NAME_MIB * 1024 * 3 // 2, f"memory for a name of {NAME_MIB} MiB: {more} KiB")
+                t.wait(lambda: known.daemon.private_kib() < at_first + 2048, 20, "it is given back")
     known.unchanged()
 
 
