@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "basic/printable.h"
+
 #define BLOCK_RECORDS 64
 
 uint32_t history_checksum(const void *data, size_t n)
@@ -112,17 +114,21 @@ static int read_header(int fd, uint32_t *ret_capacity)
 	return 0;
 }
 
-/* Whoever wrote it: strings end, and a kind that is not known is not shown. */
+/* Whoever wrote it: strings end, and control no terminal; a kind that is not known is not shown. */
 static bool tame(struct history_record *r)
 {
 	switch (r->kind) {
 	case HISTORY_NOTE:
 		r->text[sizeof(r->text) - 1] = '\0';
+		(void)printable_make(r->text);
 		return true;
 	case HISTORY_DECISION:
 		r->n.mode[sizeof(r->n.mode) - 1] = '\0';
 		r->n.law[sizeof(r->n.law) - 1] = '\0';
 		r->n.reason[sizeof(r->n.reason) - 1] = '\0';
+		(void)printable_make(r->n.mode);
+		(void)printable_make(r->n.law);
+		(void)printable_make(r->n.reason);
 		return true;
 	}
 	return false;

@@ -243,7 +243,7 @@ static enum ctl_exit lead_back(const struct change *c, const char *why, int r)
 				c->m.driver[0] ? "the driver before has it again, nothing has changed"
 					       : "it has no driver, as before");
 	return ctl_fail(CTL_FAILED, "%s (%s), and %s cannot have it back; the guest has all of its "
-			"memory and no balloon. See dmesg, then: modprobe %s", why, strerror(-r),
+			"memory and no balloon. See dmesg, then: modprobe -i %s", why, strerror(-r),
 			c->from, c->from);
 }
 

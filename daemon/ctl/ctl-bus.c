@@ -21,6 +21,8 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 
+#include "basic/printable.h"
+
 #define BUS_NAME	"org.balloond1"
 #define OBJECT_PATH	"/org/balloond1"
 #define INTERFACE	"org.balloond1.Manager"
@@ -158,7 +160,10 @@ static int read_value(sd_bus_message *m, const struct ctl_prop *prop, struct ctl
 			return r;
 		free(*ctl_prop_string(p, prop));
 		*ctl_prop_string(p, prop) = strdup(text);
-		return *ctl_prop_string(p, prop) ? 0 : -ENOMEM;
+		if (!*ctl_prop_string(p, prop))
+			return -ENOMEM;
+		(void)printable_make(*ctl_prop_string(p, prop));
+		return 0;
 	case 't':
 		return sd_bus_message_read(m, "v", "t", ctl_prop_number(p, prop));
 	case 'u':

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 
+#include "basic/printable.h"
 #include "serve/metrics.h"
 #include "serve/sdbus.h"
 #include "uballoon.h"
@@ -65,7 +66,7 @@ struct bus {
 
 /*
  * D-Bus cuts off whoever sends a string that is not UTF-8. What is not ASCII here has come out of
- * a file, or was cut to fit: shown as question marks.
+ * a file, or was cut to fit: shown as question marks, as is what controls a terminal.
  */
 static const char *printable(const char *text, char buf[static TEXT_MAX])
 {
@@ -74,7 +75,7 @@ static const char *printable(const char *text, char buf[static TEXT_MAX])
 	for (i = 0; i < TEXT_MAX - 1 && text[i]; i++)
 		buf[i] = (unsigned char)text[i] < 128 ? text[i] : '?';
 	buf[i] = '\0';
-	return buf;
+	return printable_make(buf);
 }
 
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -187,6 +187,9 @@ static int open_memory(struct history *h)
 	h->fd = memfd_create("balloond-history", MFD_CLOEXEC);
 	if (h->fd < 0)
 		return -errno;
+	/* Whoever is given it to read could open it anew, and write. */
+	if (fchmod(h->fd, 0600) < 0)
+		return -errno;
 	r = make_file(h->fd, h->capacity);
 	return r;
 }

@@ -24,7 +24,8 @@
  *
  * Invariants: the driver's target is only written under xen_balloon.lock here;
  * a mover that finds it changed, or a newer ticket, no longer owns it; never
- * more than total_pages is asked for, which would add memory by hotplug.
+ * more than total_pages is asked for, which would add memory by hotplug, but by
+ * the host itself.
  *
  * Leaves out: 2 MiB pages (the driver moves single ones), a list of the pages
  * (it is the driver's), save, restore and migration (the driver's, too: the
@@ -284,7 +285,8 @@ static void target_changed(struct xenbus_watch *watch, const char *path, const c
 	/* A fully virtualised guest's target counts pages that its kernel does not see. */
 	if (!x->watch_fired && !xen_pv_domain())
 		x->offset_pages = pages - READ_ONCE(balloon_stats.target_pages);
-	pages -= x->offset_pages;
+	/* Less than what its kernel does not see leaves it nothing. */
+	pages = max((long)pages - x->offset_pages, 0L);
 	x->most_pages = pages;
 	/* A watch fires once when it is set, which is no news to the driver. */
 	if (x->watch_fired) {

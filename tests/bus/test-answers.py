@@ -355,8 +355,16 @@ def exported(t):
                          .count("Z"))
         t.equal(lines, [2, 3, 0], "parts of the area: around a look without RAM, around a gap as well, nothing")
     with t.subtest("a text with what no terminal should get"):
-        fake.say(f"answer OpenHistory file {history(f'{bus.folder}/text', [note(1, SEC, 'a' + chr(27) + 'b')])}")
-        t.check(ctl(bus, "history", "--csv", "-").stdout.endswith(',"a b"\n'), "a space")
+        fake.say(f"answer OpenHistory file {history(f'{bus.folder}/text', [note(1, SEC, 'a' + chr(27) + chr(10) + 'b')])}")
+        t.check(ctl(bus, "history", "--csv", "-").stdout.endswith(',"a? b"\n'), "a question mark, and a space")
+        t.check("\x1b" not in ctl(bus, "history").stdout, "nor in the table")
+        for verb in ("status", "explain", "metrics", "dump"):
+            fake.set(Problem=("s", "a\x1b[2J\x9bé\x7fb"), ReasonText=("s", "\x1b]0;x\x07"), Held=("s", "\x1b[31m"))
+            said = ctl(bus, verb).stdout
+            t.check(not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", said), f"{verb}: {said!r}")
+            if verb in ("status", "explain"):
+                t.contains(said, "a?[2J??é?b", f"{verb}: what is text stays")
+        fake.reset()
     with t.subtest("of a ring that has gone round meanwhile, the last ones"):
         path = history(f"{bus.folder}/ring", [record(n, n * SEC) for n in (1, 2, 3, 70)], capacity=64)
         fake.say(f"answer OpenHistory file {path}")

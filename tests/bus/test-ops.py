@@ -139,6 +139,11 @@ def history_memory(t):
     daemon = Daemon(t, bus, QUICK, env={"STATE_DIRECTORY": "/nonexistent/state"})
     t.contains(daemon.log(), "no history can be kept in /nonexistent/state", "log")
     t.check(rows(t, bus), "history in memory")
+    # Everybody is given it to read, and could open it anew.
+    modes = [os.stat(f"/proc/{daemon.process.pid}/fd/{fd}").st_mode & 0o777
+             for fd in os.listdir(f"/proc/{daemon.process.pid}/fd")
+             if "memfd:balloond-history" in os.readlink(f"/proc/{daemon.process.pid}/fd/{fd}")]
+    t.equal(modes, [0o600], "nobody else may write")
 
 
 @tap.case("history: the reader cannot write, and the file does not grow")
