@@ -38,7 +38,8 @@ def _build(folder, version, release):
 def packages(version=None, release=archive.HERE):
     """{"balloond": path, "uballoon-dkms": path, "changes": path} of @version, or the tree's own, for @release."""
     files = [(f"{folder}/{name}", path) for folder in SOURCES for name, path in tree(os.path.join(TOP, folder))]
-    files += [(name, os.path.join(TOP, name)) for name in ("meson.build", "README.md", "LICENSE")]
+    files += [(name, os.path.join(TOP, name))
+              for name in ("meson.build", "README.md", "SECURITY.md", "NEWS.md", "LICENSE")]
     key = digest(version or "", *([] if release == archive.HERE else [release]), *files)
     folder = cache("packages", key)
     with locked("packages"):
