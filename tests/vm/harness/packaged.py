@@ -21,7 +21,7 @@ from . import archive, chroot, debian, kernels
 from .paths import TOP, HarnessError, cache, command, digest, locked, scratch, tree
 
 IMAGE_SIZE = "2G"
-SOURCES = ("conf", "daemon", "kmod", "man", "systemd")
+SOURCES = ("docs", "conf", "daemon", "kmod", "man", "systemd")
 
 
 def _build(folder, version, release):
@@ -39,7 +39,7 @@ def packages(version=None, release=archive.HERE):
     """{"balloond": path, "uballoon-dkms": path, "changes": path} of @version, or the tree's own, for @release."""
     files = [(f"{folder}/{name}", path) for folder in SOURCES for name, path in tree(os.path.join(TOP, folder))]
     files += [(name, os.path.join(TOP, name))
-              for name in ("meson.build", "README.md", "SECURITY.md", "NEWS.md", "LICENSE")]
+              for name in ("meson.build", "meson_options.txt", "README.md", "SECURITY.md", "NEWS.md", "LICENSE")]
     key = digest(version or "", *([] if release == archive.HERE else [release]), *files)
     folder = cache("packages", key)
     with locked("packages"):
