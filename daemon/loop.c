@@ -95,8 +95,9 @@ static void sense(struct loop *l, struct sample *s)
 		log_warning("%s", news);
 	if (r < 0 || !sample_has_mem(s, MEM_AVAILABLE))
 		problem_set(&l->problems, PROBLEM_DATA, LOG_ERR,
-			    "MemAvailable cannot be read from /proc/meminfo; nothing is moved "
-			    "without it. Check that /proc is mounted and readable");
+			    "MemAvailable cannot be read from /proc/meminfo, or not from "
+			    "/sys/class/misc/uballoon; nothing is moved without it. Check that both "
+			    "are there and readable");
 	else
 		(void)problem_clear(&l->problems, PROBLEM_DATA, "MemAvailable can be read again");
 

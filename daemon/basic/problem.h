@@ -16,7 +16,6 @@ enum problem {
 	PROBLEM_DATA,		/* numbers that the policy needs are missing */
 	PROBLEM_PSI,		/* no pressure information, or no triggers */
 	PROBLEM_CONFIG,		/* the file is wrong; the old configuration is in force */
-	PROBLEM_MEMLOCK,	/* the daemon itself may be paged out */
 	PROBLEM_HOLD,		/* the operator's hold does not survive a restart */
 	PROBLEM_PEAKS,		/* when memory was needed is not kept over a restart */
 	PROBLEM_HISTORY,	/* the history is not written */

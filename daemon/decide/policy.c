@@ -58,6 +58,8 @@ static void numbers(const struct round *r, struct policy_decision *d)
 		wait_us = turn_wait(c, &st->turn, v, sub_sat(d->goal, v->size));
 	if (d->reason == REASON_PRICE)
 		wait_us = max_u64(wait_us, thrash_wait(c, &st->thrash, v));
+	if (d->reason == REASON_HOLD_OFF)
+		wait_us = max_u64(wait_us, r->s->balloon.holdoff_us);
 	d->n = (struct policy_numbers){
 		.ram = v->ram,
 		.usable = v->usable,

@@ -160,7 +160,7 @@ static const char *status_text(const struct status *s, char *buf, size_t n)
 	char size[UNITS_MAX], ram[UNITS_MAX], available[UNITS_MAX];
 	const char *why = s->problem[0] ? s->problem : s->reason_text;
 
-	snprintf(buf, n, "Balloon %s of %s, MemAvailable %s: %s",
+	snprintf(buf, n, "Balloon %s of %s, available %s: %s",
 		 units_format_size(size, sizeof(size), s->size),
 		 units_format_size(ram, sizeof(ram), s->ram),
 		 units_format_size(available, sizeof(available), s->available), why);

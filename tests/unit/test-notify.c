@@ -123,7 +123,7 @@ static void tells(void **state)
 	assert_int_equal(n.watchdog_us, 6000000);
 	notify_ready(&n, &s);
 	assert_string_equal(received(NULL),
-			    "READY=1\nSTATUS=Balloon 0 of 0, MemAvailable 0: because of two lines");
+			    "READY=1\nSTATUS=Balloon 0 of 0, available 0: because of two lines");
 	notify_status(&n, &s);
 	assert_string_equal(received(NULL), "");
 	s.size = 1 << 20;

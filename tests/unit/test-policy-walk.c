@@ -5,7 +5,7 @@
  * A walk is a guest whose demand, stalls, host and transport wander at random,
  * with sources that vanish now and then. Whatever happens:
  *   - a step stays within the bounds, and none is asked without data or device
- *   - nothing is inflated below the floor, beyond a limit, or in a hold-off
+ *   - nothing is inflated below the floor, beyond a limit, or in a hold-off, whose end is told
  *   - after a deflate the direction does not change within the hold-off, unless
  *     an operator or a host orders it and no shortage was behind the deflate
  *   - the same inputs give the same output
@@ -194,6 +194,8 @@ static void check(struct walk *w, const struct policy_decision *d)
 	assert_non_null(policy_reason_name(d->reason));
 	if (!b->valid || w->c.mode == MODE_OBSERVE || !sample_has_mem(&w->s, MEM_AVAILABLE))
 		assert_int_equal(d->step, 0);
+	if (d->reason == REASON_HOLD_OFF)
+		assert_true(d->n.hold_off_left_us >= b->holdoff_us && b->holdoff_us);
 	if (d->step < 0) {
 		assert_true(after <= b->size);
 		if (b->host_target_valid && !b->may_undercut_host)
