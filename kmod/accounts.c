@@ -26,7 +26,7 @@
 #include "core.h"
 
 /* A host that has not looked at a report for so long may not do so before programs need it. */
-#define REPORTING_SOON	HZ
+#define REPORTING_SOON	(HZ / 4)
 
 static struct zone *kernel_zone(unsigned int index)
 {
@@ -198,12 +198,15 @@ static long low_watermarks(pg_data_t *pgdat)
  * @nid:	node that they are of
  * @pages:	so many; 0 = no longer
  *
- * While it is, the kernel has up to 128 MiB of them on no list, and MemFree and MemAvailable
- * are that much lower: for milliseconds, or for as long as the host is busy elsewhere.
+ * While it is, the kernel has up to 32 of its largest blocks on no list, and MemFree and
+ * MemAvailable are that much lower: for milliseconds, or for as long as the host is busy
+ * elsewhere. Whoever was late once is believed again when he has been in time.
  */
 void uballoon_reporting(struct uballoon *ub, int nid, u64 pages)
 {
 	spin_lock(&ub->lock);
+	if (!pages)
+		ub->reporting_late = time_after_eq(jiffies, ub->reporting_end);
 	ub->reporting_nid = nid;
 	ub->reporting_pages = pages;
 	ub->reporting_end = jiffies + REPORTING_SOON;
@@ -213,7 +216,7 @@ void uballoon_reporting(struct uballoon *ub, int nid, u64 pages)
 /* Of that, what will be free again before anybody misses it. With uballoon.lock held. */
 static long soon_free(const struct uballoon *ub, int nid)
 {
-	if (time_after_eq(jiffies, ub->reporting_end))
+	if (ub->reporting_late || time_after_eq(jiffies, ub->reporting_end))
 		return 0;
 	return nid == NUMA_NO_NODE || nid == ub->reporting_nid ? ub->reporting_pages : 0;
 }
@@ -232,7 +235,10 @@ u64 uballoon_available(struct uballoon *ub)
 	int nid;
 
 	spin_lock(&ub->lock);
-	available = si_mem_available() + soon_free(ub, NUMA_NO_NODE);
+	available = si_mem_available();
+	/* It may be nothing because it would be less. */
+	if (available)
+		available += soon_free(ub, NUMA_NO_NODE);
 	ours = ub->available_pages;
 	reclaimable = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
 		      global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);

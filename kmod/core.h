@@ -157,6 +157,7 @@ struct uballoon {
 	u64 reporting_pages;
 	int reporting_nid;
 	unsigned long reporting_end;	/* jiffies; from then on nobody counts on them */
+	bool reporting_late;		/* the last report took longer than that */
 
 	/* Bounds. */
 	u64 ceiling_pages;
