@@ -44,7 +44,9 @@ static void mind_the_price(struct round *r, const struct law_goal *g)
 	struct thrash *t = &r->st->thrash;
 	uint64_t cap;
 
-	thrash_forgo(r->c, t, r->v, min_u64(g->goal, r->b.hi));
+	/* Of a balloon that is not seen nothing is forgone. */
+	if (r->s->balloon.valid)
+		thrash_forgo(r->c, t, r->v, min_u64(g->goal, r->b.hi));
 	cap = thrash_cap(t, r->v, r->headroom);
 	bounds_cap(&r->b, cap, cap < r->v->size ? REASON_WORKING_SET : REASON_PRICE);
 }

@@ -46,6 +46,7 @@ struct walk {
 	} mem;
 	struct sample s;
 	uint64_t need;
+	bool large; /* the balloon is of large pages, but for less than one */
 	uint64_t now_us;
 	uint64_t urgent_us;
 };
@@ -77,6 +78,7 @@ static void walk_init(struct walk *w)
 		w->c.settle_us = 0;
 	w->s.balloon.may_exceed_host = chance(70);
 	w->s.balloon.may_undercut_host = chance(70);
+	w->large = w->now_us / SEC % 2;
 	w->s.balloon.host_target_valid = chance(40);
 	w->s.balloon.host_target = rnd(w->s.ram);
 	w->s.psi_armed = chance(80);
@@ -154,6 +156,7 @@ static void walk_world(struct walk *w)
 	s->balloon.limit = chance(5) ? rnd(s->ram) : s->ram;
 	s->balloon.floor = chance(20) ? rnd(s->ram) : 0;
 	s->balloon.valid = !chance(1);
+	s->balloon.large = w->large ? s->balloon.size / (2 * MIB) * (2 * MIB) : 0;
 }
 
 static void carry_out(struct walk *w, const struct policy_decision *d)

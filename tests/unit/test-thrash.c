@@ -289,6 +289,13 @@ static void a_device_that_is_away_is_no_answer(void **state)
 	for (int i = 0; i < 30; i++)
 		follow(&f);
 	assert_int_equal(f.s.balloon.size, 3 * GIB);
+	/* Nor does it cost anything that the balloon is not larger while there is none. */
+	f.st.thrash.next_step_us = 0;
+	f.s.balloon.valid = false;
+	for (int i = 0; i < 4 * 3600; i++)
+		tick(&f, SEC);
+	assert_true(f.st.thrash.capped);
+	assert_int_equal(f.st.thrash.cap, 3 * GIB);
 }
 
 int main(void)
