@@ -114,6 +114,14 @@ static int read_header(int fd, uint32_t *ret_capacity)
 	return 0;
 }
 
+static void tame_word(char *word, size_t size)
+{
+	word[size - 1] = '\0';
+	for (; *word; word++)
+		if (!(*word >= 'a' && *word <= 'z') && !(*word >= '0' && *word <= '9') && *word != '-')
+			*word = '?';
+}
+
 /* Whoever wrote it: strings end, and control no terminal; a kind that is not known is not shown. */
 static bool tame(struct history_record *r)
 {
@@ -123,12 +131,9 @@ static bool tame(struct history_record *r)
 		(void)printable_make(r->text);
 		return true;
 	case HISTORY_DECISION:
-		r->n.mode[sizeof(r->n.mode) - 1] = '\0';
-		r->n.law[sizeof(r->n.law) - 1] = '\0';
-		r->n.reason[sizeof(r->n.reason) - 1] = '\0';
-		(void)printable_make(r->n.mode);
-		(void)printable_make(r->n.law);
-		(void)printable_make(r->n.reason);
+		tame_word(r->n.mode, sizeof(r->n.mode));
+		tame_word(r->n.law, sizeof(r->n.law));
+		tame_word(r->n.reason, sizeof(r->n.reason));
 		return true;
 	}
 	return false;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "basic/printable.h"
 #include "ctl/ctl.h"
 
 static const struct ctl_verb *const verbs[] = {
@@ -64,8 +65,8 @@ static void make_plain(char *text)
 {
 	size_t length = strlen(text);
 
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+	for (char *c = printable_make(text); *c; c++)
+		if (*c == '\n')
 			*c = '?';
 	if (length > SENTENCE_MAX) {
 		memcpy(text + SENTENCE_HEAD, "...", 3);

@@ -40,7 +40,7 @@ static enum ctl_exit why(struct ctl_bus *b, enum ctl_exit code, const char *form
 		text = NULL;
 	va_end(ap);
 	free(b->why);
-	b->why = text;
+	b->why = text ? printable_make(text) : NULL;
 	return code;
 }
 
@@ -178,6 +178,8 @@ static int read_value(sd_bus_message *m, const struct ctl_prop *prop, struct ctl
 		r = sd_bus_message_read_strv(m, ctl_prop_strings(p, prop));
 		if (r < 0)
 			return r;
+		for (char **s = *ctl_prop_strings(p, prop); s && *s; s++)
+			(void)printable_make(*s);
 		return sd_bus_message_exit_container(m);
 	}
 	return -EINVAL;
@@ -363,7 +365,7 @@ enum ctl_exit ctl_bus_metrics(struct ctl_bus *b, char **ret)
 		copy = strdup(text);
 		r = copy ? 0 : -ENOMEM;
 		if (copy)
-			*ret = copy;
+			*ret = printable_make(copy);
 	}
 	return answered(b, reply, r);
 }

@@ -71,6 +71,8 @@ static void put_string(FILE *f, const char *text)
 			fputs("\\t", f);
 		else if (*s < 0x20 || *s == 0x7f)
 			fprintf(f, "\\u%04x", *s);
+		else if (s[0] == 0xc2 && s[1] < 0xa0)
+			fprintf(f, "\\u%04x", s[1]);
 		else
 			fwrite(s, 1, n, f);
 		s += n;

@@ -376,11 +376,12 @@ static const sd_bus_vtable vtable[] = {
 /* Whether a property has to be announced: strings differ, or numbers (of 8 bytes, all that are). */
 static bool has_changed(const sd_bus_vtable *entry, const struct status *a, const struct status *b)
 {
-	const char *pa = (const char *)a + entry->x.property.offset;
-	const char *pb = (const char *)b + entry->x.property.offset;
+	const char *pa, *pb;
 
 	if (entry->type != _SD_BUS_VTABLE_PROPERTY || !(entry->flags & CHANGES))
 		return false;
+	pa = (const char *)a + entry->x.property.offset;
+	pb = (const char *)b + entry->x.property.offset;
 	/* It changes all the time. */
 	if (entry->x.property.offset == offsetof(struct status, available))
 		return false;
