@@ -23,7 +23,7 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL":
                "DEBIAN_FRONTEND": "noninteractive"}
 PROJECT = "/root/balloond"
 # Build folders, and what Kbuild leaves behind.
-NOT_COPIED = ("build", "build-asan", ".git", "__pycache__", "*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd",
+NOT_COPIED = ("build", "build-asan", "build-coverage", ".git", "__pycache__", "*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd",
               "Module.symvers", "modules.order")
 # A root that is no mount of its own cannot have mount namespaces inside.
 PROC = 'mount --bind "$0" "$0"; mount -t proc proc "$0/proc"; '
