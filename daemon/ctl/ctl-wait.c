@@ -64,7 +64,10 @@ static void draw_bar(struct progress *g, uint64_t size, const char *reason)
 	width = columns > 60 ? columns - 60 : 4;
 	if (width > BAR_MAX)
 		width = BAR_MAX;
-	full = way == 0 || left >= way ? 0 : (unsigned int)((way - left) * width / way);
+	if (left < REACHED_WITHIN)
+		full = width;
+	else
+		full = left >= way ? 0 : (unsigned int)((way - left) * width / way);
 	snprintf(text, sizeof(text), "[%.*s%.*s] %s -> %s  %s", (int)full,
 		 "########################################", (int)(width - full),
 		 "----------------------------------------",
