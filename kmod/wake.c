@@ -33,6 +33,7 @@ struct uballoon_wake {
 	struct workqueue_struct *wq;	/* ahead of kswapd, which runs beside it */
 	struct work_struct work;
 	nodemask_t nodes;		/* to be looked at; atomic bits */
+	unsigned long attached;		/* those of probes[] that listen; who inits and exits */
 };
 
 static void look(struct uballoon_wake *w, int nid)
@@ -86,22 +87,28 @@ static const struct {
 
 static void attach(struct tracepoint *tp, void *data)
 {
+	struct uballoon_wake *w = data;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(probes); i++) {
-		if (!strcmp(tp->name, probes[i].name) &&
-		    tracepoint_probe_register(tp, probes[i].probe, data))
+		if (strcmp(tp->name, probes[i].name))
+			continue;
+		if (!tracepoint_probe_register(tp, probes[i].probe, data))
+			__set_bit(i, &w->attached);
+		else
 			pr_info("%s cannot be listened to; relief is the shrinker's alone\n",
 				tp->name);
 	}
 }
 
+/* The kernel warns of one that was never there. */
 static void detach(struct tracepoint *tp, void *data)
 {
+	struct uballoon_wake *w = data;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(probes); i++) {
-		if (!strcmp(tp->name, probes[i].name))
+		if (!strcmp(tp->name, probes[i].name) && test_bit(i, &w->attached))
 			tracepoint_probe_unregister(tp, probes[i].probe, data);
 	}
 }
