@@ -254,7 +254,7 @@ def announced(t):
     # At first all of them are news, but what is as in a daemon that knows nothing. MemAvailable moves all the time.
     news = [n for n in names if n != "Available" and bus.get(n)]
     t.contains(news, "HostTakes", "one of them")
-    t.wait(lambda: {n for n in news} <= {k for change in signals.seen() for k in change}, 20, f"signals for {news}")
+    t.wait(lambda: set(news) <= {k for change in signals.seen() for k in change}, 20, f"signals for {news}")
 
 
 @tap.case("set-target: sizes, percentages, --memory, auto")

@@ -7,8 +7,8 @@ counts that FOLDER/*.tar.gz brought from guests (tests/vm/harness/coverage.py) a
 they are removed, so that nothing counts twice. With --module, the lines of kmod/ by the counts that guests left
 below FOLDER (tests/vm/harness/module_coverage.py). With --left, what has not run follows, line by line.
 
-Exit status 1 if less has run than LINES and BRANCHES, and of the module MODULE_LINES say, or if the list unreached.txt beside this file is
-not true: it says what no test can reach, and why, and does not count. An entry that names nothing in
+Exit status 1 if less has run than LINES and BRANCHES, and of the module MODULE_LINES say, or if the list
+unreached.txt beside this file is not true: it says what no test can reach, and why, and does not count. An entry that names nothing in
 the source, or something that has run, is an error.
 
     # reason, of one line or more

@@ -119,8 +119,17 @@ def judge(t):
     t.equal(coverage.judge(one, []), ["94.9 % of the lines have run, and 95 % are wanted",
                                       "84.9 % of the branches have run, and 85 % are wanted"], "both")
     one.lines_run = 899
-    t.equal(coverage.judge(one, [], (90,), " of the module"), ["89.9 % of the lines of the module have run, and 90 % are wanted"],
-            "the module's branches do not count")
+    t.equal(coverage.judge(one, [], (90,), " of the module"),
+            ["89.9 % of the lines of the module have run, and 90 % are wanted"], "the module's branches do not count")
+
+
+@tap.case("a file of the module that nobody counted is named")
+def uncounted(t):
+    with tempfile.TemporaryDirectory() as folder:
+        said = str(t.raises(Problem, coverage.measure_module, folder))
+    for name in ("core.c", "host/vmware.c"):
+        t.contains(said, name, "files")
+    t.check("host/xen.c" not in said, said)
 
 
 @tap.case("what is left is shown with its line, and what is excused is not")

@@ -226,7 +226,7 @@ def reporting(t, series):
     """Free pages that the host is being told of are on no list: they count, but for a host that does not look."""
     with balloon(t, series, memory=1024 * MIB) as b:
         device = b.device()
-        for _ in range(6):
+        for _ in range(20):
             b.free()
             # The kernel begins two seconds after it is free again.
             b.g.sh("ubtool hog 200M")
