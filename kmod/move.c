@@ -18,7 +18,7 @@
 
 #include "core.h"
 
-/* A LOCK call gives the host no more than that ahead of its answers: 256 MiB. */
+/* A LOCK call gives the host no more than that ahead of its answers, nor in a batch: 256 MiB. */
 #define INFLIGHT_MAX_PAGES	(256 * UBALLOON_MIB_PAGES)
 /*
  * 2 MiB pages in a batch when the kernel clears what it allocates: small
@@ -174,10 +174,16 @@ static void unclaim_room(struct uballoon *ub, u64 pages)
 	spin_unlock(&ub->lock);
 }
 
+/*
+ * In flight is what is to be submitted, too, which alone is never too much. Parts are not with
+ * the host, and who waits here is who would offer them.
+ */
 static bool may_submit(struct uballoon *ub, const void *arg)
 {
+	s64 ahead = READ_ONCE(ub->call_inflight_pages) - READ_ONCE(ub->part_pages);
+
 	return !uballoon_untold_any(ub) && READ_ONCE(ub->free_count) > UBALLOON_RESERVED &&
-	       READ_ONCE(ub->call_inflight_pages) < INFLIGHT_MAX_PAGES;
+	       ahead <= INFLIGHT_MAX_PAGES;
 }
 
 static bool call_answered(struct uballoon *ub, const void *arg)
@@ -363,6 +369,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 		most = min_t(unsigned int, host->batch_2m, CLEARED_BATCH_2M);
 	else
 		most = host->batch_2m;
+	most = min_t(unsigned int, most, INFLIGHT_MAX_PAGES >> mv->page_order);
 
 	spin_lock(&ub->lock);
 	ub->call = ++ub->last_call;

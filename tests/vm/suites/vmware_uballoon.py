@@ -109,10 +109,14 @@ def guest_waits(t, job):
     t.wait(lambda: "\nstate " in job.output, 20, "the program in the guest")
 
 
+# What the older kernel's users have by default, and what those of other distributions have.
+APPEND = {"6.1": "init_on_alloc=1", "6.12": "init_on_alloc=0", "6.12 gcov": ""}
+
+
 def whole(t, series):
     ring = kernels.build_module(kernels.Kernel(series), os.path.join(VM, "vmware", "ring"), "vmci_ring")
     with vmware(t, series, ("uballoon", "vmw_balloon"), files=[("vmci_ring.ko", ring, 0o644)],
-                unload=("vmw_vmci",)) as (guest, monitor):
+                unload=("vmw_vmci",), append=APPEND[series]) as (guest, monitor):
         rows = []
         with t.subtest("without vmw_vmci it loads, and polls each second"):
             device = load(monitor, guest)
@@ -190,13 +194,14 @@ def refused_4k(t, monitor, guest):
 
 
 def refused_2m(t, monitor, guest):
-    device = load(monitor, guest, CAP_ALL, target=8192)
+    pages = 73728    # more than a call may have with the host at a time
+    device = load(monitor, guest, CAP_ALL, target=pages)
     with monitor.script() as hv:
         hv.refuse.append(lambda pfn, frames: Status.PPN_INVALID if frames > 1 else None)
-    lock = device.lock(8192, "2m")
-    t.equal((lock["stop"], lock["done_pages"], lock["refused_pages"]), ("DONE", "8192", "0"), "LOCK")
-    t.equal((monitor.hypervisor.locked, monitor.hypervisor.locked_2m), (8192, 0), "locked")
-    t.equal(device.state()["size_4k_pages"], 8192, "4 KiB pages instead")
+    lock = device.lock(pages, "2m")
+    t.equal((lock["stop"], int(lock["done_pages"]), lock["refused_pages"]), ("DONE", pages, "0"), "LOCK")
+    t.equal((monitor.hypervisor.locked, monitor.hypervisor.locked_2m), (pages, 0), "locked")
+    t.equal(device.state()["size_4k_pages"], pages, "4 KiB pages instead")
 
 
 def some_2m_refused(t, monitor, guest):
@@ -328,7 +333,10 @@ def reset_while_moving(t, monitor, guest):
         with monitor.script() as hv:
             hv.faults = [Fault(Status.RESET, MOVES, skip=5 + 4 * at, after_entries=200),
                          Fault(Status.RESET, frozenset({Cmd.GET_TARGET}))]
-        stops = {answer.get("stop") for answer in device.do(*script)[2:]}
+        stops = set()
+        # Where the poll has come first, these find no session, and the other fault is still to come.
+        while any(f.times for f in monitor.hypervisor.faults if f.commands == MOVES):
+            stops |= {answer.get("stop") for answer in device.do(*script)[2:]}
         t.check(stops <= {"DONE", "RESET", "TARGET", "NOMEM"}, f"stops: {stops}")
         # The last one may come after all calls.
         monitor.wait_for(lambda hv: not any(f.times for f in hv.faults) and hv.granted, 10, "START after RESET")
