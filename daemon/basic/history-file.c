@@ -128,7 +128,7 @@ static bool tame(struct history_record *r)
 	switch (r->kind) {
 	case HISTORY_NOTE:
 		r->text[sizeof(r->text) - 1] = '\0';
-		(void)printable_make(r->text);
+		(void)printable_line(r->text);
 		return true;
 	case HISTORY_DECISION:
 		tame_word(r->n.mode, sizeof(r->n.mode));

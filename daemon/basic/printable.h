@@ -1,20 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * printable.h - texts of others, for a terminal
+ * printable.h - texts of others, for a terminal and for the bus
  *
- * What controls a terminal becomes question marks: a text that came over the bus or out of a
- * file may be anybody's. UTF-8 stays as it is, and so do the ends of lines.
+ * What controls a terminal becomes question marks, and what is not UTF-8, for which D-Bus cuts
+ * off whoever sends it: a text that came over the bus or out of a file may be anybody's.
  */
 #pragma once
 
-/* In place; the bytes of C0, DEL, and the two of C1 in UTF-8. Returns text. */
+#include <stdbool.h>
+
+#include "basic/utf8.h"
+
+/* A character that stays: neither C0, DEL nor C1. */
+static inline bool printable_is(const unsigned char *s)
+{
+	return *s >= 0x20 && *s != 0x7f && !(s[0] == 0xc2 && s[1] < 0xa0);
+}
+
+/* In place; the ends of lines stay. Returns text. */
 static inline char *printable_make(char *text)
 {
-	for (unsigned char *s = (unsigned char *)text; *s; s++) {
-		if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
-			s[0] = s[1] = '?';
-		else if ((*s < 0x20 && *s != '\n') || *s == 0x7f)
-			*s = '?';
+	size_t n;
+
+	for (unsigned char *s = (unsigned char *)text; *s; s += n ? n : 1) {
+		n = utf8_sequence(s);
+		if (n && (*s == '\n' || printable_is(s)))
+			continue;
+		for (size_t i = 0; i < (n ? n : 1); i++)
+			s[i] = '?';
 	}
+	return text;
+}
+
+/* The same, of what has to stay one line. */
+static inline char *printable_line(char *text)
+{
+	for (char *c = printable_make(text); *c; c++)
+		if (*c == '\n')
+			*c = '?';
 	return text;
 }

@@ -65,9 +65,7 @@ static void make_plain(char *text)
 {
 	size_t length = strlen(text);
 
-	for (char *c = printable_make(text); *c; c++)
-		if (*c == '\n')
-			*c = '?';
+	(void)printable_line(text);
 	if (length > SENTENCE_MAX) {
 		memcpy(text + SENTENCE_HEAD, "...", 3);
 		memmove(text + SENTENCE_HEAD + 3, text + length - SENTENCE_TAIL, SENTENCE_TAIL + 1);

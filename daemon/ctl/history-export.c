@@ -79,7 +79,7 @@ static void put_note(FILE *f, const struct history_record *r)
 	for (const char *s = r->text; *s; s++) {
 		if (*s == '"')
 			putc('"', f);
-		putc((unsigned char)*s < ' ' ? ' ' : *s, f);
+		putc(*s, f);
 	}
 	fputs("\"\n", f);
 }

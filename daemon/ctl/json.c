@@ -17,37 +17,11 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "basic/utf8.h"
+
 void json_init(struct json *j, FILE *stream)
 {
 	*j = (struct json){ .stream = stream, .open_empty = true };
-}
-
-/* Length of the well-formed UTF-8 sequence at @s (RFC 3629), 0 if there is none. */
-static size_t utf8_sequence(const unsigned char *s)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t n;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	/* The second byte is narrower where overlong forms, surrogates and > U+10FFFF lie. */
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return n;
 }
 
 static void put_string(FILE *f, const char *text)

@@ -64,17 +64,10 @@ struct bus {
 	void *restart_ctx;
 };
 
-/*
- * D-Bus cuts off whoever sends a string that is not UTF-8. What is not ASCII here has come out of
- * a file, or was cut to fit: shown as question marks, as is what controls a terminal.
- */
+/* What stands in a status may have come out of a file, or was cut to fit. */
 static const char *printable(const char *text, char buf[static TEXT_MAX])
 {
-	size_t i;
-
-	for (i = 0; i < TEXT_MAX - 1 && text[i]; i++)
-		buf[i] = (unsigned char)text[i] < 128 ? text[i] : '?';
-	buf[i] = '\0';
+	snprintf(buf, TEXT_MAX, "%s", text);
 	return printable_make(buf);
 }
 
@@ -270,7 +263,7 @@ static int on_get_config(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		name = b->methods->config_value(b->ctx, i, value, sizeof(value));
 		if (!name)
 			break;
-		r = sd_bus_message_append(reply, "{ss}", name, value);
+		r = sd_bus_message_append(reply, "{ss}", name, printable_make(value));
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);

@@ -20,25 +20,10 @@
 #include <string.h>
 
 #include "basic/cleanup.h"
+#include "basic/printable.h"
 
 #define FILE_NAME "hold"
 #define FIRST_LINE "balloond hold 1"
-
-/* Length of the well-formed UTF-8 sequence at s (RFC 3629), 0 if there is none. */
-static size_t sequence(const unsigned char *s)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3
-		   : s[0] < 0xf5				      ? 4
-								      : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
 
 const char *hold_reason_check(const char *reason)
 {
@@ -46,14 +31,9 @@ const char *hold_reason_check(const char *reason)
 		return "it needs a reason, for those who come after";
 	if (strlen(reason) > HOLD_REASON_MAX)
 		return "the reason is too long; 120 bytes are kept";
-	for (const unsigned char *s = (const unsigned char *)reason; *s;) {
-		size_t n = sequence(s);
-
-		/* C1 controls steer terminals, too. */
-		if (n == 0 || *s < 0x20 || *s == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0))
+	for (const unsigned char *s = (const unsigned char *)reason; *s; s += utf8_sequence(s))
+		if (utf8_sequence(s) == 0 || !printable_is(s))
 			return "the reason must be one line of plain text";
-		s += n;
-	}
 	return NULL;
 }
 

@@ -227,7 +227,7 @@ class Daemon:
             t.wait(bus.owned, PATIENCE_S, "balloond owns its name", interval=0.05)
 
     def configure(self, text):
-        with open(self.config + ".new", "w") as f:
+        with open(self.config + ".new", "w", errors="surrogateescape") as f:
             # Whatever balloon device the machine of the tests has: its page cache is none of their business.
             f.write(text + 'without_module = "wait";\n')
         os.chmod(self.config + ".new", 0o644)

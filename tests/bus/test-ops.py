@@ -288,6 +288,10 @@ def hold(t):
     t.wait(lambda: bus.get("Reason") != "held", 20, "the policy goes on")
     t.equal(bus.get("Held"), "", "Held")
     t.check(not os.path.exists(state.hold), "the file is gone")
+    expect(t, ctl(bus, "hold", "für die Sicherung"), 0)
+    t.equal(bus.get("Held"), "für die Sicherung", "a reason that is not ASCII, as it was given")
+    expect(t, ctl(bus), 0, "Held  für die Sicherung; balloonctl release")
+    expect(t, ctl(bus, "release"), 0)
     expect(t, ctl(bus, "release"), 0, "was not held")
     expect(t, ctl(bus, "set-target", "64M"), 0)
 
@@ -501,6 +505,10 @@ def metrics_name(t):
                       ("/x.prom/", "must end with .prom"), ("/" + "x" * 300 + ".prom", "too long")]:
         daemon.configure(f'metrics_file = "{name}";\n')
         expect(t, ctl(bus, "reload"), 6, f":1: metrics_file: ", why)
+    with t.subtest("a name that the bus could not carry is shown with question marks"):
+        daemon.configure('metrics_file = "/run/é\udcff.prom";\n')
+        expect(t, ctl(bus, "reload"), 0)
+        expect(t, ctl(bus, "dump"), 0, '"metrics_file": "/run/é?.prom"')
 
 
 # --- dump ---------------------------------------------------------------------
