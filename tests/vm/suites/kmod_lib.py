@@ -275,6 +275,12 @@ def both(name, fn, timeout=240):
         tap.add(f"{name} ({series})", fn, series, timeout=timeout)
 
 
+def compared(name, fn, timeout=240):
+    """The same, but not on those that are built here: what depends on how fast host and guest are, compared."""
+    for series in SERIES:
+        tap.add(f"{name} ({series})", fn, series, timeout=timeout)
+
+
 # Linux 7.3 does not wake up in an emulated guest (QEMU 7.2 and 10), with our module or without it.
 WAKE = (*kernels.SERIES, *(s for s in DEBUG_SERIES if built.FLAVOURS[s.split()[1]].wakes))
 
