@@ -19,7 +19,7 @@ _RACE = "BUG: KCSAN: "
 # A report is between two of them.
 _RULE = re.compile(r"={20,}\s*$")
 # Of a report: an access with the address, a line of its stack, and the one where an interrupt begins.
-_ACCESS = re.compile(r"(read|write)(?:-write)?( \(marked\))? to 0x")
+_ACCESS = re.compile(r"(read-write|read|write)( \(marked\))? to 0x")
 _FRAME = re.compile(r"^(?:\[ *[\d.]+\] )? (?:\? )?([\w.]+)\+0x[\da-f]+/0x[\da-f]+(?: \[(\w+)\])?")
 _INTERRUPT = re.compile(r"asm_(sysvec_\w+|common_interrupt|exc_nmi)$")
 
@@ -42,7 +42,7 @@ def _meant(accesses):
     """Whether the kernel does so with any page of anybody."""
     tops = {stack[0][0]: what for what, stack in accesses if stack}
     # Compaction scans struct pages without a lock, and takes one only after a second look with it.
-    if any(tops.get(f"isolate_{name}_block", "").startswith("read") for name in ("freepages", "migratepages")):
+    if any(tops.get(f"isolate_{name}_block", "").split()[:1] == ["read"] for name in ("freepages", "migratepages")):
         return True
     # put_page() looks whether the page is part of a larger one, while migration takes the page, of which it
     # has a reference of its own, off its list: neither a list's pointers nor their poison look like that.

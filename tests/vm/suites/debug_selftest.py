@@ -275,13 +275,14 @@ def races(t):
     t.equal(count(tick, ours), 1, "of an interrupt with it")
     queue = report(("read", ("process_one_work", ""))).replace("[    4.2]\n", "Workqueue: uballoon work [uballoon]\n")
     t.equal(complaints(queue, ("uballoon",)), [], "of the kernel's work queues, whoever's turn it was")
-    for what, n in (("read", 0), ("read (marked)", 0), ("write", 1)):
+    for what, n in (("read", 0), ("read (marked)", 0), ("read-write", 1), ("write", 1)):
         t.equal(count((what, ("isolate_freepages_block", "")), ours), n, f"compaction's scan, {what}")
     t.equal(count(("read", ("core", " [uballoon]")), ("read", ("compact", ""), ("isolate_freepages_block", ""))), 1,
             "compaction, but not its scan")
     for what, n in (("read (marked)", 0), ("read", 1)):
         t.equal(count((what, ("finish_unlock", " [uballoon]")), ("write", ("migrate_folio_move", ""))), n,
                 f"a page that was migrated, {what}")
+
 
 for name in (DEBUG, KCSAN):
     tap.add(f"an intact guest passes ({name})", intact, name, timeout=400)
