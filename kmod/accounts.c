@@ -213,32 +213,32 @@ void uballoon_reporting(struct uballoon *ub, int nid, u64 pages)
 	spin_unlock(&ub->lock);
 }
 
-/* Of that, what will be free again before anybody misses it. With uballoon.lock held. */
-static long soon_free(const struct uballoon *ub, int nid)
+/* Of that, what will be free again before anybody misses it. */
+static u64 soon_free(struct uballoon *ub, int nid)
 {
-	if (ub->reporting_late || time_after_eq(jiffies, ub->reporting_end))
-		return 0;
-	return nid == NUMA_NO_NODE || nid == ub->reporting_nid ? ub->reporting_pages : 0;
+	u64 pages = 0;
+
+	spin_lock(&ub->lock);
+	if (!ub->reporting_late && time_before(jiffies, ub->reporting_end) &&
+	    (nid == NUMA_NO_NODE || nid == ub->reporting_nid))
+		pages = ub->reporting_pages;
+	spin_unlock(&ub->lock);
+	return pages;
 }
 
-/**
- * uballoon_available - MemAvailable as if the balloon's pages were not counted in it
- * @ub:	balloon
+/*
+ * MemAvailable as if the balloon's pages were not counted in it.
  *
  * The kernel takes only a part of what is reclaimable into MemAvailable, so what the balloon
- * adds is the difference of two such parts. Free pages that are being reported count as free.
- * Any process context.
+ * adds is the difference of two such parts.
  */
-u64 uballoon_available(struct uballoon *ub)
+static u64 all_available(struct uballoon *ub)
 {
 	long available, low = 0, reclaimable, ours;
 	int nid;
 
 	spin_lock(&ub->lock);
 	available = si_mem_available();
-	/* It may be nothing because it would be less. */
-	if (available)
-		available += soon_free(ub, NUMA_NO_NODE);
 	ours = ub->available_pages;
 	reclaimable = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
 		      global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
@@ -251,12 +251,8 @@ u64 uballoon_available(struct uballoon *ub)
 	return max(available, 0L);
 }
 
-/**
- * uballoon_node_available - the same of one node, by the same rule
- * @ub:		balloon
- * @nid:	online node
- */
-u64 uballoon_node_available(struct uballoon *ub, int nid)
+/* The same of one node, by the same rule. */
+static u64 node_available(struct uballoon *ub, int nid)
 {
 	pg_data_t *pgdat = NODE_DATA(nid);
 	long low = low_watermarks(pgdat), available, cache, reclaimable, ours = 0;
@@ -264,7 +260,6 @@ u64 uballoon_node_available(struct uballoon *ub, int nid)
 
 	available = -(long)pgdat->totalreserve_pages;
 	spin_lock(&ub->lock);
-	available += soon_free(ub, nid);
 	for (i = 0; i < MAX_NR_ZONES; i++) {
 		struct uballoon_zone *z = &ub->zones[nid * MAX_NR_ZONES + i];
 
@@ -277,6 +272,21 @@ u64 uballoon_node_available(struct uballoon *ub, int nid)
 		      node_pages(pgdat, NR_KERNEL_MISC_RECLAIMABLE) - ours;
 	available += usable_part(cache, low) + usable_part(max(reclaimable, 0L), low);
 	return max(available, 0L);
+}
+
+/**
+ * uballoon_available - MemAvailable without the balloon's pages, and with those being reported
+ * @ub:	balloon
+ *
+ * Free pages that are being reported count as free, for they will be soon. Whoever asks for
+ * memory cannot have them yet: see uballoon_relief_missing(). Any process context.
+ */
+u64 uballoon_available(struct uballoon *ub)
+{
+	u64 available = all_available(ub);
+
+	/* It may be nothing because it would be less. */
+	return available ? available + soon_free(ub, NUMA_NO_NODE) : 0;
 }
 
 /**
@@ -355,7 +365,7 @@ int uballoon_richest_node(struct uballoon *ub, bool may_reclaim)
 	for_each_online_node(nid) {
 		if (!node_present_pages(nid))
 			continue;
-		pages = may_reclaim ? uballoon_node_available(ub, nid) : node_free(nid);
+		pages = may_reclaim ? node_available(ub, nid) : node_free(nid);
 		pages -= node_share(ub, nid, line);
 		if (pages > most) {
 			most = pages;
@@ -381,7 +391,7 @@ int uballoon_poorest_node(struct uballoon *ub)
 	for_each_online_node(nid) {
 		if (!node_present_pages(nid))
 			continue;
-		permille = div64_u64(uballoon_node_available(ub, nid) * 1000,
+		permille = div64_u64(node_available(ub, nid) * 1000,
 				     node_present_pages(nid));
 		if (permille < least) {
 			least = permille;
@@ -406,11 +416,13 @@ u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 	if (!line)
 		return 0;
 	if (num_online_nodes() > 1) {
-		available = uballoon_node_available(ub, nid);
+		available = node_available(ub, nid);
 		line = node_share(ub, nid, line);
 	} else {
-		available = uballoon_available(ub);
+		available = all_available(ub);
 	}
+	/* Not for all of the line: who asks now may be through with the rest before they are free. */
+	available += min(soon_free(ub, nid), line / 2);
 	if (available >= line && !begun)
 		return 0;
 	line += line / UBALLOON_RELIEF_STEP;

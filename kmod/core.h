@@ -326,7 +326,6 @@ void uballoon_accounts_replace(struct uballoon *ub, struct page *old, struct pag
 void uballoon_reporting(struct uballoon *ub, int nid, u64 pages);
 u64 uballoon_available(struct uballoon *ub);
 u64 uballoon_node_spare(int nid, gfp_t gfp);
-u64 uballoon_node_available(struct uballoon *ub, int nid);
 int uballoon_richest_node(struct uballoon *ub, bool may_reclaim);
 int uballoon_poorest_node(struct uballoon *ub);
 u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun);
