@@ -315,13 +315,14 @@ u64 uballoon_node_spare(int nid, gfp_t gfp)
 	return pages;
 }
 
-static u64 node_free(int nid)
+/* Free where an allocation cannot have it: above its zones. */
+static u64 node_out_of_reach(int nid, gfp_t gfp)
 {
 	pg_data_t *pgdat = NODE_DATA(nid);
 	u64 pages = 0;
 	unsigned int i;
 
-	for (i = 0; i < MAX_NR_ZONES; i++)
+	for (i = gfp_zone(gfp) + 1; i < MAX_NR_ZONES; i++)
 		pages += zone_page_state(&pgdat->node_zones[i], NR_FREE_PAGES);
 	return pages;
 }
@@ -347,13 +348,14 @@ static u64 node_share(struct uballoon *ub, int nid, u64 pages)
  * uballoon_richest_node - from which node to take memory
  * @ub:		balloon
  * @may_reclaim: what is available counts, not only what is free
+ * @gfp:	of the allocation: what it cannot have does not count
  *
  * The one that has most beyond its share of what LOCK leaves alone: below it reclaim would take
  * back what is taken there.
  *
  * Return: NUMA_NO_NODE if there is but one.
  */
-int uballoon_richest_node(struct uballoon *ub, bool may_reclaim)
+int uballoon_richest_node(struct uballoon *ub, bool may_reclaim, gfp_t gfp)
 {
 	u64 line = READ_ONCE(ub->relief_pages);
 	int nid, best = NUMA_NO_NODE;
@@ -365,7 +367,10 @@ int uballoon_richest_node(struct uballoon *ub, bool may_reclaim)
 	for_each_online_node(nid) {
 		if (!node_present_pages(nid))
 			continue;
-		pages = may_reclaim ? node_available(ub, nid) : node_free(nid);
+		if (may_reclaim)
+			pages = node_available(ub, nid) - node_out_of_reach(nid, gfp);
+		else
+			pages = uballoon_node_spare(nid, gfp);
 		pages -= node_share(ub, nid, line);
 		if (pages > most) {
 			most = pages;

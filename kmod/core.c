@@ -38,6 +38,19 @@ u64 uballoon_total(struct uballoon *ub)
 }
 
 /**
+ * uballoon_left - what has to be given back before all is
+ * @ub:	balloon; locked
+ *
+ * Who gives back claims pages before they are free; only the accounts have them until then.
+ *
+ * Return: pages of the kernel.
+ */
+u64 uballoon_left(struct uballoon *ub)
+{
+	return max(uballoon_total(ub), ub->available_pages + ub->gone_pages) + ub->inflight_pages;
+}
+
+/**
  * uballoon_size_add - so many pages more are in the balloon, or not off it after all
  * @ub:		balloon; locked
  * @ps:		of that size
@@ -292,6 +305,9 @@ void uballoon_host_reset(struct uballoon *ub)
 	ub->host_generation++;
 	spin_unlock(&ub->lock);
 	while (!uballoon_is_empty(ub)) {
+		/* Nothing here may wait for works, which stand still when the guest goes to sleep. */
+		uballoon_reap(ub);
+		uballoon_old_pages_drop(ub);
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
 		got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, until, TASK_UNINTERRUPTIBLE,
 					 &stop);

@@ -247,6 +247,7 @@ u64 uballoon_ram(struct uballoon *ub);
 u64 uballoon_floor(struct uballoon *ub);
 /* ... with uballoon.lock held: */
 u64 uballoon_total(struct uballoon *ub);
+u64 uballoon_left(struct uballoon *ub);
 void uballoon_size_add(struct uballoon *ub, enum uballoon_pagesize ps, u64 pages);
 u64 uballoon_host_bound(struct uballoon *ub);
 u64 uballoon_insisted(struct uballoon *ub);
@@ -309,6 +310,7 @@ enum uballoon_attention uballoon_attention(struct uballoon *ub);
 int uballoon_batch_init(struct uballoon *ub);
 void uballoon_batch_exit(struct uballoon *ub);
 void uballoon_batch_drop(struct uballoon *ub);
+void uballoon_old_pages_drop(struct uballoon *ub);
 struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep);
 void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b);
 void uballoon_reap(struct uballoon *ub);
@@ -326,7 +328,7 @@ void uballoon_accounts_replace(struct uballoon *ub, struct page *old, struct pag
 void uballoon_reporting(struct uballoon *ub, int nid, u64 pages);
 u64 uballoon_available(struct uballoon *ub);
 u64 uballoon_node_spare(int nid, gfp_t gfp);
-int uballoon_richest_node(struct uballoon *ub, bool may_reclaim);
+int uballoon_richest_node(struct uballoon *ub, bool may_reclaim, gfp_t gfp);
 int uballoon_poorest_node(struct uballoon *ub);
 u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun);
 
@@ -335,6 +337,7 @@ int uballoon_lists_init(struct uballoon *ub);
 void uballoon_lists_exit(struct uballoon *ub);
 void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int hold,
 			struct list_head *pages);
+void uballoon_lists_keep_2m(struct uballoon *ub, unsigned int hold, struct list_head *pages);
 unsigned int uballoon_lists_take(struct uballoon *ub, unsigned int order, unsigned int hold,
 				 int nid, unsigned int count, struct list_head *pages);
 unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, unsigned long start,

@@ -91,6 +91,20 @@ static void add_run(struct uballoon *ub, unsigned int hold, struct list_head *pa
 	uballoon_list_add(&z->lists_4k[hold].dev, &run);
 }
 
+/* Called with ub->lock held. */
+static void add_2m(struct uballoon *ub, unsigned int hold, struct page *page, bool last)
+{
+	struct uballoon_zone *z = uballoon_zone(ub, page);
+
+	list_del(&page->lru);
+	if (last)
+		list_add_tail(&page->lru, &z->pages_2m[hold]);
+	else
+		list_add(&page->lru, &z->pages_2m[hold]);
+	set_page_private(page, mark_2m(z, hold));
+	uballoon_count_pages(page, UBALLOON_LARGE_PAGES);
+}
+
 /**
  * uballoon_lists_add - put pages on the lists
  * @ub:		balloon
@@ -108,11 +122,8 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 
 	if (order == UBALLOON_LARGE_ORDER) {
 		spin_lock(&ub->lock);
-		list_for_each_entry_safe(page, next, pages, lru) {
-			list_move(&page->lru, &uballoon_zone(ub, page)->pages_2m[hold]);
-			set_page_private(page, mark_2m(uballoon_zone(ub, page), hold));
-			uballoon_count_pages(page, UBALLOON_LARGE_PAGES);
-		}
+		list_for_each_entry_safe(page, next, pages, lru)
+			add_2m(ub, hold, page, false);
 		spin_unlock(&ub->lock);
 		return;
 	}
@@ -175,6 +186,24 @@ static struct uballoon_zone *shortest(struct uballoon *ub, unsigned int order, u
 		}
 	}
 	return best;
+}
+
+/**
+ * uballoon_lists_keep_2m - put 2 MiB pages back that the host does not release
+ * @ub:		balloon
+ * @hold:	how the host holds them
+ * @pages:	linked by lru; empty afterwards
+ *
+ * Behind the others, so that these are tried before.
+ */
+void uballoon_lists_keep_2m(struct uballoon *ub, unsigned int hold, struct list_head *pages)
+{
+	struct page *page, *next;
+
+	spin_lock(&ub->lock);
+	list_for_each_entry_safe(page, next, pages, lru)
+		add_2m(ub, hold, page, true);
+	spin_unlock(&ub->lock);
 }
 
 /**

@@ -134,8 +134,10 @@ static unsigned int unlock_old(struct uballoon *ub)
 		return 0;
 	spin_lock(&ub->lock);
 	count = min_t(unsigned int, ub->old_count, UBALLOON_BATCH_OLD);
+	/* In turn: those that are refused come behind the others. */
 	ub->old_count -= count;
-	memcpy(b->old_pages, ub->old_pages + ub->old_count, count * sizeof(b->old_pages[0]));
+	memcpy(b->old_pages, ub->old_pages, count * sizeof(b->old_pages[0]));
+	memmove(ub->old_pages, ub->old_pages + count, ub->old_count * sizeof(ub->old_pages[0]));
 	spin_unlock(&ub->lock);
 	if (!count) {
 		uballoon_batch_put(ub, b);

@@ -299,6 +299,26 @@ def unlock_refused(t, monitor, guest):
         t.equal((device.unlock(left, size)["stop"], monitor.hypervisor.locked), ("DONE", 0), "UNLOCK again")
 
 
+def kept_for_good(t, monitor, guest):
+    """Large pages that the host never releases are not in the way of the others."""
+    device = load(monitor, guest, CAP_ALL, target=8192)
+    t.equal(device.lock(8192, "2m")["stop"], "DONE", "LOCK")
+    kept = set()
+
+    def first_two(pfn, frames):
+        if len(kept) < 2:
+            kept.add(pfn)
+        return Status.PPN_INVALID if pfn in kept else None
+    with monitor.script() as hv:
+        hv.refuse_unlock.append(first_two)
+    tries = [device.unlock(1024, "2m") for _ in range(3)]
+    t.equal([int(a["done_pages"]) for a in tries], [0, 1024, 1024], "pages given back, two at a time")
+    t.equal((device.state()["size_pages"], monitor.hypervisor.locked), (6144, 6144), "size, locked")
+    with monitor.script() as hv:
+        hv.refuse_unlock.clear()
+    t.equal((device.unlock(6144, "2m")["stop"], monitor.hypervisor.locked), ("DONE", 0), "UNLOCK of all")
+
+
 def resets(t, monitor, guest):
     """At each command, and in the middle of a batch: popped without an unlock, START, and on we go."""
     for caps, size, pages in ((CAP_ALL, "2m", 8192), (BATCHED, "4k", 4000), (Cap.BASIC, "4k", 300)):
@@ -483,6 +503,7 @@ TRIALS = [
     ("the target comes with every answer", target_in_answers),
     ("BUSY", busy),
     ("a page whose unlock is refused stays", unlock_refused),
+    ("pages that are never released", kept_for_good),
     ("RESET at each kind of command", resets),
     ("RESET while the balloon moves", reset_while_moving),
     ("START refused at first", start_refused),
