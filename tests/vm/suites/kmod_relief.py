@@ -10,11 +10,10 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (BALLOON, MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, balloon, both, helper,     # noqa: E402
-                      swap_disk, tap, two_nodes)
+from kmod_lib import (BALLOON, MIB, MUST_TELL, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, balloon, both,  # noqa: E402
+                      helper, swap_disk, tap, two_nodes)
 
 LINE, STEP = 64, 16
-MUST_TELL = 1                            # bit of VIRTIO_BALLOON_F_MUST_TELL_HOST
 # What one who takes gets beyond what was missing: the step of several CPUs at once, and lists of theirs.
 EXCESS = 96
 

@@ -37,6 +37,8 @@ SETS = [
     ("2 MiB without batches", Cap.BASIC | Cap.BATCHED_2M, 300, "4k", ALWAYS),
     ("basic", Cap.BASIC, 600, "4k", ALWAYS),
 ]
+# Pages that compaction has replaced and the host is asked for at a time (host/host.h).
+BATCH_OLD = 256
 SIDE_BY_SIDE = ("all", "batched", "basic")
 
 
@@ -202,6 +204,18 @@ def refused_2m(t, monitor, guest):
     t.equal((lock["stop"], int(lock["done_pages"]), lock["refused_pages"]), ("DONE", pages, "0"), "LOCK")
     t.equal((monitor.hypervisor.locked, monitor.hypervisor.locked_2m), (pages, 0), "locked")
     t.equal(device.state()["size_4k_pages"], pages, "4 KiB pages instead")
+
+
+def nothing_taken(t, monitor, guest):
+    """A host that refuses everything is not offered all parts of all large pages that were on their way."""
+    device = load(monitor, guest, CAP_ALL, target=73728)
+    parts = itertools.count()
+    with monitor.script() as hv:
+        hv.refuse.append(lambda pfn, frames: Status.PPN_INVALID if frames > 1 or next(parts) >= 0 else None)
+    lock = device.lock(73728, "2m")
+    t.equal((lock["stop"], lock["done_pages"], monitor.hypervisor.locked), ("REFUSED", "0", 0), "LOCK")
+    # Of 16 large pages, and of those that were on their way meanwhile: eight batches.
+    t.between(next(parts), 16 * 512, 16 * 512 + 8 * 512, "parts that were offered")
 
 
 def some_2m_refused(t, monitor, guest):
@@ -482,6 +496,28 @@ def compaction_refused(t, monitor, guest):
     exchanged(t, monitor, device, 40000)
 
 
+def compaction_kept(t, monitor, guest):
+    """Pages that the host never releases do not keep it from being asked for the others."""
+    device = load(monitor, guest, BATCHED, target=60000)
+    kept = set()
+
+    def first_ones(pfn, frames):
+        if len(kept) < BATCH_OLD:
+            kept.add(pfn)
+        return Status.PPN_INVALID if pfn in kept else None
+
+    scatter(t, device)
+    with monitor.script() as hv:
+        hv.refuse_unlock.append(first_ones)
+    compact(guest)
+    t.check(device.state()["migrated_pages"] > 2 * BATCH_OLD, "more were moved than are kept")
+    t.wait(lambda: device.debug("old_pages") == len(kept), 15, "none but those wait for the host")
+    with monitor.script() as hv:
+        t.check(len(kept) == BATCH_OLD and all(map(hv.is_locked, kept)), f"the host keeps {len(kept)} pages")
+        hv.refuse_unlock.clear()
+    exchanged(t, monitor, device, 40000)
+
+
 def oom(t, monitor, guest):
     """Memory runs out: the balloon goes before any process does."""
     device = load(monitor, guest, CAP_ALL, target=1 << 17)
@@ -496,6 +532,7 @@ def oom(t, monitor, guest):
 TRIALS = [
     ("refused 4 KiB pages", refused_4k),
     ("a host that refuses all 2 MiB pages gets 4 KiB pages", refused_2m),
+    ("a host that refuses everything", nothing_taken),
     ("some 2 MiB pages refused", some_2m_refused),
     ("NOTNEEDED", not_needed),
     ("LOCK does not exceed the target", target_is_a_bound),
@@ -512,6 +549,7 @@ TRIALS = [
     ("the doorbell", doorbell),
     ("compaction", compaction),
     ("compaction, and a host that does not release pages", compaction_refused),
+    ("compaction, and pages that are never released", compaction_kept),
     ("out of memory", oom),
 ]
 
