@@ -231,22 +231,24 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 
 /*
  * Frees pages that others have replaced; those took over their place in the
- * accounts. What the host does not release waits for another try; if there is no
- * room to wait, it stays with the host for good.
+ * accounts. What the host does not release waits for another try.
  */
 static void free_old_pages(struct uballoon *ub, struct uballoon_batch *b)
 {
-	unsigned int i;
+	unsigned int i, count = b->old_count;
 
+	b->old_count = 0;
+	if (b->old_free)
+		return;
 	spin_lock(&ub->lock);
-	for (i = 0; i < b->old_refused && ub->old_count < UBALLOON_OLD_PAGES; i++)
+	ub->old_away -= count;
+	for (i = 0; i < b->old_refused; i++)
 		ub->old_pages[ub->old_count++] = b->old_pages[i];
 	spin_unlock(&ub->lock);
-	for (i = b->old_refused; i < b->old_count && !b->old_free; i++)
+	for (i = b->old_refused; i < count; i++)
 		put_page(b->old_pages[i]);
 	if (b->old_refused)
 		uballoon_migrate_retry(ub);
-	b->old_count = 0;
 }
 
 /* Puts back into the balloon what the host does not release. */

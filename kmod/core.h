@@ -145,6 +145,7 @@ struct uballoon {
 	unsigned int zone_count;	/* constant */
 	struct page *old_pages[UBALLOON_OLD_PAGES];
 	unsigned int old_count;
+	unsigned int old_away;		/* more of them, in batches; there is room for both */
 	unsigned int owed_pages;	/* released by the host for others that it may get */
 	u64 size_debt;			/* gone, but claimed by others, who have to pay for it */
 	struct uballoon_run *untold;	/* untold.c */

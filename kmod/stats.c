@@ -98,7 +98,7 @@ static int state_show(struct seq_file *m, void *unused)
 	in = ub->internals;
 	inflight = ub->inflight_pages;
 	untold = ub->untold_pages;
-	old = ub->old_count;
+	old = ub->old_count + ub->old_away;
 	busy = UBALLOON_BATCHES - ub->free_count;
 	spin_unlock(&ub->lock);
 

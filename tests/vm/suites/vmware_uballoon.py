@@ -455,6 +455,7 @@ def compact(guest):
 
 
 def exchanged(t, monitor, device, pages):
+    t.wait(lambda: device.debug("old_pages") == 0, 15, "no page waits for the host")
     monitor.wait_for(lambda hv: hv.locked == pages, 15, f"{pages} pages with the host")
     t.equal((device.state()["size_pages"], monitor.hypervisor.verify()), (pages, pages), "size, frames looked at")
     t.equal(device.unlock(pages)["stop"], "DONE", "UNLOCK")
@@ -506,14 +507,22 @@ def compaction_kept(t, monitor, guest):
             kept.add(pfn)
         return Status.PPN_INVALID if pfn in kept else None
 
-    scatter(t, device)
+    # How many are moved is up to the kernel.
+    for _ in range(8):
+        scatter(t, device)
+        with monitor.script() as hv:
+            kept.clear()
+            hv.refuse_unlock.append(first_ones)
+        before = device.state()["migrated_pages"]
+        compact(guest)
+        if device.state()["migrated_pages"] - before > 2 * BATCH_OLD:
+            break
+        with monitor.script() as hv:
+            hv.refuse_unlock.clear()
+        exchanged(t, monitor, device, 40000)
+    t.wait(lambda: device.debug("old_pages") == len(kept) == BATCH_OLD, 15, "none but those wait for the host")
     with monitor.script() as hv:
-        hv.refuse_unlock.append(first_ones)
-    compact(guest)
-    t.check(device.state()["migrated_pages"] > 2 * BATCH_OLD, "more were moved than are kept")
-    t.wait(lambda: device.debug("old_pages") == len(kept), 15, "none but those wait for the host")
-    with monitor.script() as hv:
-        t.check(len(kept) == BATCH_OLD and all(map(hv.is_locked, kept)), f"the host keeps {len(kept)} pages")
+        t.check(all(map(hv.is_locked, kept)), "the host keeps them")
         hv.refuse_unlock.clear()
     exchanged(t, monitor, device, 40000)
 
