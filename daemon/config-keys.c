@@ -198,6 +198,8 @@ _Static_assert(sizeof(enum policy_mode) == 4 && sizeof(enum policy_law) == 4 &&
 	       sizeof(enum config_without_module) == 4 &&
 	       sizeof(enum config_account) == 4, "enumerations are stored as 32 bits");
 
+_Static_assert(N_KEYS <= CONFIG_KEYS_MAX, "config_origins has a place for each");
+
 const struct config_key *config_keys(size_t *ret_n)
 {
 	*ret_n = N_KEYS;

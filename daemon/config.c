@@ -2,85 +2,42 @@
 /*
  * config.c - balloond.conf: reading, checking, and what a share of RAM is worth
  *
- * The only user of libconfig. libconfig parses; config-keys.c says what a key
- * may be, config-parse.c takes its value; this file walks the tree and collects
- * every error, so that a file with five mistakes takes one run to put right and
- * not five.
+ * The only user of libconfig. libconfig parses; config-dropins.c says which files
+ * there are, config-text.c takes their text, config-keys.c says what a key may be,
+ * config-parse.c takes its value; this file walks the trees, one file over the
+ * other, and collects every error, so that a file with five mistakes takes one run
+ * to put right and not five.
  *
- * What libconfig lets pass is refused before it sees the text: a comment that
- * is never closed (it would swallow the rest of the file without a word), NUL
- * bytes (its parser ends there), and @include (it would read relative to the
- * working directory of whoever asks, and give errors without the file's name).
+ * Files are merged by key: what each says is set over what those before it said.
+ * Keys that have to fit each other are compared at the end, when all have spoken.
  *
- * Leaves out: drop-in directories, environment variables, writing.
+ * Leaves out: environment variables, writing.
  */
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libconfig.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "basic/cleanup.h"
 #include "basic/units.h"
+#include "config-read.h"
 #include "config-value.h"
-
-/* Ten times the commented default file; anything larger is some other file. */
-#define FILE_BYTES_MAX (64 * 1024)
-/* More keys than the table will ever have. */
-#define KEYS_MAX 64
 
 DEFINE_CLEANUP(config_t *, config_destroy)
 
 struct reader {
-	const char *path;
-	struct config config;
+	const char *path;	/* the file that is being read */
+	struct config config;	/* as far as it was read */
+	struct config_origins *origins;
 	struct config_errors *errors;
-	bool no_memory;
-	/* Where key i of the table stood; 0 = not in the file. */
-	unsigned line[KEYS_MAX];
 };
 
-/* line 0: the file as a whole. key may be NULL. */
-__attribute__((format(printf, 4, 5)))
-static void complain(struct reader *rd, unsigned line, const char *key, const char *format, ...)
-{
-	_cleanup_free_ char *reason = NULL, *text = NULL;
-	char number[16] = "";
-	char **lines;
-	va_list ap;
-	int n;
-
-	va_start(ap, format);
-	n = vasprintf(&reason, format, ap);
-	va_end(ap);
-	if (n < 0) {
-		reason = NULL;
-		goto no_memory;
-	}
-
-	if (line > 0)
-		snprintf(number, sizeof(number), ":%u", line);
-	if (asprintf(&text, "%s%s: %s%s%s", rd->path, number, key ?: "", key ? ": " : "",
-		     reason) < 0) {
-		text = NULL;
-		goto no_memory;
-	}
-	lines = reallocarray(rd->errors->lines, rd->errors->n + 1, sizeof(*lines));
-	if (!lines)
-		goto no_memory;
-	rd->errors->lines = lines;
-	lines[rd->errors->n++] = steal_pointer(text);
-	return;
-
-no_memory:
-	rd->no_memory = true;
-}
+/* An error of the file that is being read. */
+#define complain(rd, line, key, ...)                                                               \
+	config_errors_add((rd)->errors, (rd)->path, line, key, __VA_ARGS__)
 
 static const char *example(const struct config_key *key)
 {
@@ -158,7 +115,7 @@ static void judge(struct reader *rd, const struct config_key *key, unsigned line
 	if (r == -EINVAL)
 		complain(rd, line, key->name, "%s", why);
 	else if (r < 0)
-		rd->no_memory = true;
+		rd->errors->no_memory = true;
 }
 
 static void read_string(struct reader *rd, const struct config_key *key, unsigned line,
@@ -211,7 +168,7 @@ static void read_setting(struct reader *rd, const config_setting_t *setting, con
 	for (size_t i = 0; i < n_keys; i++) {
 		if (strcmp(keys[i].name, name) != 0)
 			continue;
-		rd->line[i] = line;
+		rd->origins->of[i] = (struct config_origin){rd->origins->files.n - 1, line};
 		if (keys[i].type == CONFIG_COUNT || keys[i].type == CONFIG_BOOL)
 			read_plain(rd, &keys[i], line, setting);
 		else if (config_setting_type(setting) != CONFIG_TYPE_STRING)
@@ -241,10 +198,31 @@ static void read_group(struct reader *rd, const config_setting_t *group, const c
 	}
 }
 
-/* The line of the later one of two keys, since that is the one which made them disagree. */
-static unsigned later_line(const struct reader *rd, size_t a, size_t b)
+/* Does a stand behind b? What is in no file stands before everything. */
+static bool is_later(const struct config_origin *a, const struct config_origin *b)
 {
-	return rd->line[a] > rd->line[b] ? rd->line[a] : rd->line[b];
+	return a->file != b->file ? a->file > b->file : a->line > b->line;
+}
+
+/* Of two keys the later one is blamed, since that is the one which made them disagree. */
+static void disagree(struct reader *rd, const size_t at[static 2])
+{
+	const struct config_origin *one = &rd->origins->of[at[0]], *other = &rd->origins->of[at[1]];
+	const struct config_origin *later = is_later(one, other) ? one : other;
+	const struct config_origin *earlier = later == one ? other : one;
+	size_t n_keys;
+	const struct config_key *keys = config_keys(&n_keys);
+	char low[UNITS_MAX], high[UNITS_MAX];
+	_cleanup_free_ char *elsewhere = NULL;
+
+	if (earlier->line > 0 && earlier->file != later->file &&
+	    asprintf(&elsewhere, "; the other one is in %s:%u",
+		     rd->origins->files.paths[earlier->file], earlier->line) < 0)
+		elsewhere = NULL;
+	rd->path = rd->origins->files.paths[later->file];
+	complain(rd, later->line, keys[at[0]].name, "is more than %s (%s > %s)%s", keys[at[1]].name,
+		 config_format(&rd->config, &keys[at[0]], low, sizeof(low)),
+		 config_format(&rd->config, &keys[at[1]], high, sizeof(high)), elsewhere ?: "");
 }
 
 /* Pairs of which the first must not be over the second, as far as that is known without RAM. */
@@ -262,7 +240,6 @@ static void check_pairs(struct reader *rd)
 		size_t at[2] = {0, 0};
 		uint64_t v[2];
 		uint32_t ppm[2] = {0, 0};
-		char low[UNITS_MAX], high[UNITS_MAX];
 
 		for (unsigned side = 0; side < 2; side++) {
 			while (strcmp(keys[at[side]].name, pairs[p][side]) != 0)
@@ -282,179 +259,99 @@ static void check_pairs(struct reader *rd)
 			continue;
 		if (ppm[0] == 0 && keys[at[1]].word && v[1] == keys[at[1]].word_value)
 			continue;
-		complain(rd, later_line(rd, at[0], at[1]), keys[at[0]].name,
-			 "is more than %s (%s > %s)", keys[at[1]].name,
-			 config_format(&rd->config, &keys[at[0]], low, sizeof(low)),
-			 config_format(&rd->config, &keys[at[1]], high, sizeof(high)));
+		disagree(rd, at);
 	}
 }
 
-/* What libconfig would let pass; see the head of this file. Returns false after a complaint. */
-static bool check_text(struct reader *rd, const char *text, size_t n)
+static int parse_text(struct reader *rd, const char *text)
 {
-	enum { CODE, STRING, LINE_COMMENT, COMMENT } state = CODE;
-	unsigned line = 1, opened = 0;
+	_cleanup_(config_destroyp) config_t *tree = NULL;
+	config_t storage;
 
-	for (size_t i = 0; i < n; i++) {
-		char c = text[i], next = i + 1 < n ? text[i + 1] : '\0';
+	config_init(&storage);
+	tree = &storage;
+	if (!config_read_string(tree, text)) {
+		const char *why = config_error_text(tree);
 
-		if (c == '\0') {
-			complain(rd, line, NULL, "NUL byte; this is not a text file");
-			return false;
-		}
-		if (c == '\n')
-			line++;
-
-		switch (state) {
-		case CODE:
-			if (c == '"') {
-				state = STRING;
-				opened = line;
-			} else if (c == '#' || (c == '/' && next == '/')) {
-				state = LINE_COMMENT;
-			} else if (c == '/' && next == '*') {
-				state = COMMENT;
-				opened = line;
-				i++;
-			} else if (c == '@') {
-				complain(rd, line, NULL, "@include is not supported; write all keys "
-							 "into one file");
-				return false;
-			}
-			break;
-		case STRING:
-			if (c == '\\' && next != '\0' && next != '\n')
-				i++;
-			else if (c == '"')
-				state = CODE;
-			break;
-		case LINE_COMMENT:
-			if (c == '\n')
-				state = CODE;
-			break;
-		case COMMENT:
-			if (c == '*' && next == '/') {
-				state = CODE;
-				i++;
-			}
-			break;
-		}
+		complain(rd, (unsigned)config_error_line(tree), NULL,
+			 "%s; a key is written as NAME = \"VALUE\";", why ?: "syntax error");
+		return -EINVAL;
 	}
-
-	if (state == STRING || state == COMMENT) {
-		complain(rd, opened, NULL, "%s that starts here is never closed",
-			 state == STRING ? "the string" : "the comment");
-		return false;
-	}
-	return true;
+	read_group(rd, config_root_setting(tree), "");
+	return 1;
 }
 
-/* Returns 1 and the NUL-terminated text, 0 if there is no such file, or an error. */
-static int read_file(struct reader *rd, char **ret_text, size_t *ret_n)
+/* Returns 1 if it was read, wrong keys and all; 0 if there is none; or an error. */
+static int read_file(struct reader *rd, const char *path, bool dropin)
 {
-	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *text = NULL;
-	struct stat st;
-	size_t n = 0;
+	int r;
 
-	/* Not blocking: a FIFO without a writer would stop the daemon before it starts. */
-	fd = open(rd->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0) {
-		int r = -errno;
-
-		if (r == -ENOENT)
-			return 0;
-		complain(rd, 0, NULL, "cannot be opened: %s", strerror(-r));
+	r = config_text_read(path, dropin, &text, rd->errors);
+	if (r <= 0)
+		return r;
+	r = config_files_add(&rd->origins->files, strdup(path));
+	if (r < 0) {
+		rd->errors->no_memory = true;
 		return r;
 	}
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode)) {
-		complain(rd, 0, NULL, "is %s, not a file",
-			 S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
-		return -EINVAL;
-	}
+	rd->path = path;
+	return parse_text(rd, text);
+}
 
-	text = malloc(FILE_BYTES_MAX + 1);
-	if (!text)
-		return -ENOMEM;
-	while (n <= FILE_BYTES_MAX) {
-		ssize_t got = read(fd, text + n, FILE_BYTES_MAX + 1 - n);
+/* Returns what read_file() said of the main file. */
+static int read_files(struct reader *rd, const char *path, const char *const dirs[])
+{
+	_cleanup_(config_files_done) struct config_files dropins = {};
+	int main_file, r = 0;
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0) {
-			int r = -errno;
+	main_file = read_file(rd, path, false);
+	/* Of a file that is wrong, and not out of reach, the drop-ins are checked as well. */
+	if (main_file < 0 && main_file != -EINVAL)
+		return main_file;
+	if (config_dropins_find(path, dirs, &dropins, rd->errors) < 0)
+		r = -EINVAL;
+	for (size_t i = 0; i < dropins.n; i++)
+		if (read_file(rd, dropins.paths[i], true) < 0)
+			r = -EINVAL;
+	if (main_file >= 0 && r == 0)
+		check_pairs(rd);
+	return main_file;
+}
 
-			complain(rd, 0, NULL, "cannot be read: %s", strerror(-r));
-			return r;
-		}
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
-	if (n > FILE_BYTES_MAX) {
-		complain(rd, 0, NULL, "is larger than 64 KiB; this is not a balloond.conf");
-		return -EINVAL;
-	}
-	text[n] = '\0';
-	*ret_text = steal_pointer(text);
-	*ret_n = n;
-	return 1;
+int config_load_from(const char *path, const char *const dirs[], struct config *ret,
+		     struct config_origins *origins, struct config_errors *errors)
+{
+	struct reader rd = {.path = path, .origins = origins, .errors = errors};
+	int r;
+
+	*origins = (struct config_origins){};
+	*errors = (struct config_errors){};
+	config_default(&rd.config);
+
+	r = read_files(&rd, path, dirs);
+	if (errors->no_memory)
+		r = -ENOMEM;
+	else if (r >= 0 && errors->n > 0)
+		r = -EINVAL;
+	rd.path = path;
+	if (r < 0 && errors->n == 0)
+		complain(&rd, 0, NULL, "%s", strerror(-r));
+	if (r >= 0)
+		*ret = rd.config;
+	return r;
 }
 
 int config_load(const char *path, struct config *ret, struct config_errors *errors)
 {
-	_cleanup_(config_destroyp) config_t *tree = NULL;
-	struct reader rd = {.path = path, .errors = errors};
-	_cleanup_free_ char *text = NULL;
-	config_t storage;
-	size_t n = 0;
-	int r;
+	_cleanup_(config_origins_done) struct config_origins origins;
 
-	*errors = (struct config_errors){};
-	config_default(&rd.config);
-
-	r = read_file(&rd, &text, &n);
-	if (r < 0)
-		goto finish;
-	if (r == 0) {
-		*ret = rd.config;
-		return 0;
-	}
-
-	if (check_text(&rd, text, n)) {
-		config_init(&storage);
-		tree = &storage;
-		if (!config_read_string(tree, text)) {
-			const char *why = config_error_text(tree);
-
-			complain(&rd, (unsigned)config_error_line(tree), NULL,
-				 "%s; a key is written as NAME = \"VALUE\";", why ?: "syntax error");
-		} else {
-			read_group(&rd, config_root_setting(tree), "");
-			check_pairs(&rd);
-		}
-	}
-	r = errors->n > 0 ? -EINVAL : 1;
-
-finish:
-	if (rd.no_memory)
-		r = -ENOMEM;
-	if (r < 0 && errors->n == 0)
-		complain(&rd, 0, NULL, "%s", strerror(-r));
-	if (r < 0)
-		return r;
-	*ret = rd.config;
-	return 1;
+	return config_load_from(path, NULL, ret, &origins, errors);
 }
 
-void config_errors_done(struct config_errors *e)
+void config_origins_done(struct config_origins *o)
 {
-	for (size_t i = 0; i < e->n; i++)
-		free(e->lines[i]);
-	free(e->lines);
-	*e = (struct config_errors){};
+	config_files_done(&o->files);
 }
 
 void config_resolve(const struct config *c, uint64_t ram, struct policy_config *ret)

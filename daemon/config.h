@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * config.h - balloond.conf: one table of keys, one strict reader
+ * config.h - balloond.conf and its drop-ins: one table of keys, one strict reader
  *
  * The table is what the manual, the default file and the reader agree on: a
  * key that is not in it does not exist. No output, no logging and no global
@@ -121,29 +121,62 @@ const char *config_format(const struct config *c, const struct config_key *key, 
 			  size_t n);
 
 /*
- * What was wrong, one "FILE:LINE: KEY: reason" each: in the order of the file,
+ * What was wrong, one "FILE:LINE: KEY: reason" each: in the order of the files,
  * and then the keys that disagree with each other.
  */
 struct config_errors {
 	size_t n;
 	char **lines;
+	bool no_memory;		/* something could not be told */
 };
 
 void config_errors_done(struct config_errors *e);
+
+/* More keys than the table will ever have. */
+#define CONFIG_KEYS_MAX 64
+
+/* Files by their paths, in the order in which they were read. */
+struct config_files {
+	size_t n;
+	char **paths;
+};
+
+/* Where a value is from; line 0: from no file, it is the default. */
+struct config_origin {
+	size_t file;		/* in struct config_origins */
+	unsigned line;
+};
+
+struct config_origins {
+	struct config_files files;	/* the main file, if there is one, and its drop-ins */
+	struct config_origin of[CONFIG_KEYS_MAX]; /* by the index of the key in config_keys() */
+};
+
+void config_origins_done(struct config_origins *o);
 
 /* The defaults, those that balloond.conf shows. */
 void config_default(struct config *ret);
 
 /*
- * Read path over the defaults. Keys that are not in the file keep their
- * default. @include is refused: one file, one answer to "what is set?".
+ * Read path over the defaults, and then its drop-ins, each over what was before
+ * it. Keys that are in no file keep their default. The drop-ins are all *.conf in PATH.d,
+ * and for CONFIG_PATH also those in /run and /usr/lib; see config-dropins.c.
+ * @include is refused.
  *
- * Returns 1 if the file was read; 0 if there is none (*ret = the defaults);
- * -EINVAL if it is wrong in any way, -ENOMEM, or what open() and read() say.
- * On error *ret is untouched and *errors has at least one line; the caller
- * calls config_errors_done() in any case.
+ * Returns 1 if the file was read; 0 if there is none (*ret = the defaults, and
+ * what the drop-ins say); -EINVAL if one of them is wrong in any way, -ENOMEM, or
+ * what open() and read() say of the file. On error *ret is untouched and *errors
+ * has at least one line; the caller calls config_errors_done() in any case.
  */
 int config_load(const char *path, struct config *ret, struct config_errors *errors);
+
+/*
+ * The same, with where each value is from. dirs: directories of drop-ins, those
+ * of the first win, NULL behind the last; dirs NULL: as config_load(). The caller
+ * calls config_origins_done() in any case, too.
+ */
+int config_load_from(const char *path, const char *const dirs[], struct config *ret,
+		     struct config_origins *origins, struct config_errors *errors);
 
 /*
  * The policy's configuration on a machine with this much RAM: shares become

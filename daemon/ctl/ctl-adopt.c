@@ -420,8 +420,8 @@ static bool configured(void)
 	_cleanup_(config_errors_done) struct config_errors errors = {};
 	struct config config;
 
-	/* A file that is wrong is the daemon's to complain about. */
-	return config_load(CONFIG_PATH, &config, &errors) > 0 && config.adopt;
+	/* A file that is wrong is the daemon's to complain about; without one, a drop-in may say it. */
+	return config_load(CONFIG_PATH, &config, &errors) >= 0 && config.adopt;
 }
 
 static enum ctl_exit run(const struct ctl_args *args)
