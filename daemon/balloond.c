@@ -48,13 +48,13 @@ static void help(void)
 	printf("balloond [OPTIONS]\n\n"
 	       "Gives memory that this machine does not need back to its hypervisor, and takes\n"
 	       "it back before it is missed.\n\n"
-	       "  -c, --config FILE       read FILE instead of " CONFIG_PATH "\n"
+	       "  -c, --config FILE       read FILE and FILE.d instead of " CONFIG_PATH "\n"
 	       "  -m, --mode MODE         auto, host, manual or observe; overrides the file\n"
 	       "  -f, --foreground        print one line per decision on standard output\n"
 	       "      --bus-address ADDR  serve on this D-Bus instead of the system bus\n"
 	       "      --no-bus            serve on no D-Bus at all\n"
 	       "      --log-level LEVEL   err, warning, notice, info or debug; overrides the file\n"
-	       "      --check-config      check the configuration file and exit\n"
+	       "      --check-config      check the configuration and exit\n"
 	       "  -h, --help              show this text and exit\n"
 	       "      --version           show the version and exit\n\n"
 	       "Try it without any risk, as any user: balloond --mode observe --foreground\n\n"
@@ -321,7 +321,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	log_set_level(options.log_level >= 0 ? options.log_level : config.log_level);
 	if (r == 0)
-		log_debug("no %s; using the defaults", options.config_path);
+		log_debug("no %s; using the defaults and the drop-ins", options.config_path);
 
 	options.state_dir = state_directory(state_dir, sizeof(state_dir));
 	block_signals();

@@ -34,6 +34,7 @@ static const struct ctl_verb *const verbs[] = {
 	&ctl_verb_dump,
 	&ctl_verb_reload,
 	&ctl_verb_adopt,
+	&ctl_verb_config,
 	&ctl_verb_check_config,
 	&ctl_verb_record,
 	&ctl_verb_simulate,

@@ -1,51 +1,185 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ctl-config.c - balloonctl check-config
+ * ctl-config.c - balloonctl config, balloonctl check-config
  *
- * Runs the daemon's own reader over a file and prints what it found wrong, all
- * of it, one "FILE:LINE: KEY: reason" a line on standard output (they are the
- * answer, and editors parse them). Needs no daemon, no bus and no root.
+ * Both run the daemon's own reader over a file and its drop-ins. What it found
+ * wrong is printed, all of it, one "FILE:LINE: KEY: reason" a line on standard
+ * output (for check-config they are the answer, and editors parse them). Needs no
+ * daemon, no bus and no root.
+ *
+ * Leaves out what a running daemon has in force, which is in the dump: its files
+ * may have changed since it read them.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "basic/cleanup.h"
+#include "basic/printable.h"
 #include "config.h"
 #include "ctl/ctl.h"
+#include "ctl/json.h"
 
-static enum ctl_exit run(const struct ctl_args *args)
-{
-	const char *path = args->argc > 0 ? args->argv[0] : CONFIG_PATH;
-	struct config_errors errors = { 0 };
-	enum ctl_exit code = CTL_OK;
+struct loaded {
+	const char *path;
+	bool main_file;		/* there is one */
 	struct config config;
+	struct config_origins origins;
+	struct config_errors errors;
+};
+
+static void loaded_done(struct loaded *l)
+{
+	config_origins_done(&l->origins);
+	config_errors_done(&l->errors);
+}
+
+/* Reads what args name. Lists the errors on errors_to. */
+static enum ctl_exit load(const struct ctl_args *args, struct loaded *l, FILE *errors_to)
+{
+	size_t n;
 	int r;
 
-	r = config_load(path, &config, &errors);
-	for (size_t i = 0; i < errors.n; i++)
-		printf("%s\n", errors.lines[i]);
-	if (r > 0) {
-		printf("%s: valid\n", path);
-	} else if (r == 0) {
-		/* The daemon is content without its own file; whoever names a file means it. */
-		if (args->argc > 0)
-			code = ctl_fail(CTL_CONFIG, "%s: there is no such file", path);
-		else
-			printf("%s: there is no such file, the defaults are in force\n", path);
-	} else {
-		code = ctl_fail(CTL_CONFIG, "%s is not valid: %zu error%s; balloond would refuse it",
-				path, errors.n, errors.n == 1 ? "" : "s");
-	}
-	config_errors_done(&errors);
-	return code;
+	l->path = args->argc > 0 ? args->argv[0] : CONFIG_PATH;
+	r = config_load_from(l->path, NULL, &l->config, &l->origins, &l->errors);
+	n = l->errors.n;
+	for (size_t i = 0; i < n; i++)
+		fprintf(errors_to, "%s\n", l->errors.lines[i]);
+	if (r < 0)
+		return ctl_fail(CTL_CONFIG, "%s is not valid: %zu error%s; balloond would refuse it",
+				l->path, n, n == 1 ? "" : "s");
+	/* The daemon is content without its own file; whoever names a file means it. */
+	if (r == 0 && args->argc > 0)
+		return ctl_fail(CTL_CONFIG, "%s: there is no such file", l->path);
+	l->main_file = r > 0;
+	return CTL_OK;
 }
+
+static enum ctl_exit run_check(const struct ctl_args *args)
+{
+	_cleanup_(loaded_done) struct loaded l = {};
+	enum ctl_exit code = load(args, &l, stdout);
+	char dropins[64] = "";
+	size_t n;
+
+	if (code != CTL_OK)
+		return code;
+	n = l.origins.files.n - l.main_file;
+	if (n > 0)
+		snprintf(dropins, sizeof(dropins), "%s %zu drop-in%s", l.main_file ? ", with" : " and",
+			 n, n == 1 ? "" : "s");
+	if (l.main_file)
+		printf("%s: valid%s\n", l.path, dropins);
+	else
+		printf("%s: there is no such file, the defaults%s are in force\n", l.path, dropins);
+	return CTL_OK;
+}
+
+/* "FILE:LINE" or "default", for the caller to free; NULL without memory. */
+static char *origin_of(const struct config_origins *origins, size_t key)
+{
+	const struct config_origin *o = &origins->of[key];
+	char *text;
+
+	if (o->line == 0)
+		return strdup("default");
+	if (asprintf(&text, "%s:%u", origins->files.paths[o->file], o->line) < 0)
+		return NULL;
+	return printable_line(text);
+}
+
+typedef void (*show_fn)(void *ctx, const char *key, const char *value, const char *origin);
+
+static void show_keys(const struct loaded *l, show_fn show, void *ctx)
+{
+	size_t n;
+	const struct config_key *keys = config_keys(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *origin = origin_of(&l->origins, i);
+		char value[CONFIG_PATH_MAX];
+
+		config_format(&l->config, &keys[i], value, sizeof(value));
+		show(ctx, keys[i].name, printable_line(value), origin ?: "?");
+	}
+}
+
+static void show_line(void *ctx, const char *key, const char *value, const char *origin)
+{
+	(void)ctx;
+	printf("%-28s  %-12s  %s\n", key, value, origin);
+}
+
+static void show_member(void *ctx, const char *key, const char *value, const char *origin)
+{
+	json_object_begin(ctx, key);
+	json_string(ctx, "value", value);
+	json_string(ctx, "origin", origin);
+	json_object_end(ctx);
+}
+
+static void show_json(const struct loaded *l)
+{
+	struct json j;
+
+	json_init(&j, stdout);
+	json_object_begin(&j, NULL);
+	json_array_begin(&j, "files");
+	for (size_t i = 0; i < l->origins.files.n; i++)
+		json_string(&j, NULL, printable_line(l->origins.files.paths[i]));
+	json_array_end(&j);
+	json_object_begin(&j, "keys");
+	show_keys(l, show_member, &j);
+	json_object_end(&j);
+	json_object_end(&j);
+}
+
+enum { OPT_JSON };
+
+static const struct ctl_option options[] = {
+	[OPT_JSON] = { "json", NULL, "print one JSON object, described in balloonctl(1)" },
+	{ 0 },
+};
+
+static enum ctl_exit run_config(const struct ctl_args *args)
+{
+	_cleanup_(loaded_done) struct loaded l = {};
+	enum ctl_exit code = load(args, &l, stderr);
+
+	if (code != CTL_OK)
+		return code;
+	if (args->option[OPT_JSON]) {
+		show_json(&l);
+		return CTL_OK;
+	}
+	for (size_t i = 0; i < l.origins.files.n; i++)
+		printf("# %s\n", printable_line(l.origins.files.paths[i]));
+	show_keys(&l, show_line, NULL);
+	return CTL_OK;
+}
+
+const struct ctl_verb ctl_verb_config = {
+	.name = "config",
+	.args = "[FILE]",
+	.summary = "show each setting, and which file it is from",
+	.help = "Read a configuration file and its drop-ins as balloond would, and print each\n"
+		"key, its value, and where that is from: FILE:LINE, or default. The files stand\n"
+		"above, in the order in which they are read. Without FILE: " CONFIG_PATH ".\n"
+		"A running balloond has what it read last, see balloonctl dump. Needs neither\n"
+		"balloond nor root.\n",
+	.max_args = 1,
+	.options = options,
+	.run = run_config,
+};
 
 const struct ctl_verb ctl_verb_check_config = {
 	.name = "check-config",
 	.args = "[FILE]",
-	.summary = "check a configuration file",
-	.help = "Read a configuration file as balloond would, and print each error as\n"
-		"FILE:LINE: KEY: reason. Without FILE: " CONFIG_PATH ".\n"
-		"Needs neither balloond nor root.\n",
+	.summary = "check a configuration file and its drop-ins",
+	.help = "Read a configuration file and its drop-ins as balloond would, and print each\n"
+		"error as FILE:LINE: KEY: reason. Without FILE: " CONFIG_PATH " and the\n"
+		"drop-ins in balloond.conf.d of /etc, /run and /usr/lib; with FILE, those in\n"
+		"FILE.d. Needs neither balloond nor root.\n",
 	.max_args = 1,
-	.run = run,
+	.run = run_check,
 };

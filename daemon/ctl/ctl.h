@@ -63,6 +63,7 @@ extern const struct ctl_verb ctl_verb_metrics;
 extern const struct ctl_verb ctl_verb_dump;
 extern const struct ctl_verb ctl_verb_adopt;
 extern const struct ctl_verb ctl_verb_reload;
+extern const struct ctl_verb ctl_verb_config;
 extern const struct ctl_verb ctl_verb_check_config;
 extern const struct ctl_verb ctl_verb_record;
 extern const struct ctl_verb ctl_verb_simulate;
