@@ -363,6 +363,53 @@ def reload_bad(t):
     t.equal((bus.get("Limit"), bus.get("ConfigError")), (512 * MIB, ""), "after a good reload")
 
 
+@tap.case("reload: drop-ins come, change and go")
+def reload_dropins(t):
+    bus = Bus(t)
+    daemon = Daemon(t, bus, 'limit = "1G";\n')
+    os.mkdir(f"{daemon.config}.d")
+    path = f"{daemon.config}.d/10-limit.conf"
+
+    def dropin(text, name=path):
+        with open(name, "w") as f:
+            f.write(text)
+
+    dropin('limit = "512M";\n')
+    t.equal(bus.get("Limit"), 1024 * MIB, "Limit before the reload")
+    expect(t, ctl(bus, "reload"), 0)
+    t.equal(bus.get("Limit"), 512 * MIB, "Limit with a drop-in")
+    dropin('limit = "256M";\n', f"{daemon.config}.d/20-limit.conf")
+    daemon.signal(signal.SIGHUP)
+    t.wait(lambda: bus.get("Limit") == 256 * MIB, 20, "SIGHUP reads a second one")
+    os.unlink(f"{daemon.config}.d/20-limit.conf")
+    os.unlink(path)
+    expect(t, ctl(bus, "reload"), 0)
+    t.equal(bus.get("Limit"), 1024 * MIB, "Limit without")
+
+
+@tap.case("reload: a bad drop-in")
+def reload_bad_dropin(t):
+    bus = Bus(t)
+    daemon = Daemon(t, bus, 'limit = "1G";\n')
+    daemon.configure('limit = "2G";\n')
+    # A name that the bus could not carry.
+    path = f"{daemon.config}.d/10-\udcff.conf"
+    os.mkdir(f"{daemon.config}.d")
+    with open(path, "w") as f:
+        f.write('\nfrob = "1";\n')
+    shown = f"{daemon.config}.d/10-?.conf:2: frob: unknown key"
+    expect(t, ctl(bus, "reload"), 6, "stays in force", shown)
+    t.equal((bus.get("Limit"), bus.get("ConfigError")), (1024 * MIB, shown), "Limit, ConfigError")
+    t.contains(daemon.log(), shown, "log")
+    os.unlink(path)
+    os.symlink("nowhere", path)
+    expect(t, ctl(bus, "reload"), 6, "stays in force", "it is a link to a file that is not there")
+    os.unlink(path)
+    os.symlink("/dev/null", path)
+    expect(t, ctl(bus, "reload"), 0)
+    t.equal((bus.get("Limit"), bus.get("ConfigError")), (2048 * MIB, ""), "after a good reload")
+
+
 @tap.case("invalid arguments on the bus")
 def invalid(t):
     bus = Bus(t)
