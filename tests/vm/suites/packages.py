@@ -28,7 +28,7 @@ MIB = 1 << 20
 EDIT = 'idle_interval = "9s";\n'
 # Where systemd's and udev's own files are: Debian 13 has merged /usr in its packages, too.
 LIB = "/lib" if archive.HERE == "bookworm" else "/usr/lib"
-OWN_FILES = ("/etc/balloond.conf", "/usr/sbin/balloond", "/usr/bin/balloonctl", "/usr/lib/sysusers.d/balloond.conf",
+OWN_FILES = ("/etc/balloond.conf", "/etc/balloond.conf.d/", "/usr/sbin/balloond", "/usr/bin/balloonctl", "/usr/lib/sysusers.d/balloond.conf",
              "/usr/lib/tmpfiles.d/balloond.conf",
              f"{LIB}/systemd/system/balloond.service", f"{LIB}/systemd/system/balloond.slice",
              f"{LIB}/systemd/system-preset/80-balloond.preset", f"{LIB}/udev/rules.d/60-balloond.rules",
