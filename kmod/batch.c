@@ -164,14 +164,8 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	unsigned int taken_4k = b->count << order;
 	bool ours;
 	u64 off;
-	struct page *page;
 	LIST_HEAD(to_free);
 	bool drain;
-
-	if (order == UBALLOON_LARGE_ORDER) {
-		list_for_each_entry(page, &b->pages, lru)
-			uballoon_page_mark_offline(page);
-	}
 
 	spin_lock(&ub->lock);
 	if (b->migration)

@@ -397,6 +397,7 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	INIT_DELAYED_WORK(&ub->reap_work, reap_work);
 	INIT_DELAYED_WORK(&ub->drain_work, uballoon_drain_work);
 	INIT_DELAYED_WORK(&ub->migrate_work, uballoon_migrate_work);
+	INIT_DELAYED_WORK(&ub->mark_work, uballoon_mark_work);
 
 	r = uballoon_lists_init(ub);
 	if (r)
@@ -557,6 +558,7 @@ void uballoon_core_free(struct uballoon *ub)
 	cancel_delayed_work_sync(&ub->reap_work);
 	cancel_delayed_work_sync(&ub->drain_work);
 	cancel_delayed_work_sync(&ub->migrate_work);
+	cancel_delayed_work_sync(&ub->mark_work);
 	destroy_workqueue(ub->wq);
 	WARN_ON_ONCE(ub->inflight_pages || ub->available_pages || ub->gone_pages);
 	uballoon_batch_exit(ub);

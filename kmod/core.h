@@ -78,7 +78,8 @@ struct uballoon_list_4k {
 struct uballoon_zone {
 	u64 held_pages;			/* in an account; protected by uballoon.lock */
 	u64 gone_pages;			/* of these, off the managed count; same */
-	struct list_head pages_2m[UBALLOON_HOLDS]; /* same */
+	struct list_head pages_2m[UBALLOON_HOLDS]; /* same, as are ... */
+	struct list_head fresh_2m[UBALLOON_HOLDS]; /* ... those that are not marked whole yet */
 	struct uballoon_list_4k lists_4k[UBALLOON_LISTS]; /* own locks */
 };
 
@@ -209,6 +210,7 @@ struct uballoon {
 	struct delayed_work lease_work;
 	struct delayed_work drain_work;
 	struct delayed_work migrate_work;
+	struct delayed_work mark_work;
 
 	struct miscdevice misc;		/* chardev.c */
 	struct uballoon_reclaim *reclaim; /* reclaim.c */
@@ -344,6 +346,7 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 bool uballoon_lists_have_range(struct uballoon *ub, unsigned long start, unsigned long end);
 bool uballoon_lists_have_new(struct uballoon *ub);
 bool uballoon_lists_empty(struct uballoon *ub);
+void uballoon_mark_work(struct work_struct *work);
 
 /* pages.c */
 unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, int nid,
@@ -351,7 +354,8 @@ unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, i
 void uballoon_pages_sort(struct list_head *pages);
 void uballoon_pages_free(struct list_head *pages, unsigned int order);
 void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order);
-void uballoon_page_mark_offline(struct page *page);
+void uballoon_page_mark(struct page *page, bool whole);
+bool uballoon_page_marked(struct page *page);
 
 /* untold.c */
 int uballoon_untold_init(struct uballoon *ub);

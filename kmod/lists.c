@@ -10,6 +10,9 @@
  * is freed, which may take its lock for an instant, only to find that it is on no
  * list.
  *
+ * Most of the work of taking in a 2 MiB page is to mark it, so that is done behind whoever took
+ * it in (uballoon_mark_work()), and not at all if it is given back before: fresh pages go first.
+ *
  * Each page on a list is counted in NR_BALLOON_PAGES where the kernel has that: the
  * 4 KiB pages by its lists, the 2 MiB pages here.
  *
@@ -23,6 +26,9 @@
 
 #include "core.h"
 
+/* What is given back within that time has not been marked in vain. */
+#define MARK_DELAY	HZ
+
 int uballoon_lists_init(struct uballoon *ub)
 {
 	unsigned int i, hold;
@@ -34,8 +40,10 @@ int uballoon_lists_init(struct uballoon *ub)
 	for (i = 0; i < ub->zone_count; i++) {
 		struct uballoon_zone *z = &ub->zones[i];
 
-		for (hold = 0; hold < UBALLOON_HOLDS; hold++)
+		for (hold = 0; hold < UBALLOON_HOLDS; hold++) {
 			INIT_LIST_HEAD(&z->pages_2m[hold]);
+			INIT_LIST_HEAD(&z->fresh_2m[hold]);
+		}
 		for (hold = 0; hold < UBALLOON_LISTS; hold++) {
 			balloon_devinfo_init(&z->lists_4k[hold].dev);
 			uballoon_migrate_init(&z->lists_4k[hold].dev);
@@ -91,6 +99,19 @@ static void add_run(struct uballoon *ub, unsigned int hold, struct list_head *pa
 	uballoon_list_add(&z->lists_4k[hold].dev, &run);
 }
 
+/* Called with ub->lock held. */
+static void add_2m(struct uballoon_zone *z, unsigned int hold, struct page *page)
+{
+	/* One that the host has not released has been here before. */
+	bool fresh = !uballoon_page_marked(page);
+
+	if (fresh)
+		uballoon_page_mark(page, false);
+	list_move(&page->lru, fresh ? &z->fresh_2m[hold] : &z->pages_2m[hold]);
+	set_page_private(page, mark_2m(z, hold));
+	uballoon_count_pages(page, UBALLOON_LARGE_PAGES);
+}
+
 /**
  * uballoon_lists_add - put pages on the lists
  * @ub:		balloon
@@ -108,12 +129,10 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 
 	if (order == UBALLOON_LARGE_ORDER) {
 		spin_lock(&ub->lock);
-		list_for_each_entry_safe(page, next, pages, lru) {
-			list_move(&page->lru, &uballoon_zone(ub, page)->pages_2m[hold]);
-			set_page_private(page, mark_2m(uballoon_zone(ub, page), hold));
-			uballoon_count_pages(page, UBALLOON_LARGE_PAGES);
-		}
+		list_for_each_entry_safe(page, next, pages, lru)
+			add_2m(uballoon_zone(ub, page), hold, page);
 		spin_unlock(&ub->lock);
+		queue_delayed_work(ub->wq, &ub->mark_work, MARK_DELAY);
 		return;
 	}
 	while (!list_empty(pages))
@@ -128,6 +147,15 @@ static void take_2m(struct page *page, struct list_head *pages)
 	uballoon_count_pages(page, -(long)UBALLOON_LARGE_PAGES);
 }
 
+/* Called with ub->lock held. */
+static struct page *first_2m(struct uballoon_zone *z, unsigned int hold)
+{
+	struct page *page;
+
+	page = list_first_entry_or_null(&z->fresh_2m[hold], struct page, lru);
+	return page ? page : list_first_entry_or_null(&z->pages_2m[hold], struct page, lru);
+}
+
 static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsigned int order,
 			      unsigned int hold, unsigned int count, struct list_head *pages)
 {
@@ -138,8 +166,7 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 		return balloon_page_list_dequeue(&z->lists_4k[hold].dev, pages, count);
 
 	spin_lock(&ub->lock);
-	while (taken < count && !list_empty(&z->pages_2m[hold])) {
-		page = list_first_entry(&z->pages_2m[hold], struct page, lru);
+	while (taken < count && (page = first_2m(z, hold))) {
 		take_2m(page, pages);
 		taken++;
 	}
@@ -149,8 +176,9 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 
 static bool has_pages(struct uballoon_zone *z, unsigned int order, unsigned int hold)
 {
-	return !list_empty(order == UBALLOON_LARGE_ORDER ? &z->pages_2m[hold] :
-							&z->lists_4k[hold].dev.pages);
+	if (order == UBALLOON_LARGE_ORDER)
+		return !list_empty(&z->fresh_2m[hold]) || !list_empty(&z->pages_2m[hold]);
+	return !list_empty(&z->lists_4k[hold].dev.pages);
 }
 
 /* The zone with such pages that is closest to its high watermark, or furthest below it. */
@@ -273,6 +301,37 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 		spin_unlock(&ub->lock);
 	}
 	return taken;
+}
+
+/* Marks the page that has been fresh for longest on one of the lists. Returns whether there was one. */
+static bool mark_one(struct uballoon *ub)
+{
+	struct uballoon_zone *z;
+	bool found = false;
+	struct page *page;
+	unsigned int i;
+
+	spin_lock(&ub->lock);
+	for (i = 0; i < ub->zone_count * UBALLOON_HOLDS && !found; i++) {
+		z = &ub->zones[i / UBALLOON_HOLDS];
+		found = !list_empty(&z->fresh_2m[i % UBALLOON_HOLDS]);
+		if (!found)
+			continue;
+		page = list_last_entry(&z->fresh_2m[i % UBALLOON_HOLDS], struct page, lru);
+		uballoon_page_mark(page, true);
+		list_move(&page->lru, &z->pages_2m[i % UBALLOON_HOLDS]);
+	}
+	spin_unlock(&ub->lock);
+	return found;
+}
+
+/* uballoon.mark_work: one at a time, so that nobody waits for more than one. */
+void uballoon_mark_work(struct work_struct *work)
+{
+	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, mark_work);
+
+	while (mark_one(ub))
+		cond_resched();
 }
 
 /* Is there a page that the host does not know of yet? */
