@@ -24,6 +24,9 @@
 /* Pages that one host refuses are kept from the allocator, at most so many. */
 #define REFUSED_MAX	16
 
+/* How often a host is told of the size while it changes: each time may be a trip to it. */
+#define SIZE_TOLD_MS	20
+
 /* ---- the pool ---- */
 
 int uballoon_batch_init(struct uballoon *ub)
@@ -155,6 +158,24 @@ enum uballoon_attention uballoon_attention(struct uballoon *ub)
 	if (!atomic_read(&ub->reapers))
 		return UBALLOON_NOBODY;
 	return atomic_read(&ub->waiters) ? UBALLOON_WAITS : UBALLOON_LOOKS;
+}
+
+/**
+ * uballoon_tell_size - the size has changed, for hosts that want to know
+ * @ub:	balloon
+ *
+ * While somebody moves memory, now and then will do: he tells the last one.
+ */
+void uballoon_tell_size(struct uballoon *ub)
+{
+	struct uballoon_host *host = ub->host;
+
+	if (!host->ops->size_changed ||
+	    (READ_ONCE(ub->moving) &&
+	     time_before(jiffies, READ_ONCE(ub->size_told) + msecs_to_jiffies(SIZE_TOLD_MS))))
+		return;
+	WRITE_ONCE(ub->size_told, jiffies);
+	host->ops->size_changed(host);
 }
 
 static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
@@ -304,8 +325,7 @@ void uballoon_reap(struct uballoon *ub)
 		else
 			finish_lock(ub, b);
 	}
-	if (host->ops->size_changed)
-		host->ops->size_changed(host);
+	uballoon_tell_size(ub);
 	wake_up_all(&ub->wait);
 }
 

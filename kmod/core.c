@@ -392,6 +392,7 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	INIT_LIST_HEAD(&ub->parts);
 	INIT_LIST_HEAD(&ub->free_batches);
 	init_llist_head(&ub->done);
+	ub->size_told = jiffies;
 	init_waitqueue_head(&ub->wait);
 	init_waitqueue_head(&ub->poll_wait);
 	INIT_DELAYED_WORK(&ub->reap_work, reap_work);

@@ -187,6 +187,7 @@ struct uballoon {
 	u64 call_inflight_pages;
 	u64 call_done_pages;
 	u64 call_refused_pages;
+	unsigned long size_told;	/* jiffies; when the host was told of the size last */
 	u32 call_stop;
 	struct list_head refused;	/* 4 KiB pages kept from the allocator by the call */
 	unsigned int refused_count;
@@ -313,6 +314,7 @@ void uballoon_batch_exit(struct uballoon *ub);
 void uballoon_batch_drop(struct uballoon *ub);
 struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep);
 void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b);
+void uballoon_tell_size(struct uballoon *ub);
 void uballoon_reap(struct uballoon *ub);
 void uballoon_reapers_inc(struct uballoon *ub);
 void uballoon_reapers_dec(struct uballoon *ub);

@@ -26,6 +26,8 @@
  * the next batch.
  */
 #define CLEARED_BATCH_2M	8
+/* The first batch of 2 MiB pages, so that its answer comes early; each is twice the one before. */
+#define FIRST_BATCH_2M		4
 /* Refused pages that end a LOCK call. */
 #define REFUSED_ENOUGH		16
 
@@ -68,6 +70,7 @@ void uballoon_move_end(struct uballoon *ub)
 	spin_lock(&ub->lock);
 	ub->moving = false;
 	spin_unlock(&ub->lock);
+	uballoon_tell_size(ub);
 	wake_up_all(&ub->wait);
 }
 
@@ -353,7 +356,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	ktime_t until = ktime_add_ms(ktime_get(), mv->budget_ms);
 	struct uballoon_host *host = ub->host;
 	gfp_t gfp = lock_gfp(mv);
-	unsigned int most;
+	unsigned int most, next;
 	u32 stop, end;
 	LIST_HEAD(refused);
 
@@ -370,6 +373,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	else
 		most = host->batch_2m;
 	most = min_t(unsigned int, most, INFLIGHT_MAX_PAGES >> mv->page_order);
+	next = mv->page_order == UBALLOON_LARGE_ORDER ? min_t(unsigned int, most, FIRST_BATCH_2M) : most;
 
 	spin_lock(&ub->lock);
 	ub->call = ++ub->last_call;
@@ -383,7 +387,8 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	spin_unlock(&ub->lock);
 
 	do {
-		stop = lock_batch(ub, mv, gfp, most, until);
+		stop = lock_batch(ub, mv, gfp, next, until);
+		next = min(2 * next, most);
 		cond_resched();
 	} while (stop == UBALLOON_STOP_NONE);
 	drop_parts(ub);

@@ -213,8 +213,8 @@ static u64 take_back(struct uballoon *ub, unsigned int order, const struct origi
 	*refused += (u64)kept << order;
 	if (!got && *ret_stop == UBALLOON_STOP_NONE)
 		*ret_stop = kept ? UBALLOON_STOP_REFUSED : UBALLOON_STOP_NOMEM;
-	if (got && ub->host->ops->size_changed)
-		ub->host->ops->size_changed(ub->host);
+	if (got)
+		uballoon_tell_size(ub);
 	return (u64)got << order;
 }
 
