@@ -26,8 +26,9 @@
 
 #include "core.h"
 
-/* What is given back within that time has not been marked in vain. */
+/* What is given back soon need not be marked at all. */
 #define MARK_DELAY	HZ
+#define MARK_AT_ONCE	64
 
 int uballoon_lists_init(struct uballoon *ub)
 {
@@ -174,11 +175,18 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 	return taken;
 }
 
-static bool has_pages(struct uballoon_zone *z, unsigned int order, unsigned int hold)
+static bool has_pages(struct uballoon *ub, struct uballoon_zone *z, unsigned int order,
+		      unsigned int hold)
 {
-	if (order == UBALLOON_LARGE_ORDER)
-		return !list_empty(&z->fresh_2m[hold]) || !list_empty(&z->pages_2m[hold]);
-	return !list_empty(&z->lists_4k[hold].dev.pages);
+	bool has;
+
+	if (order == UBALLOON_BASE_ORDER)
+		return !list_empty(&z->lists_4k[hold].dev.pages);
+	/* One that is being marked is on neither list for an instant. */
+	spin_lock(&ub->lock);
+	has = !list_empty(&z->fresh_2m[hold]) || !list_empty(&z->pages_2m[hold]);
+	spin_unlock(&ub->lock);
+	return has;
 }
 
 /* The zone with such pages that is closest to its high watermark, or furthest below it. */
@@ -193,7 +201,7 @@ static struct uballoon_zone *shortest(struct uballoon *ub, unsigned int order, u
 		struct zone *zone;
 
 		if ((nid != NUMA_NO_NODE && i / MAX_NR_ZONES != nid) ||
-		    !has_pages(&ub->zones[i], order, hold))
+		    !has_pages(ub, &ub->zones[i], order, hold))
 			continue;
 		zone = &NODE_DATA(i / MAX_NR_ZONES)->node_zones[i % MAX_NR_ZONES];
 		spare = zone_page_state(zone, NR_FREE_PAGES) - high_wmark_pages(zone);
@@ -232,7 +240,7 @@ unsigned int uballoon_lists_take(struct uballoon *ub, unsigned int order, unsign
 		struct uballoon_zone *z = &ub->zones[i];
 
 		if (z != first && (nid == NUMA_NO_NODE || i / MAX_NR_ZONES == nid) &&
-		    has_pages(z, order, hold))
+		    has_pages(ub, z, order, hold))
 			taken += take_from(ub, z, order, hold, count - taken, pages);
 	}
 	return taken;
@@ -325,13 +333,21 @@ static bool mark_one(struct uballoon *ub)
 	return found;
 }
 
-/* uballoon.mark_work: one at a time, so that nobody waits for more than one. */
+/*
+ * uballoon.mark_work: one at a time, so that nobody waits for more than one; and a few at a time,
+ * for where locks are not taken in turn (PREEMPT_RT), and for other work.
+ */
 void uballoon_mark_work(struct work_struct *work)
 {
 	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, mark_work);
+	unsigned int i;
 
-	while (mark_one(ub))
+	for (i = 0; i < MARK_AT_ONCE; i++) {
+		if (!mark_one(ub))
+			return;
 		cond_resched();
+	}
+	queue_delayed_work(ub->wq, &ub->mark_work, 1);
 }
 
 /* Is there a page that the host does not know of yet? */
@@ -340,7 +356,7 @@ bool uballoon_lists_have_new(struct uballoon *ub)
 	unsigned int i;
 
 	for (i = 0; i < ub->zone_count; i++) {
-		if (has_pages(&ub->zones[i], UBALLOON_BASE_ORDER, UBALLOON_HOLD_NEW))
+		if (has_pages(ub, &ub->zones[i], UBALLOON_BASE_ORDER, UBALLOON_HOLD_NEW))
 			return true;
 	}
 	return false;
