@@ -213,32 +213,32 @@ void uballoon_reporting(struct uballoon *ub, int nid, u64 pages)
 	spin_unlock(&ub->lock);
 }
 
-/* Of that, what will be free again before anybody misses it. With uballoon.lock held. */
-static long soon_free(const struct uballoon *ub, int nid)
+/* Of that, what will be free again before anybody misses it. */
+static u64 soon_free(struct uballoon *ub, int nid)
 {
-	if (ub->reporting_late || time_after_eq(jiffies, ub->reporting_end))
-		return 0;
-	return nid == NUMA_NO_NODE || nid == ub->reporting_nid ? ub->reporting_pages : 0;
+	u64 pages = 0;
+
+	spin_lock(&ub->lock);
+	if (!ub->reporting_late && time_before(jiffies, ub->reporting_end) &&
+	    (nid == NUMA_NO_NODE || nid == ub->reporting_nid))
+		pages = ub->reporting_pages;
+	spin_unlock(&ub->lock);
+	return pages;
 }
 
-/**
- * uballoon_available - MemAvailable as if the balloon's pages were not counted in it
- * @ub:	balloon
+/*
+ * MemAvailable as if the balloon's pages were not counted in it.
  *
  * The kernel takes only a part of what is reclaimable into MemAvailable, so what the balloon
- * adds is the difference of two such parts. Free pages that are being reported count as free.
- * Any process context.
+ * adds is the difference of two such parts.
  */
-u64 uballoon_available(struct uballoon *ub)
+static u64 all_available(struct uballoon *ub)
 {
 	long available, low = 0, reclaimable, ours;
 	int nid;
 
 	spin_lock(&ub->lock);
 	available = si_mem_available();
-	/* It may be nothing because it would be less. */
-	if (available)
-		available += soon_free(ub, NUMA_NO_NODE);
 	ours = ub->available_pages;
 	reclaimable = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
 		      global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
@@ -251,12 +251,8 @@ u64 uballoon_available(struct uballoon *ub)
 	return max(available, 0L);
 }
 
-/**
- * uballoon_node_available - the same of one node, by the same rule
- * @ub:		balloon
- * @nid:	online node
- */
-u64 uballoon_node_available(struct uballoon *ub, int nid)
+/* The same of one node, by the same rule. */
+static u64 node_available(struct uballoon *ub, int nid)
 {
 	pg_data_t *pgdat = NODE_DATA(nid);
 	long low = low_watermarks(pgdat), available, cache, reclaimable, ours = 0;
@@ -264,7 +260,6 @@ u64 uballoon_node_available(struct uballoon *ub, int nid)
 
 	available = -(long)pgdat->totalreserve_pages;
 	spin_lock(&ub->lock);
-	available += soon_free(ub, nid);
 	for (i = 0; i < MAX_NR_ZONES; i++) {
 		struct uballoon_zone *z = &ub->zones[nid * MAX_NR_ZONES + i];
 
@@ -277,6 +272,21 @@ u64 uballoon_node_available(struct uballoon *ub, int nid)
 		      node_pages(pgdat, NR_KERNEL_MISC_RECLAIMABLE) - ours;
 	available += usable_part(cache, low) + usable_part(max(reclaimable, 0L), low);
 	return max(available, 0L);
+}
+
+/**
+ * uballoon_available - MemAvailable without the balloon's pages, and with those being reported
+ * @ub:	balloon
+ *
+ * Free pages that are being reported count as free, for they will be soon. Whoever asks for
+ * memory cannot have them yet: see uballoon_relief_missing(). Any process context.
+ */
+u64 uballoon_available(struct uballoon *ub)
+{
+	u64 available = all_available(ub);
+
+	/* It may be nothing because it would be less. */
+	return available ? available + soon_free(ub, NUMA_NO_NODE) : 0;
 }
 
 /**
@@ -305,13 +315,14 @@ u64 uballoon_node_spare(int nid, gfp_t gfp)
 	return pages;
 }
 
-static u64 node_free(int nid)
+/* Free where an allocation cannot have it: above its zones. */
+static u64 node_out_of_reach(int nid, gfp_t gfp)
 {
 	pg_data_t *pgdat = NODE_DATA(nid);
 	u64 pages = 0;
 	unsigned int i;
 
-	for (i = 0; i < MAX_NR_ZONES; i++)
+	for (i = gfp_zone(gfp) + 1; i < MAX_NR_ZONES; i++)
 		pages += zone_page_state(&pgdat->node_zones[i], NR_FREE_PAGES);
 	return pages;
 }
@@ -337,13 +348,14 @@ static u64 node_share(struct uballoon *ub, int nid, u64 pages)
  * uballoon_richest_node - from which node to take memory
  * @ub:		balloon
  * @may_reclaim: what is available counts, not only what is free
+ * @gfp:	of the allocation: what it cannot have does not count
  *
  * The one that has most beyond its share of what LOCK leaves alone: below it reclaim would take
  * back what is taken there.
  *
  * Return: NUMA_NO_NODE if there is but one.
  */
-int uballoon_richest_node(struct uballoon *ub, bool may_reclaim)
+int uballoon_richest_node(struct uballoon *ub, bool may_reclaim, gfp_t gfp)
 {
 	u64 line = READ_ONCE(ub->relief_pages);
 	int nid, best = NUMA_NO_NODE;
@@ -355,7 +367,10 @@ int uballoon_richest_node(struct uballoon *ub, bool may_reclaim)
 	for_each_online_node(nid) {
 		if (!node_present_pages(nid))
 			continue;
-		pages = may_reclaim ? uballoon_node_available(ub, nid) : node_free(nid);
+		if (may_reclaim)
+			pages = node_available(ub, nid) - node_out_of_reach(nid, gfp);
+		else
+			pages = uballoon_node_spare(nid, gfp);
 		pages -= node_share(ub, nid, line);
 		if (pages > most) {
 			most = pages;
@@ -381,7 +396,7 @@ int uballoon_poorest_node(struct uballoon *ub)
 	for_each_online_node(nid) {
 		if (!node_present_pages(nid))
 			continue;
-		permille = div64_u64(uballoon_node_available(ub, nid) * 1000,
+		permille = div64_u64(node_available(ub, nid) * 1000,
 				     node_present_pages(nid));
 		if (permille < least) {
 			least = permille;
@@ -406,11 +421,13 @@ u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 	if (!line)
 		return 0;
 	if (num_online_nodes() > 1) {
-		available = uballoon_node_available(ub, nid);
+		available = node_available(ub, nid);
 		line = node_share(ub, nid, line);
 	} else {
-		available = uballoon_available(ub);
+		available = all_available(ub);
 	}
+	/* Not for all of the line: who asks now may be through with the rest before they are free. */
+	available += min(soon_free(ub, nid), line / 2);
 	if (available >= line && !begun)
 		return 0;
 	line += line / UBALLOON_RELIEF_STEP;

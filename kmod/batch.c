@@ -246,22 +246,24 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 
 /*
  * Frees pages that others have replaced; those took over their place in the
- * accounts. What the host does not release waits for another try; if there is no
- * room to wait, it stays with the host for good.
+ * accounts. What the host does not release waits for another try.
  */
 static void free_old_pages(struct uballoon *ub, struct uballoon_batch *b)
 {
-	unsigned int i;
+	unsigned int i, count = b->old_count;
 
+	b->old_count = 0;
+	if (b->old_free)
+		return;
 	spin_lock(&ub->lock);
-	for (i = 0; i < b->old_refused && ub->old_count < UBALLOON_OLD_PAGES; i++)
+	ub->old_away -= count;
+	for (i = 0; i < b->old_refused; i++)
 		ub->old_pages[ub->old_count++] = b->old_pages[i];
 	spin_unlock(&ub->lock);
-	for (i = b->old_refused; i < b->old_count && !b->old_free; i++)
+	for (i = b->old_refused; i < count; i++)
 		put_page(b->old_pages[i]);
 	if (b->old_refused)
 		uballoon_migrate_retry(ub);
-	b->old_count = 0;
 }
 
 /* Puts back into the balloon what the host does not release. */
@@ -271,7 +273,10 @@ static void keep_refused(struct uballoon *ub, struct uballoon_batch *b)
 
 	if (list_empty(&b->refused))
 		return;
-	uballoon_lists_add(ub, b->order, b->hold, &b->refused);
+	if (b->order == UBALLOON_LARGE_ORDER)
+		uballoon_lists_keep_2m(ub, b->hold, &b->refused);
+	else
+		uballoon_lists_add(ub, b->order, b->hold, &b->refused);
 	spin_lock(&ub->lock);
 	uballoon_size_add(ub, uballoon_pagesize(b->order), kept_4k);
 	ub->counters.refused_pages += kept_4k;
@@ -404,6 +409,24 @@ void uballoon_host_silent(struct uballoon *ub, const char *what)
 }
 
 /**
+ * uballoon_old_pages_drop - free those that wait for the host to release them
+ * @ub:	balloon; the host holds nothing any more
+ */
+void uballoon_old_pages_drop(struct uballoon *ub)
+{
+	struct page *page;
+
+	for (;;) {
+		spin_lock(&ub->lock);
+		page = ub->old_count ? ub->old_pages[--ub->old_count] : NULL;
+		spin_unlock(&ub->lock);
+		if (!page)
+			return;
+		put_page(page);
+	}
+}
+
+/**
  * uballoon_batch_drop - free everything without a word to the host
  * @ub:	balloon
  *
@@ -413,7 +436,7 @@ void uballoon_host_silent(struct uballoon *ub, const char *what)
 void uballoon_batch_drop(struct uballoon *ub)
 {
 	struct uballoon_batch *b;
-	unsigned int i, n;
+	unsigned int i;
 
 	uballoon_reap(ub);
 	/* What was with the device comes back as if refused. */
@@ -434,11 +457,8 @@ void uballoon_batch_drop(struct uballoon *ub)
 
 	spin_lock(&ub->lock);
 	ub->silent = false;
-	n = ub->old_count;
-	ub->old_count = 0;
 	spin_unlock(&ub->lock);
-	for (i = 0; i < n; i++)
-		put_page(ub->old_pages[i]);
+	uballoon_old_pages_drop(ub);
 	uballoon_untold_forget(ub);
 	uballoon_lists_drop(ub);
 }

@@ -14,6 +14,7 @@
 #include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 
 #include "core.h"
 
@@ -35,6 +36,19 @@ u64 uballoon_total(struct uballoon *ub)
 	if (ub->host->ops->pages)
 		ub->size[UBALLOON_4K] = ub->host->ops->pages(ub->host);
 	return ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
+}
+
+/**
+ * uballoon_left - what has to be given back before all is
+ * @ub:	balloon; locked
+ *
+ * Who gives back claims pages before they are free; only the accounts have them until then.
+ *
+ * Return: pages of the kernel.
+ */
+u64 uballoon_left(struct uballoon *ub)
+{
+	return max(uballoon_total(ub), ub->available_pages + ub->gone_pages) + ub->inflight_pages;
 }
 
 /**
@@ -292,6 +306,9 @@ void uballoon_host_reset(struct uballoon *ub)
 	ub->host_generation++;
 	spin_unlock(&ub->lock);
 	while (!uballoon_is_empty(ub)) {
+		/* Nothing here may wait for works, which stand still when the guest goes to sleep. */
+		uballoon_reap(ub);
+		uballoon_old_pages_drop(ub);
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
 		got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, until, TASK_UNINTERRUPTIBLE,
 					 &stop);
@@ -362,6 +379,14 @@ void uballoon_core_leave(struct uballoon *ub)
 	spin_unlock(&ub->lock);
 }
 
+/* An image of memory leaves out what is marked, and is sized before devices are told. */
+static int pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	if (event == PM_HIBERNATION_PREPARE)
+		uballoon_lists_mark_all(container_of(nb, struct uballoon, pm));
+	return NOTIFY_OK;
+}
+
 /**
  * uballoon_core_new - make the balloon of a host's device
  * @host:	ops set
@@ -411,6 +436,10 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	if (!ub->wq)
 		goto err_untold;
 	r = uballoon_batch_init(ub);
+	if (r)
+		goto err_batch;
+	ub->pm.notifier_call = pm_notify;
+	r = register_pm_notifier(&ub->pm);
 	if (r)
 		goto err_batch;
 	host->core = ub;
@@ -556,6 +585,7 @@ void uballoon_core_drop(struct uballoon *ub)
  */
 void uballoon_core_free(struct uballoon *ub)
 {
+	unregister_pm_notifier(&ub->pm);
 	cancel_delayed_work_sync(&ub->reap_work);
 	cancel_delayed_work_sync(&ub->drain_work);
 	cancel_delayed_work_sync(&ub->migrate_work);

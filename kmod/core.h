@@ -29,6 +29,7 @@
 #include <linux/ktime.h>
 #include <linux/miscdevice.h>
 #include <linux/mmzone.h>
+#include <linux/notifier.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -146,6 +147,7 @@ struct uballoon {
 	unsigned int zone_count;	/* constant */
 	struct page *old_pages[UBALLOON_OLD_PAGES];
 	unsigned int old_count;
+	unsigned int old_away;		/* more of them, in batches; there is room for both */
 	unsigned int owed_pages;	/* released by the host for others that it may get */
 	u64 size_debt;			/* gone, but claimed by others, who have to pay for it */
 	struct uballoon_run *untold;	/* untold.c */
@@ -212,6 +214,7 @@ struct uballoon {
 	struct delayed_work drain_work;
 	struct delayed_work migrate_work;
 	struct delayed_work mark_work;
+	struct notifier_block pm;
 
 	struct miscdevice misc;		/* chardev.c */
 	struct uballoon_reclaim *reclaim; /* reclaim.c */
@@ -250,6 +253,7 @@ u64 uballoon_ram(struct uballoon *ub);
 u64 uballoon_floor(struct uballoon *ub);
 /* ... with uballoon.lock held: */
 u64 uballoon_total(struct uballoon *ub);
+u64 uballoon_left(struct uballoon *ub);
 void uballoon_size_add(struct uballoon *ub, enum uballoon_pagesize ps, u64 pages);
 u64 uballoon_host_bound(struct uballoon *ub);
 u64 uballoon_insisted(struct uballoon *ub);
@@ -312,6 +316,7 @@ enum uballoon_attention uballoon_attention(struct uballoon *ub);
 int uballoon_batch_init(struct uballoon *ub);
 void uballoon_batch_exit(struct uballoon *ub);
 void uballoon_batch_drop(struct uballoon *ub);
+void uballoon_old_pages_drop(struct uballoon *ub);
 struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep);
 void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b);
 void uballoon_tell_size(struct uballoon *ub);
@@ -330,8 +335,7 @@ void uballoon_accounts_replace(struct uballoon *ub, struct page *old, struct pag
 void uballoon_reporting(struct uballoon *ub, int nid, u64 pages);
 u64 uballoon_available(struct uballoon *ub);
 u64 uballoon_node_spare(int nid, gfp_t gfp);
-u64 uballoon_node_available(struct uballoon *ub, int nid);
-int uballoon_richest_node(struct uballoon *ub, bool may_reclaim);
+int uballoon_richest_node(struct uballoon *ub, bool may_reclaim, gfp_t gfp);
 int uballoon_poorest_node(struct uballoon *ub);
 u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun);
 
@@ -340,6 +344,7 @@ int uballoon_lists_init(struct uballoon *ub);
 void uballoon_lists_exit(struct uballoon *ub);
 void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int hold,
 			struct list_head *pages);
+void uballoon_lists_keep_2m(struct uballoon *ub, unsigned int hold, struct list_head *pages);
 unsigned int uballoon_lists_take(struct uballoon *ub, unsigned int order, unsigned int hold,
 				 int nid, unsigned int count, struct list_head *pages);
 unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, unsigned long start,
@@ -348,6 +353,7 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 bool uballoon_lists_have_range(struct uballoon *ub, unsigned long start, unsigned long end);
 bool uballoon_lists_have_new(struct uballoon *ub);
 bool uballoon_lists_empty(struct uballoon *ub);
+void uballoon_lists_mark_all(struct uballoon *ub);
 void uballoon_mark_work(struct work_struct *work);
 
 /* pages.c */
@@ -357,7 +363,6 @@ void uballoon_pages_sort(struct list_head *pages);
 void uballoon_pages_free(struct list_head *pages, unsigned int order);
 void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order);
 void uballoon_page_mark(struct page *page, bool whole);
-bool uballoon_page_marked(struct page *page);
 
 /* untold.c */
 int uballoon_untold_init(struct uballoon *ub);

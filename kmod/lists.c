@@ -101,14 +101,8 @@ static void add_run(struct uballoon *ub, unsigned int hold, struct list_head *pa
 }
 
 /* Called with ub->lock held. */
-static void add_2m(struct uballoon_zone *z, unsigned int hold, struct page *page)
+static void counted_2m(struct uballoon_zone *z, unsigned int hold, struct page *page)
 {
-	/* One that the host has not released has been here before. */
-	bool fresh = !uballoon_page_marked(page);
-
-	if (fresh)
-		uballoon_page_mark(page, false);
-	list_move(&page->lru, fresh ? &z->fresh_2m[hold] : &z->pages_2m[hold]);
 	set_page_private(page, mark_2m(z, hold));
 	uballoon_count_pages(page, UBALLOON_LARGE_PAGES);
 }
@@ -130,8 +124,13 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 
 	if (order == UBALLOON_LARGE_ORDER) {
 		spin_lock(&ub->lock);
-		list_for_each_entry_safe(page, next, pages, lru)
-			add_2m(uballoon_zone(ub, page), hold, page);
+		list_for_each_entry_safe(page, next, pages, lru) {
+			struct uballoon_zone *z = uballoon_zone(ub, page);
+
+			uballoon_page_mark(page, false);
+			list_move(&page->lru, &z->fresh_2m[hold]);
+			counted_2m(z, hold, page);
+		}
 		spin_unlock(&ub->lock);
 		queue_delayed_work(ub->wq, &ub->mark_work, MARK_DELAY);
 		return;
@@ -211,6 +210,29 @@ static struct uballoon_zone *shortest(struct uballoon *ub, unsigned int order, u
 		}
 	}
 	return best;
+}
+
+/**
+ * uballoon_lists_keep_2m - put 2 MiB pages back that the host does not release
+ * @ub:		balloon
+ * @hold:	how the host holds them
+ * @pages:	linked by lru; empty afterwards
+ *
+ * Behind the others, so that these are tried before.
+ */
+void uballoon_lists_keep_2m(struct uballoon *ub, unsigned int hold, struct list_head *pages)
+{
+	struct page *page, *next;
+
+	spin_lock(&ub->lock);
+	list_for_each_entry_safe(page, next, pages, lru) {
+		struct uballoon_zone *z = uballoon_zone(ub, page);
+
+		uballoon_page_mark(page, true);
+		list_move_tail(&page->lru, &z->pages_2m[hold]);
+		counted_2m(z, hold, page);
+	}
+	spin_unlock(&ub->lock);
 }
 
 /**
@@ -331,6 +353,16 @@ static bool mark_one(struct uballoon *ub)
 	}
 	spin_unlock(&ub->lock);
 	return found;
+}
+
+/**
+ * uballoon_lists_mark_all - have all 2 MiB pages marked now
+ * @ub:	balloon
+ */
+void uballoon_lists_mark_all(struct uballoon *ub)
+{
+	while (mark_one(ub))
+		cond_resched();
 }
 
 /*

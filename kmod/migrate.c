@@ -28,6 +28,12 @@
 
 #ifdef CONFIG_BALLOON_MIGRATION
 
+/* Room for one more that waits for the host, even if it releases none of the others. */
+static bool old_room(struct uballoon *ub)
+{
+	return READ_ONCE(ub->old_count) + READ_ONCE(ub->old_away) < UBALLOON_OLD_PAGES;
+}
+
 /*
  * The kernel tries a page that cannot be moved now ten times and, if memory is to go offline,
  * again and again until it is told to stop: not without a pause. Nothing is done here for the
@@ -39,8 +45,7 @@ static void wait_for_room(struct uballoon *ub, enum migrate_mode mode)
 	spin_unlock(&ub->lock);
 	mod_delayed_work(ub->wq, &ub->migrate_work, 0);
 	if (mode == MIGRATE_SYNC && READ_ONCE(ub->offlining))
-		wait_event_interruptible_timeout(ub->wait, READ_ONCE(ub->gone) ||
-						 READ_ONCE(ub->old_count) < UBALLOON_OLD_PAGES,
+		wait_event_interruptible_timeout(ub->wait, READ_ONCE(ub->gone) || old_room(ub),
 						 msecs_to_jiffies(BUSY_MS));
 }
 
@@ -56,7 +61,7 @@ static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, str
 		return -EAGAIN;
 
 	spin_lock(&ub->lock);
-	if (told && ub->old_count == UBALLOON_OLD_PAGES) {
+	if (told && !old_room(ub)) {
 		wait_for_room(ub, mode);
 		uballoon_core_leave(ub);
 		return -EAGAIN;
@@ -134,8 +139,11 @@ static unsigned int unlock_old(struct uballoon *ub)
 		return 0;
 	spin_lock(&ub->lock);
 	count = min_t(unsigned int, ub->old_count, UBALLOON_BATCH_OLD);
+	/* In turn: those that are refused come behind the others. */
 	ub->old_count -= count;
-	memcpy(b->old_pages, ub->old_pages + ub->old_count, count * sizeof(b->old_pages[0]));
+	ub->old_away += count;
+	memcpy(b->old_pages, ub->old_pages, count * sizeof(b->old_pages[0]));
+	memmove(ub->old_pages, ub->old_pages + count, ub->old_count * sizeof(ub->old_pages[0]));
 	spin_unlock(&ub->lock);
 	if (!count) {
 		uballoon_batch_put(ub, b);

@@ -302,8 +302,9 @@ static u32 lock_batch(struct uballoon *ub, const struct uballoon_move *mv, gfp_t
 	stop = must_leave(ub, until);
 	if (stop != UBALLOON_STOP_NONE)
 		return stop;
-	nid = uballoon_richest_node(ub, mv->flags & UBALLOON_MOVE_CANSLEEP);
-	if (READ_ONCE(ub->part_pages) && READ_ONCE(ub->call_stop) == UBALLOON_STOP_NONE)
+	nid = uballoon_richest_node(ub, mv->flags & UBALLOON_MOVE_CANSLEEP, gfp);
+	if (READ_ONCE(ub->part_pages) && READ_ONCE(ub->call_stop) == UBALLOON_STOP_NONE &&
+	    READ_ONCE(ub->call_refused_pages) < (u64)REFUSED_ENOUGH << order)
 		return lock_parts(ub, until);
 	/* The allocator would go on to the min watermark, and leave reclaim to others. */
 	if (mv->flags & UBALLOON_MOVE_NOSLEEP && !ub->host->ops->move)
@@ -517,7 +518,7 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 
 	spin_lock(&ub->lock);
 	ub->counters.pop_pages += pop->done_pages;
-	left = uballoon_total(ub) + ub->inflight_pages;
+	left = uballoon_left(ub);
 	spin_unlock(&ub->lock);
 	if (left)
 		uballoon_start_drain(ub, &ub->counters.pop_pages);

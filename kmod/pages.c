@@ -73,6 +73,12 @@ unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, i
 	return got;
 }
 
+/* Whether a 2 MiB page is marked whole. */
+static bool marked(struct page *page)
+{
+	return PageOffline(page + UBALLOON_LARGE_PAGES - 1);
+}
+
 /**
  * uballoon_page_mark - mark a 2 MiB page as offline
  * @page:	its first page
@@ -84,21 +90,17 @@ void uballoon_page_mark(struct page *page, bool whole)
 {
 	unsigned int i;
 
+	if (marked(page))
+		return;
 	if (!PageOffline(page))
 		__SetPageOffline(page);
 	for (i = 1; whole && i < UBALLOON_LARGE_PAGES; i++)
 		__SetPageOffline(page + i);
 }
 
-/* Whether a 2 MiB page is marked whole. */
-bool uballoon_page_marked(struct page *page)
-{
-	return PageOffline(page + UBALLOON_LARGE_PAGES - 1);
-}
-
 static void unmark(struct page *page)
 {
-	unsigned int i, n = uballoon_page_marked(page) ? UBALLOON_LARGE_PAGES : 1;
+	unsigned int i, n = marked(page) ? UBALLOON_LARGE_PAGES : 1;
 
 	for (i = 0; i < n; i++)
 		__ClearPageOffline(page + i);

@@ -102,10 +102,11 @@ static struct page *alloc_page_into(struct uballoon *ub, struct uballoon_batch *
 				    ktime_t until)
 {
 	gfp_t gfp = GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC;
-	int nid = uballoon_richest_node(ub, may_reclaim);
+	int nid;
 
 	if (!may_reclaim)
 		gfp &= ~__GFP_RECLAIM;
+	nid = uballoon_richest_node(ub, may_reclaim, gfp);
 	spin_lock(&ub->lock);
 	ub->locker = current;
 	spin_unlock(&ub->lock);

@@ -186,8 +186,9 @@ static u64 take_back(struct uballoon *ub, unsigned int order, const struct origi
 	total = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
 	room = total - uballoon_min_size(ub);
 	claim = min3(min(want_pages, room), ub->size[ps], (u64)QUIET_PAGES) >> order;
-	if (order == UBALLOON_BASE_ORDER)
-		claim = min_t(unsigned int, claim, UBALLOON_LARGE_PAGES);
+	/* What is claimed nobody else finds: no more than a batch, for whose answer may be waited. */
+	claim = min(claim, order == UBALLOON_LARGE_ORDER ? max(ub->host->batch_2m, 1U) :
+							   ub->host->batch_4k);
 	ub->size[ps] -= (u64)claim << order;
 	if (!claim)
 		*ret_stop = ub->size[ps] < unit ? UBALLOON_STOP_NOMEM : UBALLOON_STOP_TARGET;
@@ -462,7 +463,7 @@ void uballoon_drain_work(struct work_struct *work)
 		got = uballoon_give_back(ub, NUMA_NO_NODE, U64_MAX, until, TASK_KILLABLE, &stop);
 		spin_lock(&ub->lock);
 		*ub->drain_counter += got;
-		left = uballoon_total(ub) + ub->inflight_pages;
+		left = uballoon_left(ub);
 		held = uballoon_min_size(ub);
 		unit = left == ub->size[UBALLOON_2M] ? UBALLOON_LARGE_PAGES : 1;
 		if (!left)
@@ -507,14 +508,17 @@ void uballoon_lists_drop(struct uballoon *ub)
 	LIST_HEAD(pages);
 
 	for (hold = 0; hold < UBALLOON_LISTS; hold++) {
-		n = uballoon_lists_take(ub, UBALLOON_LARGE_ORDER, hold, NUMA_NO_NODE, UINT_MAX,
-					&pages);
-		spin_lock(&ub->lock);
-		ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_LARGE_ORDER;
-		ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_LARGE_ORDER;
-		ub->counters.pop_pages += (u64)n << UBALLOON_LARGE_ORDER;
-		spin_unlock(&ub->lock);
-		uballoon_pages_release(ub, &pages, UBALLOON_LARGE_ORDER);
+		do {
+			n = uballoon_lists_take(ub, UBALLOON_LARGE_ORDER, hold, NUMA_NO_NODE,
+						QUIET_PAGES >> UBALLOON_LARGE_ORDER, &pages);
+			spin_lock(&ub->lock);
+			ub->size[UBALLOON_2M] -= (u64)n << UBALLOON_LARGE_ORDER;
+			ub->counters.unlocked_2m_pages += (u64)n << UBALLOON_LARGE_ORDER;
+			ub->counters.pop_pages += (u64)n << UBALLOON_LARGE_ORDER;
+			spin_unlock(&ub->lock);
+			uballoon_pages_release(ub, &pages, UBALLOON_LARGE_ORDER);
+			cond_resched();
+		} while (n);
 		do {
 			n = uballoon_lists_take(ub, UBALLOON_BASE_ORDER, hold, NUMA_NO_NODE,
 						UBALLOON_LARGE_PAGES, &pages);

@@ -89,7 +89,7 @@ static int state_show(struct seq_file *m, void *unused)
 	struct uballoon_internals in;
 	u64 host_gen, relief_gen, inflight, untold;
 	struct uballoon_state st;
-	unsigned int busy;
+	unsigned int busy, old;
 
 	if (!uballoon_core_enter(ub))
 		return -ENODEV;
@@ -98,6 +98,7 @@ static int state_show(struct seq_file *m, void *unused)
 	in = ub->internals;
 	inflight = ub->inflight_pages;
 	untold = ub->untold_pages;
+	old = ub->old_count + ub->old_away;
 	busy = UBALLOON_BATCHES - ub->free_count;
 	spin_unlock(&ub->lock);
 
@@ -131,6 +132,7 @@ static int state_show(struct seq_file *m, void *unused)
 	seq_printf(m, "inflight_pages %llu\n", uballoon_units(inflight));
 	seq_printf(m, "inflight_batches %u\n", busy);
 	seq_printf(m, "untold_pages %llu\n", uballoon_units(untold));
+	seq_printf(m, "old_pages %llu\n", uballoon_units(old));
 	show_internals(m, &in);
 	if (ub->host->ops->show)
 		ub->host->ops->show(ub->host, m);

@@ -235,7 +235,9 @@ static u64 xen_move(struct uballoon_host *host, s64 pages, bool may_reclaim, kti
 	else if (want < pages)
 		*ret_stop = failed;
 	now = has_pages();
-	return pages > 0 ? start - min(start, now) : max(start, now) - start;
+	now = pages > 0 ? start - min(start, now) : max(start, now) - start;
+	/* Others may have moved some meanwhile. */
+	return min_t(u64, now, abs(pages));
 }
 
 static void xen_show(struct uballoon_host *host, struct seq_file *m)

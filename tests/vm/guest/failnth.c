@@ -171,9 +171,8 @@ static int run(int (*thing)(void), int fd, unsigned int n, bool *ret_hit)
 	}
 	r = thing();
 	memset(text, 0, sizeof(text));
-	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
-		exit(3);
-	*ret_hit = atoi(text) == 0;
+	/* Where copies fail as well, it may be this one: then the thing had left it. */
+	*ret_hit = pread(fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
 	pwrite(fd, "0", 1, 0);
 	return r;
 }

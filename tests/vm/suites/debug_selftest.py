@@ -234,34 +234,54 @@ def program(t):
     t.run(["gcc", "--coverage", "-o", f"{folder}/some", f"{folder}/host/some.o"], status=0)
     for _ in range(2):
         t.run([f"{folder}/some"], status=0)
-    total = coverage.lines(folder)
+    total = module_coverage.lines(folder)
     t.equal(list(total), ["host/some.c"], "files")
     ran = {line: times for line, times in total["host/some.c"].items()}
     t.equal((ran[3], ran[4], ran[6], ran[7]), (2, 0, 10, 2), "times of the lines")
-    t.equal(coverage.table(total).splitlines()[0].split(), ["83", "%", "host/some.c", "4"], "table")
+    t.equal(module_coverage.table(total).splitlines()[0].split(), ["83", "%", "host/some.c", "4"], "table")
     with open(f"{folder}/host/some.gcno", "wb") as f:
         f.write(b"nothing")
-    t.raises(HarnessError, coverage.lines, folder)
+    t.raises(HarnessError, module_coverage.lines, folder)
 
 
 RULE = "[    4.2] " + "=" * 66 + "\n"
 
 
-def report(*frames):
-    return (RULE + "[    4.2] BUG: KCSAN: data-race in alpha / beta\n" +
-            "".join(f"[    4.2]  {frame}+0x1/0x2{module}\n" for frame, module in frames) + RULE)
+def report(*accesses):
+    """Each access: what, and a stack of (function, " [module]" or "")."""
+    text = RULE + "[    4.2] BUG: KCSAN: data-race in alpha / beta\n"
+    for what, *frames in accesses:
+        text += f"[    4.2] {what} to 0xffff888000000008 of 8 bytes by task 1 on cpu 0:\n"
+        text += "".join(f"[    4.2]  {frame}+0x1/0x2{module}\n" for frame, module in frames) + "[    4.2]\n"
+    return text + RULE
 
 
 @tap.case("races count if the module is in their stacks")
 def races(t):
-    foreign_one = report(("alpha", ""), ("beta", " [zram]"))
+    ours = ("write", ("core", " [uballoon]"), ("ioctl", ""))
+    foreign_one = report(("read", ("alpha", "")), ("write", ("beta", " [zram]")))
+
+    def count(*accesses, modules=("uballoon",)):
+        return len(complaints(report(*accesses), modules))
     t.equal(complaints(foreign_one, ("uballoon",)), [], "somebody else's")
     t.equal(len(complaints(foreign_one, ("uballoon", "zram"))), 1, "of a module under test")
-    t.equal(len(complaints(report(("alpha", ""), ("beta", " [uballoon]")), ("uballoon",))), 1, "its own")
+    t.equal(count(("read", ("alpha", "")), ours), 1, "its own")
     t.equal(complaints(foreign_one + "[    5.0]  core+0x1/0x2 [uballoon]\n", ("uballoon",)), [], "behind its end")
     t.equal(len(complaints(foreign_one + "[    5.0] WARNING: CPU: 1\n", ("uballoon",))), 1, "another complaint")
-    cut = report(("alpha", ""))[:-len(RULE)] + "[    4.2]  core+0x1/0x2 [uballoon]\n"
+    cut = report(("read", ("alpha", "")))[:-len(RULE)] + "[    4.2]  core+0x1/0x2 [uballoon]\n"
     t.equal(len(complaints(cut, ("uballoon",))), 1, "a report that the end of the guest has cut")
+    tick = ("write", ("hrtimer_wakeup", ""), ("asm_sysvec_apic_timer_interrupt", ""), ("core", " [uballoon]"))
+    t.equal(count(("read", ("alpha", "")), tick), 0, "of an interrupt that came to it")
+    t.equal(count(tick, ours), 1, "of an interrupt with it")
+    queue = report(("read", ("process_one_work", ""))).replace("[    4.2]\n", "Workqueue: uballoon work [uballoon]\n")
+    t.equal(complaints(queue, ("uballoon",)), [], "of the kernel's work queues, whoever's turn it was")
+    for what, n in (("read", 0), ("read (marked)", 0), ("read-write", 1), ("write", 1)):
+        t.equal(count((what, ("isolate_freepages_block", "")), ours), n, f"compaction's scan, {what}")
+    t.equal(count(("read", ("core", " [uballoon]")), ("read", ("compact", ""), ("isolate_freepages_block", ""))), 1,
+            "compaction, but not its scan")
+    for what, n in (("read (marked)", 0), ("read", 1)):
+        t.equal(count((what, ("finish_unlock", " [uballoon]")), ("write", ("migrate_folio_move", ""))), n,
+                f"a page that was migrated, {what}")
 
 
 for name in (DEBUG, KCSAN):
@@ -271,7 +291,7 @@ for what, (text, ends) in REPORTS.items():
 tap.add(f"wrong: race ({KCSAN})", race, timeout=600)
 tap.add(f"a race that is not ours ({KCSAN})", foreign, timeout=600)
 tap.add(f"allocations that fail ({DEBUG})", fail_nth, timeout=400)
-tap.add(f"lines that ran ({DEBUG})", counted, timeout=800)
+tap.add(f"lines that ran ({GCOV})", counted, timeout=800)
 
 
 @tap.setup

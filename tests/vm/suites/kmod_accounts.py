@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap, two_nodes   # noqa: E402
+from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap, two_nodes, uneven_nodes   # noqa: E402
 
 SYSFS = "/sys/class/misc/uballoon"
 INSISTS = BALLOON.replace("deflate-on-oom=on,", "")
@@ -199,6 +199,30 @@ def nodes(t, series):
         t.equal(counted(), [0, 0], "KiB afterwards")
 
 
+def uneven(t, series):
+    """A node with much memory that large pages cannot have is not taken for the richest."""
+    devices, line = uneven_nodes(series)
+    with balloon(t, series, memory=1536 * MIB, devices=devices, append=line) as b:
+        def normal():
+            """Free MiB of each node that large pages can have."""
+            found = [0, 0]
+            for node, zone, free in re.findall(r"^Node (\d), zone +(\w+)$.*?^ +pages free +(\d+)$",
+                                               b.g.read("/proc/zoneinfo"), re.M | re.S):
+                if zone != "Movable":
+                    found[int(node)] += int(free) // PAGES_PER_MIB
+            return found
+        before = normal()
+        t.diag(f"free, and not only for movable pages: {before} MiB")
+        t.check(b.g.read("/proc/zoneinfo").count("Movable") == 2, "zones")
+        for how in ("10000 nosleep", "10000"):
+            with t.subtest(how):
+                a = b.ok(f"target {b.tool('info')[0]['ram_pages']}", f"lock 2m {sum(before) & ~1}M {how}")
+                left = normal()
+                t.diag(f"{a['done_pages'] // PAGES_PER_MIB} MiB, {a['stop']}; left {left}")
+                t.check(max(left) - min(left) < 64, f"the nodes are used alike: {left}")
+                b.ok("pop")
+
+
 def told(t, series):
     """What the host is told leaves the balloon out."""
     with balloon(t, series, memory=1024 * MIB) as b:
@@ -252,6 +276,7 @@ both("a host that does not let go", insists)
 both("the operator's word", forced)
 both("pages that move", moved, timeout=240)
 both("two nodes", nodes)
+both("two nodes, one with much that is only for movable pages", uneven)
 both("what the host is told", told)
 both("free pages that are being reported", reporting)
 

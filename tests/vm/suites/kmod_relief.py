@@ -10,11 +10,10 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import (BALLOON, MIB, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, balloon, both, helper,     # noqa: E402
-                      swap_disk, tap, two_nodes)
+from kmod_lib import (BALLOON, MIB, MUST_TELL, PAGES_PER_MIB, SWAP_LOAD, SWAP_OFF, SWAP_ON, balloon, both,  # noqa: E402
+                      helper, swap_disk, tap, two_nodes)
 
 LINE, STEP = 64, 16
-MUST_TELL = 1                            # bit of VIRTIO_BALLOON_F_MUST_TELL_HOST
 # What one who takes gets beyond what was missing: the step of several CPUs at once, and lists of theirs.
 EXCESS = 96
 
@@ -172,7 +171,36 @@ def told(t, series):
         b.ok("pop")
 
 
+# Asks for memory as soon as some of what was free is on no list.
+SNATCH = ("free() { while read key kib _; do [ $key != MemFree: ] || echo $kib; done < /proc/meminfo; }; most=0; "
+          "end=$(($(cut -d. -f1 /proc/uptime) + 20)); while now=$(free); read up _ < /proc/uptime; [ ${up%.*} -lt $end ]; do "
+          "[ $now -le $most ] || most=$now; [ $now -ge $((most - 16384)) ] || break; usleep 5000; done; "
+          "echo $((most - now)); exec ubtool hog 300M")
+
+
+def reporting(t, series):
+    """Free pages that the host is being told of will be there soon, but whoever asks needs memory now."""
+    with balloon(t, series, parameters="floor_mb=100", memory=1024 * MIB) as b:
+        device = b.device()
+        full(t, b)
+        before = b.state()
+        b.answering(device, False)
+        # The kernel begins two seconds after pages became free.
+        b.g.sh("ubtool hog 20M")
+        answer = b.g.sh(SNATCH, 100)
+        t.check(int(answer.split()[0]) > 16384, f"KiB that are being reported: {answer}")
+        t.contains(answer, "hog rc=OK", "hog")
+        b.answering(device, True)
+        s = b.state()
+        t.equal((s["oom_events"], b.g.oom_kills()), (0, 0), "OOM notifier, kills")
+        t.check(s["size_pages"] < before["size_pages"] - 150 * PAGES_PER_MIB, f"{before['size_pages']} -> {s['size_pages']}")
+        # It has lost what it was told; a call that misses its answer reminds it.
+        b.tool("target 100M", "lock 4k 1M 200", "pop")
+        t.wait(lambda: not b.state()["inflight_pages"], 20, "all answered")
+
+
 both("programs", programs, timeout=240)
+both("while free pages are being reported", reporting, timeout=180)
 both("files that are read", files, timeout=240)
 both("before anything is swapped", swapless, timeout=180)
 both("... beside idle cgroups", cgroups, timeout=180)

@@ -37,6 +37,8 @@ SETS = [
     ("2 MiB without batches", Cap.BASIC | Cap.BATCHED_2M, 300, "4k", ALWAYS),
     ("basic", Cap.BASIC, 600, "4k", ALWAYS),
 ]
+# Pages that compaction has replaced and the host is asked for at a time (host/host.h).
+BATCH_OLD = 256
 SIDE_BY_SIDE = ("all", "batched", "basic")
 
 
@@ -204,6 +206,18 @@ def refused_2m(t, monitor, guest):
     t.equal(device.state()["size_4k_pages"], pages, "4 KiB pages instead")
 
 
+def nothing_taken(t, monitor, guest):
+    """A host that refuses everything is not offered all parts of all large pages that were on their way."""
+    device = load(monitor, guest, CAP_ALL, target=73728)
+    parts = itertools.count()
+    with monitor.script() as hv:
+        hv.refuse.append(lambda pfn, frames: Status.PPN_INVALID if frames > 1 or next(parts) >= 0 else None)
+    lock = device.lock(73728, "2m")
+    t.equal((lock["stop"], lock["done_pages"], monitor.hypervisor.locked), ("REFUSED", "0", 0), "LOCK")
+    # Of 16 large pages, and of those that were on their way meanwhile: eight batches.
+    t.between(next(parts), 16 * 512, 16 * 512 + 8 * 512, "parts that were offered")
+
+
 def some_2m_refused(t, monitor, guest):
     """One frame is pinned in every other 2 MiB page: all of them but that one are given."""
     device = load(monitor, guest, CAP_ALL, target=32768)
@@ -297,6 +311,26 @@ def unlock_refused(t, monitor, guest):
         with monitor.script() as hv:
             hv.refuse_unlock.clear()
         t.equal((device.unlock(left, size)["stop"], monitor.hypervisor.locked), ("DONE", 0), "UNLOCK again")
+
+
+def kept_for_good(t, monitor, guest):
+    """Large pages that the host never releases are not in the way of the others."""
+    device = load(monitor, guest, CAP_ALL, target=8192)
+    t.equal(device.lock(8192, "2m")["stop"], "DONE", "LOCK")
+    kept = set()
+
+    def first_two(pfn, frames):
+        if len(kept) < 2:
+            kept.add(pfn)
+        return Status.PPN_INVALID if pfn in kept else None
+    with monitor.script() as hv:
+        hv.refuse_unlock.append(first_two)
+    tries = [device.unlock(1024, "2m") for _ in range(3)]
+    t.equal([int(a["done_pages"]) for a in tries], [0, 1024, 1024], "pages given back, two at a time")
+    t.equal((device.state()["size_pages"], monitor.hypervisor.locked), (6144, 6144), "size, locked")
+    with monitor.script() as hv:
+        hv.refuse_unlock.clear()
+    t.equal((device.unlock(6144, "2m")["stop"], monitor.hypervisor.locked), ("DONE", 0), "UNLOCK of all")
 
 
 def resets(t, monitor, guest):
@@ -421,6 +455,7 @@ def compact(guest):
 
 
 def exchanged(t, monitor, device, pages):
+    t.wait(lambda: device.debug("old_pages") == 0, 15, "no page waits for the host")
     monitor.wait_for(lambda hv: hv.locked == pages, 15, f"{pages} pages with the host")
     t.equal((device.state()["size_pages"], monitor.hypervisor.verify()), (pages, pages), "size, frames looked at")
     t.equal(device.unlock(pages)["stop"], "DONE", "UNLOCK")
@@ -462,6 +497,36 @@ def compaction_refused(t, monitor, guest):
     exchanged(t, monitor, device, 40000)
 
 
+def compaction_kept(t, monitor, guest):
+    """Pages that the host never releases do not keep it from being asked for the others."""
+    device = load(monitor, guest, BATCHED, target=60000)
+    kept = set()
+
+    def first_ones(pfn, frames):
+        if len(kept) < BATCH_OLD:
+            kept.add(pfn)
+        return Status.PPN_INVALID if pfn in kept else None
+
+    # How many are moved is up to the kernel.
+    for _ in range(8):
+        scatter(t, device)
+        with monitor.script() as hv:
+            kept.clear()
+            hv.refuse_unlock.append(first_ones)
+        before = device.state()["migrated_pages"]
+        compact(guest)
+        if device.state()["migrated_pages"] - before > 2 * BATCH_OLD:
+            break
+        with monitor.script() as hv:
+            hv.refuse_unlock.clear()
+        exchanged(t, monitor, device, 40000)
+    t.wait(lambda: device.debug("old_pages") == len(kept) == BATCH_OLD, 15, "none but those wait for the host")
+    with monitor.script() as hv:
+        t.check(all(map(hv.is_locked, kept)), "the host keeps them")
+        hv.refuse_unlock.clear()
+    exchanged(t, monitor, device, 40000)
+
+
 def oom(t, monitor, guest):
     """Memory runs out: the balloon goes before any process does."""
     device = load(monitor, guest, CAP_ALL, target=1 << 17)
@@ -476,6 +541,7 @@ def oom(t, monitor, guest):
 TRIALS = [
     ("refused 4 KiB pages", refused_4k),
     ("a host that refuses all 2 MiB pages gets 4 KiB pages", refused_2m),
+    ("a host that refuses everything", nothing_taken),
     ("some 2 MiB pages refused", some_2m_refused),
     ("NOTNEEDED", not_needed),
     ("LOCK does not exceed the target", target_is_a_bound),
@@ -483,6 +549,7 @@ TRIALS = [
     ("the target comes with every answer", target_in_answers),
     ("BUSY", busy),
     ("a page whose unlock is refused stays", unlock_refused),
+    ("pages that are never released", kept_for_good),
     ("RESET at each kind of command", resets),
     ("RESET while the balloon moves", reset_while_moving),
     ("START refused at first", start_refused),
@@ -491,6 +558,7 @@ TRIALS = [
     ("the doorbell", doorbell),
     ("compaction", compaction),
     ("compaction, and a host that does not release pages", compaction_refused),
+    ("compaction, and pages that are never released", compaction_kept),
     ("out of memory", oom),
 ]
 

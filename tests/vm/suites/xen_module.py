@@ -239,6 +239,19 @@ def two_parties(t):
         agree(t, xen, RAM_MIB, "and back")
 
 
+@tap.case("two parties: what others give back meanwhile is not UNLOCK's", timeout=120)
+def overtaken(t):
+    with lab(t, *PV) as xen:
+        load(xen.domu)
+        for i in range(60):
+            lock(xen.domu, 200, 150)
+            text = xen.domu.sh(f"ubtool unlock 4k {60 * MIB_PAGES} 10000 & usleep {2000 * (i % 50)}; "
+                               f"echo {RAM_MIB * 1024} > /sys/devices/system/xen_memory/xen_memory0/target_kb; wait", 60)
+            answer = dict(re.findall(r"(\w+)=(\S+)", text))
+            t.check(int(answer["done_pages"]) <= 60 * MIB_PAGES, text)
+            ub(xen.domu, "pop")
+
+
 @tap.case("the lease runs out: everything goes back", timeout=150)
 def lease(t):
     with lab(t, *PV) as xen:
