@@ -9,8 +9,8 @@
  * on a silent host loses nothing: its pages stay with the host until the
  * answer comes, and are booked then.
  *
- * Invariant: size = sum of the lists + pages isolated by compaction + pages
- * in batches marked as migration.
+ * Invariant: size + what is claimed by who gives back = sum of the lists + pages isolated by
+ * compaction + pages in batches marked as migration + size_debt.
  *
  * Left out: which page size, how much and when (move.c); from the lists back to the
  * guest (release.c).

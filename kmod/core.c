@@ -250,8 +250,9 @@ bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_next)
 	ub->floor_pages = 0;
 	ub->counters.lease_events++;
 	ub->relief_generation++;
-	spin_unlock(&ub->lock);
+	/* At once: who renews it right after this keeps what it takes then. */
 	uballoon_start_drain(ub, &ub->counters.lease_pages);
+	spin_unlock(&ub->lock);
 	wake_up_all(&ub->poll_wait);
 	return true;
 }
@@ -382,8 +383,12 @@ void uballoon_core_leave(struct uballoon *ub)
 /* An image of memory leaves out what is marked, and is sized before devices are told. */
 static int pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
 {
+	struct uballoon *ub = container_of(nb, struct uballoon, pm);
+
 	if (event == PM_HIBERNATION_PREPARE)
-		uballoon_lists_mark_all(container_of(nb, struct uballoon, pm));
+		uballoon_lists_mark_at_once(ub, true);
+	else if (event == PM_POST_HIBERNATION)
+		uballoon_lists_mark_at_once(ub, false);
 	return NOTIFY_OK;
 }
 

@@ -143,11 +143,13 @@ struct uballoon {
 	u64 available_pages;		/* counted as reclaimable; sum of the zones, as is ... */
 	u64 gone_pages;			/* ... off the managed count */
 	u32 account;			/* enum uballoon_account as set */
+	bool mark_at_once;		/* 2 MiB pages; lists.c */
 	struct uballoon_zone *zones;	/* constant: MAX_NR_ZONES for each possible node */
 	unsigned int zone_count;	/* constant */
-	struct page *old_pages[UBALLOON_OLD_PAGES];
+	/* With room for those of all batches, if the host releases none of them. */
+	struct page *old_pages[UBALLOON_OLD_PAGES + UBALLOON_BATCHES * UBALLOON_BATCH_OLD];
 	unsigned int old_count;
-	unsigned int old_away;		/* more of them, in batches; there is room for both */
+	unsigned int old_away;		/* more of them, in batches */
 	unsigned int owed_pages;	/* released by the host for others that it may get */
 	u64 size_debt;			/* gone, but claimed by others, who have to pay for it */
 	struct uballoon_run *untold;	/* untold.c */
@@ -189,7 +191,6 @@ struct uballoon {
 	u64 call_inflight_pages;
 	u64 call_done_pages;
 	u64 call_refused_pages;
-	unsigned long size_told;	/* jiffies; when the host was told of the size last */
 	u32 call_stop;
 	struct list_head refused;	/* 4 KiB pages kept from the allocator by the call */
 	unsigned int refused_count;
@@ -204,6 +205,7 @@ struct uballoon {
 	unsigned int free_count;
 	struct uballoon_batch *batches[UBALLOON_BATCHES]; /* constant */
 	struct llist_head done;		/* lock-free: answered, not finished */
+	unsigned long size_told;	/* lock-free: jiffies when the host was told of the size */
 	bool silent;			/* waited for the host in vain, no answer since */
 	atomic_t reapers;		/* callers that will look at @done by themselves */
 	atomic_t waiters;		/* ... and of these, those that sleep until then */
@@ -353,7 +355,7 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 bool uballoon_lists_have_range(struct uballoon *ub, unsigned long start, unsigned long end);
 bool uballoon_lists_have_new(struct uballoon *ub);
 bool uballoon_lists_empty(struct uballoon *ub);
-void uballoon_lists_mark_all(struct uballoon *ub);
+void uballoon_lists_mark_at_once(struct uballoon *ub, bool yes);
 void uballoon_mark_work(struct work_struct *work);
 
 /* pages.c */

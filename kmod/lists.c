@@ -127,8 +127,9 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 		list_for_each_entry_safe(page, next, pages, lru) {
 			struct uballoon_zone *z = uballoon_zone(ub, page);
 
-			uballoon_page_mark(page, false);
-			list_move(&page->lru, &z->fresh_2m[hold]);
+			uballoon_page_mark(page, ub->mark_at_once);
+			list_move(&page->lru, ub->mark_at_once ? &z->pages_2m[hold] :
+								 &z->fresh_2m[hold]);
 			counted_2m(z, hold, page);
 		}
 		spin_unlock(&ub->lock);
@@ -218,7 +219,7 @@ static struct uballoon_zone *shortest(struct uballoon *ub, unsigned int order, u
  * @hold:	how the host holds them
  * @pages:	linked by lru; empty afterwards
  *
- * Behind the others, so that these are tried before.
+ * Behind the others of their zone, so that these are tried before.
  */
 void uballoon_lists_keep_2m(struct uballoon *ub, unsigned int hold, struct list_head *pages)
 {
@@ -356,12 +357,16 @@ static bool mark_one(struct uballoon *ub)
 }
 
 /**
- * uballoon_lists_mark_all - have all 2 MiB pages marked now
- * @ub:	balloon
+ * uballoon_lists_mark_at_once - have all 2 MiB pages marked now, and as soon as they come
+ * @ub:		balloon
+ * @yes:	false: behind whoever takes them in, as usual
  */
-void uballoon_lists_mark_all(struct uballoon *ub)
+void uballoon_lists_mark_at_once(struct uballoon *ub, bool yes)
 {
-	while (mark_one(ub))
+	spin_lock(&ub->lock);
+	ub->mark_at_once = yes;
+	spin_unlock(&ub->lock);
+	while (yes && mark_one(ub))
 		cond_resched();
 }
 

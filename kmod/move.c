@@ -8,7 +8,7 @@
  *
  * Invariants: size + in flight <= ceiling at the time of each claim; LOCK never
  * takes what is available below the module's floor, nor to where reclaim would take
- * it back; every call ends within its budget plus UBALLOON_HOST_GRACE_MS, whatever the
+ * it back (with all that is being reported: uballoon_available()); every call ends within its budget plus UBALLOON_HOST_GRACE_MS, whatever the
  * host does.
  *
  * Left out: any opinion on how large the balloon should be.
@@ -493,8 +493,8 @@ out:
 void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 {
 	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_MAX_BUDGET_MS);
-	u64 got, left;
 	u32 stop;
+	u64 got;
 
 	pop->done_pages = 0;
 	spin_lock(&ub->lock);
@@ -518,8 +518,7 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 
 	spin_lock(&ub->lock);
 	ub->counters.pop_pages += pop->done_pages;
-	left = uballoon_left(ub);
-	spin_unlock(&ub->lock);
-	if (left)
+	if (uballoon_left(ub))
 		uballoon_start_drain(ub, &ub->counters.pop_pages);
+	spin_unlock(&ub->lock);
 }
