@@ -430,7 +430,7 @@ u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 	} else {
 		available = all_available(ub);
 	}
-	/* Not for all of the line: who asks now may be through with the rest before they are free. */
+	/* Half of the line: who asks now may be through with the rest before they are free. */
 	available = max(available + min_t(long, soon_free(ub, nid), line / 2), 0L);
 	if (available >= line && !begun)
 		return 0;

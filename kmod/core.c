@@ -307,7 +307,7 @@ void uballoon_host_reset(struct uballoon *ub)
 	ub->host_generation++;
 	spin_unlock(&ub->lock);
 	while (!uballoon_is_empty(ub)) {
-		/* Nothing here may wait for works, which stand still when the guest goes to sleep. */
+		/* Nothing here may wait for works: they stand still in a guest that goes to sleep. */
 		uballoon_reap(ub);
 		uballoon_old_pages_drop(ub);
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);

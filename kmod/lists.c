@@ -334,7 +334,7 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 	return taken;
 }
 
-/* Marks the page that has been fresh for longest on one of the lists. Returns whether there was one. */
+/* Marks the page that has been fresh for longest on one of the lists, if there is any. */
 static bool mark_one(struct uballoon *ub)
 {
 	struct uballoon_zone *z;

@@ -8,8 +8,8 @@
  *
  * Invariants: size + in flight <= ceiling at the time of each claim; LOCK never
  * takes what is available below the module's floor, nor to where reclaim would take
- * it back (with all that is being reported: uballoon_available()); every call ends within its budget plus UBALLOON_HOST_GRACE_MS, whatever the
- * host does.
+ * it back (with all that is being reported: uballoon_available()); every call ends within
+ * its budget plus UBALLOON_HOST_GRACE_MS, whatever the host does.
  *
  * Left out: any opinion on how large the balloon should be.
  */
@@ -374,7 +374,9 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	else
 		most = host->batch_2m;
 	most = min_t(unsigned int, most, INFLIGHT_MAX_PAGES >> mv->page_order);
-	next = mv->page_order == UBALLOON_LARGE_ORDER ? min_t(unsigned int, most, FIRST_BATCH_2M) : most;
+	next = most;
+	if (mv->page_order == UBALLOON_LARGE_ORDER)
+		next = min_t(unsigned int, most, FIRST_BATCH_2M);
 
 	spin_lock(&ub->lock);
 	ub->call = ++ub->last_call;

@@ -186,7 +186,7 @@ static u64 take_back(struct uballoon *ub, unsigned int order, const struct origi
 	total = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
 	room = total - uballoon_min_size(ub);
 	claim = min3(min(want_pages, room), ub->size[ps], (u64)QUIET_PAGES) >> order;
-	/* What is claimed nobody else finds: no more than a batch, for whose answer may be waited. */
+	/* What is claimed nobody else finds: no more than a batch, which may be waited for. */
 	claim = min(claim, order == UBALLOON_LARGE_ORDER ? max(ub->host->batch_2m, 1U) :
 							   ub->host->batch_4k);
 	ub->size[ps] -= (u64)claim << order;
