@@ -14,7 +14,6 @@
 #include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/suspend.h>
 
 #include "core.h"
 
@@ -307,7 +306,7 @@ void uballoon_host_reset(struct uballoon *ub)
 	ub->host_generation++;
 	spin_unlock(&ub->lock);
 	while (!uballoon_is_empty(ub)) {
-		/* Nothing here may wait for works: they stand still in a guest that goes to sleep. */
+		/* Not by works: they stand still in a guest that goes to sleep. */
 		uballoon_reap(ub);
 		uballoon_old_pages_drop(ub);
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
@@ -380,18 +379,6 @@ void uballoon_core_leave(struct uballoon *ub)
 	spin_unlock(&ub->lock);
 }
 
-/* An image of memory leaves out what is marked, and is sized before devices are told. */
-static int pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
-{
-	struct uballoon *ub = container_of(nb, struct uballoon, pm);
-
-	if (event == PM_HIBERNATION_PREPARE)
-		uballoon_lists_mark_at_once(ub, true);
-	else if (event == PM_POST_HIBERNATION)
-		uballoon_lists_mark_at_once(ub, false);
-	return NOTIFY_OK;
-}
-
 /**
  * uballoon_core_new - make the balloon of a host's device
  * @host:	ops set
@@ -441,10 +428,6 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	if (!ub->wq)
 		goto err_untold;
 	r = uballoon_batch_init(ub);
-	if (r)
-		goto err_batch;
-	ub->pm.notifier_call = pm_notify;
-	r = register_pm_notifier(&ub->pm);
 	if (r)
 		goto err_batch;
 	host->core = ub;
@@ -590,7 +573,6 @@ void uballoon_core_drop(struct uballoon *ub)
  */
 void uballoon_core_free(struct uballoon *ub)
 {
-	unregister_pm_notifier(&ub->pm);
 	cancel_delayed_work_sync(&ub->reap_work);
 	cancel_delayed_work_sync(&ub->drain_work);
 	cancel_delayed_work_sync(&ub->migrate_work);

@@ -355,7 +355,6 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 bool uballoon_lists_have_range(struct uballoon *ub, unsigned long start, unsigned long end);
 bool uballoon_lists_have_new(struct uballoon *ub);
 bool uballoon_lists_empty(struct uballoon *ub);
-void uballoon_lists_mark_at_once(struct uballoon *ub, bool yes);
 void uballoon_mark_work(struct work_struct *work);
 
 /* pages.c */

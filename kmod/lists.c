@@ -22,6 +22,7 @@
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 #include <linux/vmstat.h>
 
 #include "core.h"
@@ -30,9 +31,54 @@
 #define MARK_DELAY	HZ
 #define MARK_AT_ONCE	64
 
+/* Marks the page that has been fresh for longest on one of the lists, if there is any. */
+static bool mark_one(struct uballoon *ub)
+{
+	struct uballoon_zone *z;
+	bool found = false;
+	struct page *page;
+	unsigned int i;
+
+	spin_lock(&ub->lock);
+	for (i = 0; i < ub->zone_count * UBALLOON_HOLDS && !found; i++) {
+		z = &ub->zones[i / UBALLOON_HOLDS];
+		found = !list_empty(&z->fresh_2m[i % UBALLOON_HOLDS]);
+		if (!found)
+			continue;
+		page = list_last_entry(&z->fresh_2m[i % UBALLOON_HOLDS], struct page, lru);
+		uballoon_page_mark(page, true);
+		list_move(&page->lru, &z->pages_2m[i % UBALLOON_HOLDS]);
+	}
+	spin_unlock(&ub->lock);
+	return found;
+}
+
+/* @yes: mark all now, and each as soon as it comes. */
+static void mark_at_once(struct uballoon *ub, bool yes)
+{
+	spin_lock(&ub->lock);
+	ub->mark_at_once = yes;
+	spin_unlock(&ub->lock);
+	while (yes && mark_one(ub))
+		cond_resched();
+}
+
+/* An image of memory leaves out what is marked, and is sized before devices are told. */
+static int pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	struct uballoon *ub = container_of(nb, struct uballoon, pm);
+
+	if (event == PM_HIBERNATION_PREPARE)
+		mark_at_once(ub, true);
+	else if (event == PM_POST_HIBERNATION)
+		mark_at_once(ub, false);
+	return NOTIFY_OK;
+}
+
 int uballoon_lists_init(struct uballoon *ub)
 {
 	unsigned int i, hold;
+	int r;
 
 	ub->zone_count = nr_node_ids * MAX_NR_ZONES;
 	ub->zones = kvcalloc(ub->zone_count, sizeof(*ub->zones), GFP_KERNEL);
@@ -52,7 +98,11 @@ int uballoon_lists_init(struct uballoon *ub)
 			z->lists_4k[hold].hold = hold;
 		}
 	}
-	return 0;
+	ub->pm.notifier_call = pm_notify;
+	r = register_pm_notifier(&ub->pm);
+	if (r)
+		kvfree(ub->zones);
+	return r;
 }
 
 /*
@@ -80,6 +130,7 @@ static bool isolated(struct uballoon *ub)
 
 void uballoon_lists_exit(struct uballoon *ub)
 {
+	unregister_pm_notifier(&ub->pm);
 	/* The list of a page that has moved is touched once more after our callback. */
 	while (isolated(ub))
 		msleep(20);
@@ -332,42 +383,6 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 		spin_unlock(&ub->lock);
 	}
 	return taken;
-}
-
-/* Marks the page that has been fresh for longest on one of the lists, if there is any. */
-static bool mark_one(struct uballoon *ub)
-{
-	struct uballoon_zone *z;
-	bool found = false;
-	struct page *page;
-	unsigned int i;
-
-	spin_lock(&ub->lock);
-	for (i = 0; i < ub->zone_count * UBALLOON_HOLDS && !found; i++) {
-		z = &ub->zones[i / UBALLOON_HOLDS];
-		found = !list_empty(&z->fresh_2m[i % UBALLOON_HOLDS]);
-		if (!found)
-			continue;
-		page = list_last_entry(&z->fresh_2m[i % UBALLOON_HOLDS], struct page, lru);
-		uballoon_page_mark(page, true);
-		list_move(&page->lru, &z->pages_2m[i % UBALLOON_HOLDS]);
-	}
-	spin_unlock(&ub->lock);
-	return found;
-}
-
-/**
- * uballoon_lists_mark_at_once - have all 2 MiB pages marked now, and as soon as they come
- * @ub:		balloon
- * @yes:	false: behind whoever takes them in, as usual
- */
-void uballoon_lists_mark_at_once(struct uballoon *ub, bool yes)
-{
-	spin_lock(&ub->lock);
-	ub->mark_at_once = yes;
-	spin_unlock(&ub->lock);
-	while (yes && mark_one(ub))
-		cond_resched();
 }
 
 /*
