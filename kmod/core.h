@@ -9,7 +9,7 @@
  *				held by migration, too
  *   host's own locks			taken inside ops->lock/unlock/poll/size_changed
  *   uballoon.lock			all plain fields below; process context; nothing is
- *					called, allocated or waited for under it
+ *					allocated or waited for under it
  *   the kernel's for its lists	the 4 KiB lists; shared with compaction (compat/balloon.h)
  *
  * No lock is held while the host has a request. What excludes two movers from
