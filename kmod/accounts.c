@@ -214,9 +214,9 @@ void uballoon_reporting(struct uballoon *ub, int nid, u64 pages)
 }
 
 /* Of that, what will be free again before anybody misses it. */
-static u64 soon_free(struct uballoon *ub, int nid)
+static long soon_free(struct uballoon *ub, int nid)
 {
-	u64 pages = 0;
+	long pages = 0;
 
 	spin_lock(&ub->lock);
 	if (!ub->reporting_late && time_before(jiffies, ub->reporting_end) &&
@@ -230,9 +230,9 @@ static u64 soon_free(struct uballoon *ub, int nid)
  * MemAvailable as if the balloon's pages were not counted in it.
  *
  * The kernel takes only a part of what is reclaimable into MemAvailable, so what the balloon
- * adds is the difference of two such parts.
+ * adds is the difference of two such parts. Less than nothing: what is being reported is missing.
  */
-static u64 all_available(struct uballoon *ub)
+static long all_available(struct uballoon *ub)
 {
 	long available, low = 0, reclaimable, ours;
 	int nid;
@@ -243,16 +243,19 @@ static u64 all_available(struct uballoon *ub)
 	reclaimable = global_node_page_state_pages(NR_SLAB_RECLAIMABLE_B) +
 		      global_node_page_state(NR_KERNEL_MISC_RECLAIMABLE);
 	spin_unlock(&ub->lock);
+	/* The kernel says nothing where it would be less, nobody knows by how much. */
+	if (!available)
+		return LONG_MIN / 2;
 	if (!ours)
 		return available;
 	for_each_online_node(nid)
 		low += low_watermarks(NODE_DATA(nid));
-	available -= usable_part(reclaimable, low) - usable_part(max(reclaimable - ours, 0L), low);
-	return max(available, 0L);
+	return available -
+	       (usable_part(reclaimable, low) - usable_part(max(reclaimable - ours, 0L), low));
 }
 
 /* The same of one node, by the same rule. */
-static u64 node_available(struct uballoon *ub, int nid)
+static long node_available(struct uballoon *ub, int nid)
 {
 	pg_data_t *pgdat = NODE_DATA(nid);
 	long low = low_watermarks(pgdat), available, cache, reclaimable, ours = 0;
@@ -270,8 +273,7 @@ static u64 node_available(struct uballoon *ub, int nid)
 	cache = node_pages(pgdat, NR_ACTIVE_FILE) + node_pages(pgdat, NR_INACTIVE_FILE);
 	reclaimable = node_pages(pgdat, NR_SLAB_RECLAIMABLE_B) +
 		      node_pages(pgdat, NR_KERNEL_MISC_RECLAIMABLE) - ours;
-	available += usable_part(cache, low) + usable_part(max(reclaimable, 0L), low);
-	return max(available, 0L);
+	return available + usable_part(cache, low) + usable_part(max(reclaimable, 0L), low);
 }
 
 /**
@@ -283,10 +285,7 @@ static u64 node_available(struct uballoon *ub, int nid)
  */
 u64 uballoon_available(struct uballoon *ub)
 {
-	u64 available = all_available(ub);
-
-	/* It may be nothing because it would be less. */
-	return available ? available + soon_free(ub, NUMA_NO_NODE) : 0;
+	return max(all_available(ub) + soon_free(ub, NUMA_NO_NODE), 0L);
 }
 
 /**
@@ -315,15 +314,19 @@ u64 uballoon_node_spare(int nid, gfp_t gfp)
 	return pages;
 }
 
-/* Free where an allocation cannot have it: above its zones. */
-static u64 node_out_of_reach(int nid, gfp_t gfp)
+/* Free, or files, where an allocation cannot have it: above its zones. */
+static long node_out_of_reach(int nid, gfp_t gfp)
 {
-	pg_data_t *pgdat = NODE_DATA(nid);
-	u64 pages = 0;
 	unsigned int i;
+	long pages = 0;
 
-	for (i = gfp_zone(gfp) + 1; i < MAX_NR_ZONES; i++)
-		pages += zone_page_state(&pgdat->node_zones[i], NR_FREE_PAGES);
+	for (i = gfp_zone(gfp) + 1; i < MAX_NR_ZONES; i++) {
+		struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+		pages += zone_page_state(zone, NR_FREE_PAGES) +
+			 zone_page_state(zone, NR_ZONE_ACTIVE_FILE) +
+			 zone_page_state(zone, NR_ZONE_INACTIVE_FILE);
+	}
 	return pages;
 }
 
@@ -396,7 +399,7 @@ int uballoon_poorest_node(struct uballoon *ub)
 	for_each_online_node(nid) {
 		if (!node_present_pages(nid))
 			continue;
-		permille = div64_u64(node_available(ub, nid) * 1000,
+		permille = div64_u64(max(node_available(ub, nid), 0L) * 1000ULL,
 				     node_present_pages(nid));
 		if (permille < least) {
 			least = permille;
@@ -416,7 +419,8 @@ int uballoon_poorest_node(struct uballoon *ub)
  */
 u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 {
-	u64 line = READ_ONCE(ub->relief_pages), room, available;
+	u64 line = READ_ONCE(ub->relief_pages), room;
+	long available;
 
 	if (!line)
 		return 0;
@@ -426,8 +430,8 @@ u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 	} else {
 		available = all_available(ub);
 	}
-	/* Not for all of the line: who asks now may be through with the rest before they are free. */
-	available += min(soon_free(ub, nid), line / 2);
+	/* Half of the line: who asks now may be through with the rest before they are free. */
+	available = max(available + min_t(long, soon_free(ub, nid), line / 2), 0L);
 	if (available >= line && !begun)
 		return 0;
 	line += line / UBALLOON_RELIEF_STEP;
@@ -438,5 +442,5 @@ u64 uballoon_relief_missing(struct uballoon *ub, int nid, bool begun)
 	room -= min(room, uballoon_firm(ub));
 	room = min(room, node_held(ub, nid));
 	spin_unlock(&ub->lock);
-	return min(line - available, room);
+	return min_t(u64, line - available, room);
 }

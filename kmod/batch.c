@@ -9,8 +9,8 @@
  * on a silent host loses nothing: its pages stay with the host until the
  * answer comes, and are booked then.
  *
- * Invariant: size = sum of the lists + pages isolated by compaction + pages
- * in batches marked as migration.
+ * Invariant: size + what is claimed by who gives back = sum of the lists + pages isolated by
+ * compaction + pages in batches marked as migration + size_debt.
  *
  * Left out: which page size, how much and when (move.c); from the lists back to the
  * guest (release.c).
@@ -23,6 +23,9 @@
 
 /* Pages that one host refuses are kept from the allocator, at most so many. */
 #define REFUSED_MAX	16
+
+/* How often a host is told of the size while it changes: each time may be a trip to it. */
+#define SIZE_TOLD_MS	20
 
 /* ---- the pool ---- */
 
@@ -157,6 +160,24 @@ enum uballoon_attention uballoon_attention(struct uballoon *ub)
 	return atomic_read(&ub->waiters) ? UBALLOON_WAITS : UBALLOON_LOOKS;
 }
 
+/**
+ * uballoon_tell_size - the size has changed, for hosts that want to know
+ * @ub:	balloon
+ *
+ * While somebody moves memory, now and then will do: he tells the last one.
+ */
+void uballoon_tell_size(struct uballoon *ub)
+{
+	struct uballoon_host *host = ub->host;
+
+	if (!host->ops->size_changed ||
+	    (READ_ONCE(ub->moving) &&
+	     time_before(jiffies, READ_ONCE(ub->size_told) + msecs_to_jiffies(SIZE_TOLD_MS))))
+		return;
+	WRITE_ONCE(ub->size_told, jiffies);
+	host->ops->size_changed(host);
+}
+
 static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 {
 	unsigned int order = b->order;
@@ -164,14 +185,8 @@ static void finish_lock(struct uballoon *ub, struct uballoon_batch *b)
 	unsigned int taken_4k = b->count << order;
 	bool ours;
 	u64 off;
-	struct page *page;
 	LIST_HEAD(to_free);
 	bool drain;
-
-	if (order == UBALLOON_LARGE_ORDER) {
-		list_for_each_entry(page, &b->pages, lru)
-			uballoon_page_mark_offline(page);
-	}
 
 	spin_lock(&ub->lock);
 	if (b->migration)
@@ -315,8 +330,7 @@ void uballoon_reap(struct uballoon *ub)
 		else
 			finish_lock(ub, b);
 	}
-	if (host->ops->size_changed)
-		host->ops->size_changed(host);
+	uballoon_tell_size(ub);
 	wake_up_all(&ub->wait);
 }
 

@@ -249,8 +249,9 @@ bool uballoon_core_lease_expire(struct uballoon *ub, unsigned long *ret_next)
 	ub->floor_pages = 0;
 	ub->counters.lease_events++;
 	ub->relief_generation++;
-	spin_unlock(&ub->lock);
+	/* At once: who renews it right after this keeps what it takes then. */
 	uballoon_start_drain(ub, &ub->counters.lease_pages);
+	spin_unlock(&ub->lock);
 	wake_up_all(&ub->poll_wait);
 	return true;
 }
@@ -305,7 +306,7 @@ void uballoon_host_reset(struct uballoon *ub)
 	ub->host_generation++;
 	spin_unlock(&ub->lock);
 	while (!uballoon_is_empty(ub)) {
-		/* Nothing here may wait for works, which stand still when the guest goes to sleep. */
+		/* Not by works: they stand still in a guest that goes to sleep. */
 		uballoon_reap(ub);
 		uballoon_old_pages_drop(ub);
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);
@@ -408,11 +409,13 @@ struct uballoon *uballoon_core_new(struct uballoon_host *host)
 	INIT_LIST_HEAD(&ub->parts);
 	INIT_LIST_HEAD(&ub->free_batches);
 	init_llist_head(&ub->done);
+	ub->size_told = jiffies;
 	init_waitqueue_head(&ub->wait);
 	init_waitqueue_head(&ub->poll_wait);
 	INIT_DELAYED_WORK(&ub->reap_work, reap_work);
 	INIT_DELAYED_WORK(&ub->drain_work, uballoon_drain_work);
 	INIT_DELAYED_WORK(&ub->migrate_work, uballoon_migrate_work);
+	INIT_DELAYED_WORK(&ub->mark_work, uballoon_mark_work);
 
 	r = uballoon_lists_init(ub);
 	if (r)
@@ -573,6 +576,7 @@ void uballoon_core_free(struct uballoon *ub)
 	cancel_delayed_work_sync(&ub->reap_work);
 	cancel_delayed_work_sync(&ub->drain_work);
 	cancel_delayed_work_sync(&ub->migrate_work);
+	cancel_delayed_work_sync(&ub->mark_work);
 	destroy_workqueue(ub->wq);
 	WARN_ON_ONCE(ub->inflight_pages || ub->available_pages || ub->gone_pages);
 	uballoon_batch_exit(ub);

@@ -9,7 +9,7 @@
  *				held by migration, too
  *   host's own locks			taken inside ops->lock/unlock/poll/size_changed
  *   uballoon.lock			all plain fields below; process context; nothing is
- *					called, allocated or waited for under it
+ *					allocated or waited for under it
  *   the kernel's for its lists	the 4 KiB lists; shared with compaction (compat/balloon.h)
  *
  * No lock is held while the host has a request. What excludes two movers from
@@ -29,6 +29,7 @@
 #include <linux/ktime.h>
 #include <linux/miscdevice.h>
 #include <linux/mmzone.h>
+#include <linux/notifier.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -78,7 +79,8 @@ struct uballoon_list_4k {
 struct uballoon_zone {
 	u64 held_pages;			/* in an account; protected by uballoon.lock */
 	u64 gone_pages;			/* of these, off the managed count; same */
-	struct list_head pages_2m[UBALLOON_HOLDS]; /* same */
+	struct list_head pages_2m[UBALLOON_HOLDS]; /* same, as are ... */
+	struct list_head fresh_2m[UBALLOON_HOLDS]; /* ... those that are not marked whole yet */
 	struct uballoon_list_4k lists_4k[UBALLOON_LISTS]; /* own locks */
 };
 
@@ -141,11 +143,13 @@ struct uballoon {
 	u64 available_pages;		/* counted as reclaimable; sum of the zones, as is ... */
 	u64 gone_pages;			/* ... off the managed count */
 	u32 account;			/* enum uballoon_account as set */
+	bool mark_at_once;		/* 2 MiB pages; lists.c */
 	struct uballoon_zone *zones;	/* constant: MAX_NR_ZONES for each possible node */
 	unsigned int zone_count;	/* constant */
-	struct page *old_pages[UBALLOON_OLD_PAGES];
+	/* With room for those of all batches, if the host releases none of them. */
+	struct page *old_pages[UBALLOON_OLD_PAGES + UBALLOON_BATCHES * UBALLOON_BATCH_OLD];
 	unsigned int old_count;
-	unsigned int old_away;		/* more of them, in batches; there is room for both */
+	unsigned int old_away;		/* more of them, in batches */
 	unsigned int owed_pages;	/* released by the host for others that it may get */
 	u64 size_debt;			/* gone, but claimed by others, who have to pay for it */
 	struct uballoon_run *untold;	/* untold.c */
@@ -201,6 +205,7 @@ struct uballoon {
 	unsigned int free_count;
 	struct uballoon_batch *batches[UBALLOON_BATCHES]; /* constant */
 	struct llist_head done;		/* lock-free: answered, not finished */
+	unsigned long size_told;	/* lock-free: jiffies when the host was told of the size */
 	bool silent;			/* waited for the host in vain, no answer since */
 	atomic_t reapers;		/* callers that will look at @done by themselves */
 	atomic_t waiters;		/* ... and of these, those that sleep until then */
@@ -210,6 +215,8 @@ struct uballoon {
 	struct delayed_work lease_work;
 	struct delayed_work drain_work;
 	struct delayed_work migrate_work;
+	struct delayed_work mark_work;
+	struct notifier_block pm;
 
 	struct miscdevice misc;		/* chardev.c */
 	struct uballoon_reclaim *reclaim; /* reclaim.c */
@@ -314,6 +321,7 @@ void uballoon_batch_drop(struct uballoon *ub);
 void uballoon_old_pages_drop(struct uballoon *ub);
 struct uballoon_batch *uballoon_batch_get(struct uballoon *ub, unsigned int keep);
 void uballoon_batch_put(struct uballoon *ub, struct uballoon_batch *b);
+void uballoon_tell_size(struct uballoon *ub);
 void uballoon_reap(struct uballoon *ub);
 void uballoon_reapers_inc(struct uballoon *ub);
 void uballoon_reapers_dec(struct uballoon *ub);
@@ -347,6 +355,7 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 bool uballoon_lists_have_range(struct uballoon *ub, unsigned long start, unsigned long end);
 bool uballoon_lists_have_new(struct uballoon *ub);
 bool uballoon_lists_empty(struct uballoon *ub);
+void uballoon_mark_work(struct work_struct *work);
 
 /* pages.c */
 unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, int nid,
@@ -354,7 +363,7 @@ unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, i
 void uballoon_pages_sort(struct list_head *pages);
 void uballoon_pages_free(struct list_head *pages, unsigned int order);
 void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsigned int order);
-void uballoon_page_mark_offline(struct page *page);
+void uballoon_page_mark(struct page *page, bool whole);
 
 /* untold.c */
 int uballoon_untold_init(struct uballoon *ub);

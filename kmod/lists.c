@@ -10,6 +10,9 @@
  * is freed, which may take its lock for an instant, only to find that it is on no
  * list.
  *
+ * Most of the work of taking in a 2 MiB page is to mark it, so that is done behind whoever took
+ * it in (uballoon_mark_work()), and not at all if it is given back before: fresh pages go first.
+ *
  * Each page on a list is counted in NR_BALLOON_PAGES where the kernel has that: the
  * 4 KiB pages by its lists, the 2 MiB pages here.
  *
@@ -19,13 +22,63 @@
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 #include <linux/vmstat.h>
 
 #include "core.h"
 
+/* What is given back soon need not be marked at all. */
+#define MARK_DELAY	HZ
+#define MARK_AT_ONCE	64
+
+/* Marks the page that has been fresh for longest on one of the lists, if there is any. */
+static bool mark_one(struct uballoon *ub)
+{
+	struct uballoon_zone *z;
+	bool found = false;
+	struct page *page;
+	unsigned int i;
+
+	spin_lock(&ub->lock);
+	for (i = 0; i < ub->zone_count * UBALLOON_HOLDS && !found; i++) {
+		z = &ub->zones[i / UBALLOON_HOLDS];
+		found = !list_empty(&z->fresh_2m[i % UBALLOON_HOLDS]);
+		if (!found)
+			continue;
+		page = list_last_entry(&z->fresh_2m[i % UBALLOON_HOLDS], struct page, lru);
+		uballoon_page_mark(page, true);
+		list_move(&page->lru, &z->pages_2m[i % UBALLOON_HOLDS]);
+	}
+	spin_unlock(&ub->lock);
+	return found;
+}
+
+/* @yes: mark all now, and each as soon as it comes. */
+static void mark_at_once(struct uballoon *ub, bool yes)
+{
+	spin_lock(&ub->lock);
+	ub->mark_at_once = yes;
+	spin_unlock(&ub->lock);
+	while (yes && mark_one(ub))
+		cond_resched();
+}
+
+/* An image of memory leaves out what is marked, and is sized before devices are told. */
+static int pm_notify(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	struct uballoon *ub = container_of(nb, struct uballoon, pm);
+
+	if (event == PM_HIBERNATION_PREPARE)
+		mark_at_once(ub, true);
+	else if (event == PM_POST_HIBERNATION)
+		mark_at_once(ub, false);
+	return NOTIFY_OK;
+}
+
 int uballoon_lists_init(struct uballoon *ub)
 {
 	unsigned int i, hold;
+	int r;
 
 	ub->zone_count = nr_node_ids * MAX_NR_ZONES;
 	ub->zones = kvcalloc(ub->zone_count, sizeof(*ub->zones), GFP_KERNEL);
@@ -34,8 +87,10 @@ int uballoon_lists_init(struct uballoon *ub)
 	for (i = 0; i < ub->zone_count; i++) {
 		struct uballoon_zone *z = &ub->zones[i];
 
-		for (hold = 0; hold < UBALLOON_HOLDS; hold++)
+		for (hold = 0; hold < UBALLOON_HOLDS; hold++) {
 			INIT_LIST_HEAD(&z->pages_2m[hold]);
+			INIT_LIST_HEAD(&z->fresh_2m[hold]);
+		}
 		for (hold = 0; hold < UBALLOON_LISTS; hold++) {
 			balloon_devinfo_init(&z->lists_4k[hold].dev);
 			uballoon_migrate_init(&z->lists_4k[hold].dev);
@@ -43,7 +98,11 @@ int uballoon_lists_init(struct uballoon *ub)
 			z->lists_4k[hold].hold = hold;
 		}
 	}
-	return 0;
+	ub->pm.notifier_call = pm_notify;
+	r = register_pm_notifier(&ub->pm);
+	if (r)
+		kvfree(ub->zones);
+	return r;
 }
 
 /*
@@ -71,6 +130,7 @@ static bool isolated(struct uballoon *ub)
 
 void uballoon_lists_exit(struct uballoon *ub)
 {
+	unregister_pm_notifier(&ub->pm);
 	/* The list of a page that has moved is touched once more after our callback. */
 	while (isolated(ub))
 		msleep(20);
@@ -92,15 +152,8 @@ static void add_run(struct uballoon *ub, unsigned int hold, struct list_head *pa
 }
 
 /* Called with ub->lock held. */
-static void add_2m(struct uballoon *ub, unsigned int hold, struct page *page, bool last)
+static void counted_2m(struct uballoon_zone *z, unsigned int hold, struct page *page)
 {
-	struct uballoon_zone *z = uballoon_zone(ub, page);
-
-	list_del(&page->lru);
-	if (last)
-		list_add_tail(&page->lru, &z->pages_2m[hold]);
-	else
-		list_add(&page->lru, &z->pages_2m[hold]);
 	set_page_private(page, mark_2m(z, hold));
 	uballoon_count_pages(page, UBALLOON_LARGE_PAGES);
 }
@@ -122,9 +175,16 @@ void uballoon_lists_add(struct uballoon *ub, unsigned int order, unsigned int ho
 
 	if (order == UBALLOON_LARGE_ORDER) {
 		spin_lock(&ub->lock);
-		list_for_each_entry_safe(page, next, pages, lru)
-			add_2m(ub, hold, page, false);
+		list_for_each_entry_safe(page, next, pages, lru) {
+			struct uballoon_zone *z = uballoon_zone(ub, page);
+
+			uballoon_page_mark(page, ub->mark_at_once);
+			list_move(&page->lru, ub->mark_at_once ? &z->pages_2m[hold] :
+								 &z->fresh_2m[hold]);
+			counted_2m(z, hold, page);
+		}
 		spin_unlock(&ub->lock);
+		queue_delayed_work(ub->wq, &ub->mark_work, MARK_DELAY);
 		return;
 	}
 	while (!list_empty(pages))
@@ -139,6 +199,15 @@ static void take_2m(struct page *page, struct list_head *pages)
 	uballoon_count_pages(page, -(long)UBALLOON_LARGE_PAGES);
 }
 
+/* Called with ub->lock held. */
+static struct page *first_2m(struct uballoon_zone *z, unsigned int hold)
+{
+	struct page *page;
+
+	page = list_first_entry_or_null(&z->fresh_2m[hold], struct page, lru);
+	return page ? page : list_first_entry_or_null(&z->pages_2m[hold], struct page, lru);
+}
+
 static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsigned int order,
 			      unsigned int hold, unsigned int count, struct list_head *pages)
 {
@@ -149,8 +218,7 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 		return balloon_page_list_dequeue(&z->lists_4k[hold].dev, pages, count);
 
 	spin_lock(&ub->lock);
-	while (taken < count && !list_empty(&z->pages_2m[hold])) {
-		page = list_first_entry(&z->pages_2m[hold], struct page, lru);
+	while (taken < count && (page = first_2m(z, hold))) {
 		take_2m(page, pages);
 		taken++;
 	}
@@ -158,10 +226,18 @@ static unsigned int take_from(struct uballoon *ub, struct uballoon_zone *z, unsi
 	return taken;
 }
 
-static bool has_pages(struct uballoon_zone *z, unsigned int order, unsigned int hold)
+static bool has_pages(struct uballoon *ub, struct uballoon_zone *z, unsigned int order,
+		      unsigned int hold)
 {
-	return !list_empty(order == UBALLOON_LARGE_ORDER ? &z->pages_2m[hold] :
-							&z->lists_4k[hold].dev.pages);
+	bool has;
+
+	if (order == UBALLOON_BASE_ORDER)
+		return !list_empty(&z->lists_4k[hold].dev.pages);
+	/* One that is being marked is on neither list for an instant. */
+	spin_lock(&ub->lock);
+	has = !list_empty(&z->fresh_2m[hold]) || !list_empty(&z->pages_2m[hold]);
+	spin_unlock(&ub->lock);
+	return has;
 }
 
 /* The zone with such pages that is closest to its high watermark, or furthest below it. */
@@ -176,7 +252,7 @@ static struct uballoon_zone *shortest(struct uballoon *ub, unsigned int order, u
 		struct zone *zone;
 
 		if ((nid != NUMA_NO_NODE && i / MAX_NR_ZONES != nid) ||
-		    !has_pages(&ub->zones[i], order, hold))
+		    !has_pages(ub, &ub->zones[i], order, hold))
 			continue;
 		zone = &NODE_DATA(i / MAX_NR_ZONES)->node_zones[i % MAX_NR_ZONES];
 		spare = zone_page_state(zone, NR_FREE_PAGES) - high_wmark_pages(zone);
@@ -194,15 +270,20 @@ static struct uballoon_zone *shortest(struct uballoon *ub, unsigned int order, u
  * @hold:	how the host holds them
  * @pages:	linked by lru; empty afterwards
  *
- * Behind the others, so that these are tried before.
+ * Behind the others of their zone, so that these are tried before.
  */
 void uballoon_lists_keep_2m(struct uballoon *ub, unsigned int hold, struct list_head *pages)
 {
 	struct page *page, *next;
 
 	spin_lock(&ub->lock);
-	list_for_each_entry_safe(page, next, pages, lru)
-		add_2m(ub, hold, page, true);
+	list_for_each_entry_safe(page, next, pages, lru) {
+		struct uballoon_zone *z = uballoon_zone(ub, page);
+
+		uballoon_page_mark(page, true);
+		list_move_tail(&page->lru, &z->pages_2m[hold]);
+		counted_2m(z, hold, page);
+	}
 	spin_unlock(&ub->lock);
 }
 
@@ -233,7 +314,7 @@ unsigned int uballoon_lists_take(struct uballoon *ub, unsigned int order, unsign
 		struct uballoon_zone *z = &ub->zones[i];
 
 		if (z != first && (nid == NUMA_NO_NODE || i / MAX_NR_ZONES == nid) &&
-		    has_pages(z, order, hold))
+		    has_pages(ub, z, order, hold))
 			taken += take_from(ub, z, order, hold, count - taken, pages);
 	}
 	return taken;
@@ -304,13 +385,30 @@ unsigned int uballoon_lists_take_range(struct uballoon *ub, unsigned int hold, u
 	return taken;
 }
 
+/*
+ * uballoon.mark_work: one at a time, so that nobody waits for more than one; and a few at a time,
+ * for where locks are not taken in turn (PREEMPT_RT), and for other work.
+ */
+void uballoon_mark_work(struct work_struct *work)
+{
+	struct uballoon *ub = container_of(to_delayed_work(work), struct uballoon, mark_work);
+	unsigned int i;
+
+	for (i = 0; i < MARK_AT_ONCE; i++) {
+		if (!mark_one(ub))
+			return;
+		cond_resched();
+	}
+	queue_delayed_work(ub->wq, &ub->mark_work, 1);
+}
+
 /* Is there a page that the host does not know of yet? */
 bool uballoon_lists_have_new(struct uballoon *ub)
 {
 	unsigned int i;
 
 	for (i = 0; i < ub->zone_count; i++) {
-		if (has_pages(&ub->zones[i], UBALLOON_BASE_ORDER, UBALLOON_HOLD_NEW))
+		if (has_pages(ub, &ub->zones[i], UBALLOON_BASE_ORDER, UBALLOON_HOLD_NEW))
 			return true;
 	}
 	return false;

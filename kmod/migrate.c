@@ -28,12 +28,6 @@
 
 #ifdef CONFIG_BALLOON_MIGRATION
 
-/* Room for one more that waits for the host, even if it releases none of the others. */
-static bool old_room(struct uballoon *ub)
-{
-	return READ_ONCE(ub->old_count) + READ_ONCE(ub->old_away) < UBALLOON_OLD_PAGES;
-}
-
 /*
  * The kernel tries a page that cannot be moved now ten times and, if memory is to go offline,
  * again and again until it is told to stop: not without a pause. Nothing is done here for the
@@ -45,7 +39,8 @@ static void wait_for_room(struct uballoon *ub, enum migrate_mode mode)
 	spin_unlock(&ub->lock);
 	mod_delayed_work(ub->wq, &ub->migrate_work, 0);
 	if (mode == MIGRATE_SYNC && READ_ONCE(ub->offlining))
-		wait_event_interruptible_timeout(ub->wait, READ_ONCE(ub->gone) || old_room(ub),
+		wait_event_interruptible_timeout(ub->wait, READ_ONCE(ub->gone) ||
+						 READ_ONCE(ub->old_count) < UBALLOON_OLD_PAGES,
 						 msecs_to_jiffies(BUSY_MS));
 }
 
@@ -61,7 +56,7 @@ static int migrate_page(struct balloon_dev_info *dev, struct page *new_page, str
 		return -EAGAIN;
 
 	spin_lock(&ub->lock);
-	if (told && !old_room(ub)) {
+	if (told && ub->old_count >= UBALLOON_OLD_PAGES) {
 		wait_for_room(ub, mode);
 		uballoon_core_leave(ub);
 		return -EAGAIN;

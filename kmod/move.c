@@ -8,8 +8,8 @@
  *
  * Invariants: size + in flight <= ceiling at the time of each claim; LOCK never
  * takes what is available below the module's floor, nor to where reclaim would take
- * it back; every call ends within its budget plus UBALLOON_HOST_GRACE_MS, whatever the
- * host does.
+ * it back (with all that is being reported: uballoon_available()); every call ends within
+ * its budget plus UBALLOON_HOST_GRACE_MS, whatever the host does.
  *
  * Left out: any opinion on how large the balloon should be.
  */
@@ -26,6 +26,8 @@
  * the next batch.
  */
 #define CLEARED_BATCH_2M	8
+/* The first batch of 2 MiB pages, so that its answer comes early; each is twice the one before. */
+#define FIRST_BATCH_2M		4
 /* Refused pages that end a LOCK call. */
 #define REFUSED_ENOUGH		16
 
@@ -68,6 +70,7 @@ void uballoon_move_end(struct uballoon *ub)
 	spin_lock(&ub->lock);
 	ub->moving = false;
 	spin_unlock(&ub->lock);
+	uballoon_tell_size(ub);
 	wake_up_all(&ub->wait);
 }
 
@@ -354,7 +357,7 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	ktime_t until = ktime_add_ms(ktime_get(), mv->budget_ms);
 	struct uballoon_host *host = ub->host;
 	gfp_t gfp = lock_gfp(mv);
-	unsigned int most;
+	unsigned int most, next;
 	u32 stop, end;
 	LIST_HEAD(refused);
 
@@ -371,6 +374,9 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	else
 		most = host->batch_2m;
 	most = min_t(unsigned int, most, INFLIGHT_MAX_PAGES >> mv->page_order);
+	next = most;
+	if (mv->page_order == UBALLOON_LARGE_ORDER)
+		next = min_t(unsigned int, most, FIRST_BATCH_2M);
 
 	spin_lock(&ub->lock);
 	ub->call = ++ub->last_call;
@@ -384,7 +390,8 @@ void uballoon_move_lock(struct uballoon *ub, struct uballoon_move *mv)
 	spin_unlock(&ub->lock);
 
 	do {
-		stop = lock_batch(ub, mv, gfp, most, until);
+		stop = lock_batch(ub, mv, gfp, next, until);
+		next = min(2 * next, most);
 		cond_resched();
 	} while (stop == UBALLOON_STOP_NONE);
 	drop_parts(ub);
@@ -488,8 +495,8 @@ out:
 void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 {
 	ktime_t until = ktime_add_ms(ktime_get(), UBALLOON_MAX_BUDGET_MS);
-	u64 got, left;
 	u32 stop;
+	u64 got;
 
 	pop->done_pages = 0;
 	spin_lock(&ub->lock);
@@ -513,8 +520,7 @@ void uballoon_move_pop(struct uballoon *ub, struct uballoon_pop *pop)
 
 	spin_lock(&ub->lock);
 	ub->counters.pop_pages += pop->done_pages;
-	left = uballoon_left(ub);
-	spin_unlock(&ub->lock);
-	if (left)
+	if (uballoon_left(ub))
 		uballoon_start_drain(ub, &ub->counters.pop_pages);
+	spin_unlock(&ub->lock);
 }

@@ -2,8 +2,8 @@
 /*
  * pages.c - balloon pages and the kernel's page allocator
  *
- * Those on a list are marked PageOffline: the 4 KiB pages by the kernel's
- * balloon lists, the 2 MiB pages here.
+ * Those on a list are marked PageOffline, for which crash dumps and /proc/kcore skip them: the
+ * 4 KiB pages by the kernel's balloon lists, the 2 MiB pages here.
  *
  * Left out: the kernel's books (accounts.c) and the lists (lists.c).
  */
@@ -73,23 +73,36 @@ unsigned int uballoon_pages_alloc(struct list_head *pages, unsigned int order, i
 	return got;
 }
 
+/* Whether a 2 MiB page is marked whole. */
+static bool marked(struct page *page)
+{
+	return PageOffline(page + UBALLOON_LARGE_PAGES - 1);
+}
+
 /**
- * uballoon_page_mark_offline - have a 2 MiB page skipped by crash dumps and /proc/kcore
- * @page:	its first page; all are marked, because each is looked at by itself
+ * uballoon_page_mark - mark a 2 MiB page as offline
+ * @page:	its first page
+ * @whole:	all of its pages, because each is looked at by itself; else the first only
+ *
+ * Ascending, and whoever may look is kept out until it is done: the last page tells.
  */
-void uballoon_page_mark_offline(struct page *page)
+void uballoon_page_mark(struct page *page, bool whole)
 {
 	unsigned int i;
 
-	for (i = 0; i < UBALLOON_LARGE_PAGES; i++)
+	if (marked(page))
+		return;
+	if (!PageOffline(page))
+		__SetPageOffline(page);
+	for (i = 1; whole && i < UBALLOON_LARGE_PAGES; i++)
 		__SetPageOffline(page + i);
 }
 
-static void mark_online(struct page *page)
+static void unmark(struct page *page)
 {
-	unsigned int i;
+	unsigned int i, n = marked(page) ? UBALLOON_LARGE_PAGES : 1;
 
-	for (i = 0; i < UBALLOON_LARGE_PAGES; i++)
+	for (i = 0; i < n; i++)
 		__ClearPageOffline(page + i);
 }
 
@@ -126,7 +139,7 @@ void uballoon_pages_release(struct uballoon *ub, struct list_head *pages, unsign
 	list_for_each_entry_safe(page, next, pages, lru) {
 		list_del(&page->lru);
 		if (order == UBALLOON_LARGE_ORDER)
-			mark_online(page);
+			unmark(page);
 		__free_pages(page, order);
 	}
 }

@@ -16,7 +16,7 @@
  * allocations. Where another driver moves the pages it stays out of it: reclaim
  * would wait for that driver, which may be waiting for reclaim.
  *
- * Left out: what is done; that is core.c's matter.
+ * Left out: what is done; that is release.c's matter.
  */
 #include <linux/mm.h>
 #include <linux/notifier.h>

@@ -186,7 +186,7 @@ static u64 take_back(struct uballoon *ub, unsigned int order, const struct origi
 	total = ub->size[UBALLOON_4K] + ub->size[UBALLOON_2M];
 	room = total - uballoon_min_size(ub);
 	claim = min3(min(want_pages, room), ub->size[ps], (u64)QUIET_PAGES) >> order;
-	/* What is claimed nobody else finds: no more than a batch, for whose answer may be waited. */
+	/* What is claimed nobody else finds: no more than a batch, which may be waited for. */
 	claim = min(claim, order == UBALLOON_LARGE_ORDER ? max(ub->host->batch_2m, 1U) :
 							   ub->host->batch_4k);
 	ub->size[ps] -= (u64)claim << order;
@@ -214,8 +214,8 @@ static u64 take_back(struct uballoon *ub, unsigned int order, const struct origi
 	*refused += (u64)kept << order;
 	if (!got && *ret_stop == UBALLOON_STOP_NONE)
 		*ret_stop = kept ? UBALLOON_STOP_REFUSED : UBALLOON_STOP_NOMEM;
-	if (got && ub->host->ops->size_changed)
-		ub->host->ops->size_changed(ub->host);
+	/* Of nothing, too: while it was claimed others may have told that it is gone. */
+	uballoon_tell_size(ub);
 	return (u64)got << order;
 }
 
@@ -226,7 +226,7 @@ static u64 take_back(struct uballoon *ub, unsigned int order, const struct origi
  * @nid:	of this node only, or NUMA_NO_NODE
  * @want_pages:	at most so many 4 KiB pages
  * @until:	wait so long for the host's acknowledgement, where it is needed; 0 = do not wait
- * @mode:	TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
+ * @mode:	TASK_INTERRUPTIBLE, TASK_KILLABLE or TASK_UNINTERRUPTIBLE
  * @refused:	4 KiB pages that the host does not release are added to it
  * @ret_stop:	UBALLOON_STOP_NONE: the pages are free. RESET: they are, and the host has nothing
  *		any more (or the device goes away). TARGET: the host allows no less. REFUSED: it
@@ -433,15 +433,14 @@ u64 uballoon_relieve(struct uballoon *ub, enum uballoon_relief who, int nid)
 
 /**
  * uballoon_start_drain - empty the balloon in the background
- * @ub:		balloon; its bounds are 0
+ * @ub:		balloon; locked, and its bounds are 0
  * @counter:	in ub->counters; the pages are added to it
  */
 void uballoon_start_drain(struct uballoon *ub, u64 *counter)
 {
-	spin_lock(&ub->lock);
+	lockdep_assert_held(&ub->lock);
 	ub->draining = true;
 	ub->drain_counter = counter;
-	spin_unlock(&ub->lock);
 	mod_delayed_work(ub->wq, &ub->drain_work, 0);
 }
 

@@ -53,6 +53,10 @@ void uballoon_untold_add(struct uballoon *ub, struct list_head *pages, unsigned 
 		if (run && page_to_pfn(page) == run->pfn + run->count) {
 			run->count += 1UL << order;
 			ub->untold_pages += 1UL << order;
+		} else if (run && page_to_pfn(page) + (1UL << order) == run->pfn) {
+			run->pfn -= 1UL << order;
+			run->count += 1UL << order;
+			ub->untold_pages += 1UL << order;
 		} else if (ub->untold_count < UNTOLD_RUNS) {
 			run = &ub->untold[ub->untold_count++];
 			run->pfn = page_to_pfn(page);

@@ -46,7 +46,7 @@ enum uballoon_hold {
  * called 2M is that size.
  *
  * Amounts are converted where they come in and go out: those of the calls in chardev.c, what is
- * told of the balloon in core.c and stats.c, a host's in the host's file.
+ * told of the balloon in state.c and stats.c, a host's in the host's file.
  */
 #define UBALLOON_UNIT_SHIFT	(PAGE_SHIFT - UBALLOON_PAGE_SHIFT)
 #define UBALLOON_BASE_ORDER	0

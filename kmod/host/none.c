@@ -18,9 +18,9 @@
 #include "../core.h"
 #include "host.h"
 
-/* As if it were the fastest host: what a request of the others holds. */
+/* As if it were the fastest host: what a request of virtio holds. */
 #define BATCH_4K	512
-#define BATCH_2M	32
+#define BATCH_2M	64
 
 static unsigned int none_delay_ms;
 module_param(none_delay_ms, uint, 0644);

@@ -20,8 +20,8 @@
 #define PFNS_PER_BATCH		512
 /* QEMU's and cloud-hypervisor's limit. */
 #define RUNS_PER_REPORT		32
-/* Bounds what a batch costs in latency: 64 MiB of large pages. */
-#define REPORT_BATCH_2M		32
+/* Bounds what a batch costs in latency: 128 MiB of large pages. */
+#define REPORT_BATCH_2M		64
 
 enum queue_index {
 	Q_INFLATE,

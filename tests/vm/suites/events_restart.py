@@ -138,6 +138,8 @@ def crash(t, series):
     g.start()
     b = Balloon(t, g)
     fill(b)
+    # They are marked behind the call.
+    t.wait(lambda: len(offline_pages(b)) >= FULL_MIB * PAGES_PER_MIB, 20, "all are marked")
     pages = offline_pages(b)
     t.between(len(pages), FULL_MIB * PAGES_PER_MIB, FULL_MIB * PAGES_PER_MIB + 64, "pages that are marked as offline")
     g.sh(f"kexec crash /boot/vmlinuz /boot/initrd '{LINE} nr_cpus=1 reset_devices'")

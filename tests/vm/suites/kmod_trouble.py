@@ -229,6 +229,9 @@ def called_off(t, series):
             t.wait(lambda: b.state()["reported_pages"] > reported, 15, "reported_pages")
 
 
+LATE = 90                                # MiB
+
+
 def hibernate(t, series):
     """To disk, QEMU ends, and a new one wakes the guest: nothing of the old device is left."""
     # The image is at most half of what there is, and checks have a good part of it.
@@ -238,11 +241,11 @@ def hibernate(t, series):
         wake = "cat /sys/block/vda/dev > /sys/power/resume"
         b.g.sh(f"{SWAP_ON} && {wake} && echo shutdown > /sys/power/disk")
         total = b.g.meminfo()["MemTotal"]
-        b.lock("2m", 30)
         b.lock("4k", 20)
         b.spawn("open r", "poll 3600000", "state", "> /run/poll")
         t.wait(lambda: "open rc=OK" in b.g.run("cat /run/poll")[1], 10, "ubtool is there")
-        b.g.spawn("sleep 0.2; echo disk > /sys/power/state; echo $? > /run/woken")
+        # The last moment is soon enough to be left out of the image, which has no room for it.
+        b.g.spawn(f"ubtool lock 2m {LATE * room}M; echo disk > /sys/power/state; echo $? > /run/woken")
         b.g.boot_again(60)
         b.g.balloon(b.g.memory - 70 * MIB)
         b.g.sh(SWAP_LOAD)

@@ -8,7 +8,6 @@ both are printed side by side. In a guest of its own, balloond decides.
 """
 import itertools
 import os
-import re
 import sys
 import time
 
@@ -21,9 +20,9 @@ from harness.paths import VM                                          # noqa: E4
 from vmware.hypervisor import (CAP_ALL, LOCKS, MOVES, Cap, Cmd, Fault, Status)   # noqa: E402
 from vmware.machine import vmware                                     # noqa: E402
 from vmware.measure import Meter, follow, table                       # noqa: E402
+from vmware_lib import MODULE, Device, load                           # noqa: E402
 
 BATCHED = Cap.BASIC | Cap.BATCHED
-MODULE = "/lib/modules-test/uballoon.ko"
 VMCI = "/lib/modules-test/vmw_vmci.ko"
 # uballoon_info.capabilities
 HOST_TARGET, DOORBELL, LARGE, MUST_TELL, ON_OOM = (1 << n for n in range(5))
@@ -40,50 +39,6 @@ SETS = [
 # Pages that compaction has replaced and the host is asked for at a time (host/host.h).
 BATCH_OLD = 256
 SIDE_BY_SIDE = ("all", "batched", "basic")
-
-
-class Device:
-    """/dev/uballoon in the guest, through ubtool: each answer is a dict."""
-
-    def __init__(self, guest):
-        self.guest = guest
-
-    def start(self, *script, timeout=60):
-        return self.guest.spawn("ubtool " + " , ".join(script), timeout)
-
-    @staticmethod
-    def answers(job):
-        _, text = job.wait()
-        return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in text.splitlines()]
-
-    def do(self, *script, timeout=60):
-        return self.answers(self.start(*script, timeout=timeout))
-
-    def one(self, command):
-        return self.do("open r", command)[1]
-
-    def state(self):
-        return {k: int(v) for k, v in self.one("state").items() if v.isdigit()}
-
-    def lock(self, pages, size="4k"):
-        return self.do("open", f"target {pages + 4096 * 16}", f"lock {size} {pages}")[-1]
-
-    def unlock(self, pages, size="4k"):
-        return self.do("open", f"unlock {size} {pages}")[-1]
-
-    def debug(self, name):
-        return int(self.guest.sh(f"awk '$1 == \"{name}\" {{ print $2 }}' /sys/kernel/debug/uballoon/state"))
-
-
-def load(monitor, guest, offered=None, target=0, parameters=""):
-    with monitor.script() as hv:
-        starts = len(hv.starts)
-        hv.target, hv.refuse, hv.refuse_unlock, hv.faults, hv.overshoot = target, [], [], [], None
-        if offered is not None:
-            hv.offered = offered
-    guest.sh(f"grep -q '^uballoon ' /proc/modules && rmmod uballoon; insmod {MODULE} {parameters}")
-    monitor.wait_for(lambda hv: hv.calls[Cmd.GET_TARGET] and len(hv.starts) > starts, 15, "a session")
-    return Device(guest)
 
 
 def both_ways(t, monitor, device, target, size):
