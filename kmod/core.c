@@ -306,7 +306,7 @@ void uballoon_host_reset(struct uballoon *ub)
 	ub->host_generation++;
 	spin_unlock(&ub->lock);
 	while (!uballoon_is_empty(ub)) {
-		/* Not by works: they stand still in a guest that goes to sleep. */
+		/* Here, and by no works: those stand still in a guest that goes to sleep. */
 		uballoon_reap(ub);
 		uballoon_old_pages_drop(ub);
 		until = ktime_add_ms(ktime_get(), UBALLOON_HOST_WAIT_MS);

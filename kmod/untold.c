@@ -44,27 +44,27 @@ void uballoon_untold_exit(struct uballoon *ub)
  */
 void uballoon_untold_add(struct uballoon *ub, struct list_head *pages, unsigned int order)
 {
+	unsigned long pfn, count = 1UL << order;
 	struct uballoon_run *run;
 	struct page *page;
 
 	spin_lock(&ub->lock);
 	list_for_each_entry(page, pages, lru) {
 		run = ub->untold_count ? &ub->untold[ub->untold_count - 1] : NULL;
-		if (run && page_to_pfn(page) == run->pfn + run->count) {
-			run->count += 1UL << order;
-			ub->untold_pages += 1UL << order;
-		} else if (run && page_to_pfn(page) + (1UL << order) == run->pfn) {
-			run->pfn -= 1UL << order;
-			run->count += 1UL << order;
-			ub->untold_pages += 1UL << order;
-		} else if (ub->untold_count < UNTOLD_RUNS) {
+		pfn = page_to_pfn(page);
+		if (run && pfn + count == run->pfn) {
+			run->pfn = pfn;
+		} else if (!run || pfn != run->pfn + run->count) {
+			if (ub->untold_count == UNTOLD_RUNS) {
+				ub->internals.untold_lost_pages += count;
+				continue;
+			}
 			run = &ub->untold[ub->untold_count++];
-			run->pfn = page_to_pfn(page);
-			run->count = 1UL << order;
-			ub->untold_pages += 1UL << order;
-		} else {
-			ub->internals.untold_lost_pages += 1UL << order;
+			run->pfn = pfn;
+			run->count = 0;
 		}
+		run->count += count;
+		ub->untold_pages += count;
 	}
 	spin_unlock(&ub->lock);
 	uballoon_migrate_retry(ub);

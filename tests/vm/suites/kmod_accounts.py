@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
-from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap, two_nodes, uneven_nodes   # noqa: E402
+from kmod_lib import BALLOON, MIB, PAGES_PER_MIB, balloon, both, tap, two_nodes   # noqa: E402
 
 SYSFS = "/sys/class/misc/uballoon"
 INSISTS = BALLOON.replace("deflate-on-oom=on,", "")
@@ -201,8 +201,8 @@ def nodes(t, series):
 
 def uneven(t, series):
     """A node with much memory that large pages cannot have is not taken for the richest."""
-    devices, line = uneven_nodes(series)
-    with balloon(t, series, memory=1536 * MIB, devices=devices, append=line) as b:
+    # What every kind of allocation may have is the same on both, so the first has more that only movable pages may have.
+    with balloon(t, series, memory=1536 * MIB, devices=two_nodes(series, 1536), append="kernelcore=900M") as b:
         def normal():
             """Free MiB of each node that large pages can have."""
             found = [0, 0]

@@ -72,18 +72,12 @@ SWAP_ON = f"{SWAP_LOAD} && mkswap /dev/vda >/dev/null && swapon /dev/vda"
 SWAP_OFF = "swapoff /dev/vda && rmmod virtio_blk"
 
 
-def two_nodes(series):
-    """Devices of a guest whose 1 GiB of memory is in two nodes. What its kernel needs more is in the first."""
-    first = micro.memory(kernels.Kernel(series), 1024 * MIB) - 512 * MIB
+def two_nodes(series, mib=1024):
+    """Devices of a guest whose @mib MiB of memory are in two nodes, 512 in the second; what its kernel needs more is in the
+    first."""
+    first = micro.memory(kernels.Kernel(series), mib * MIB) - 512 * MIB
     return [["-object", f"memory-backend-ram,id=m0,size={first}", "-object", "memory-backend-ram,id=m1,size=512M",
              "-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,memdev=m1"]]
-
-
-def uneven_nodes(series):
-    """The same with 1.5 GiB and a kernel line: the first node is larger, and has more that only movable pages may lie in."""
-    first = micro.memory(kernels.Kernel(series), 1536 * MIB) - 512 * MIB
-    return [["-object", f"memory-backend-ram,id=m0,size={first}", "-object", "memory-backend-ram,id=m1,size=512M",
-             "-numa", "node,nodeid=0,cpus=0-1,memdev=m0", "-numa", "node,nodeid=1,memdev=m1"]], "kernelcore=900M"
 
 
 def swap_disk(t, mib):

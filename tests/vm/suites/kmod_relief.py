@@ -182,21 +182,26 @@ def reporting(t, series):
     """Free pages that the host is being told of will be there soon, but whoever asks needs memory now."""
     with balloon(t, series, parameters="floor_mb=100", memory=1024 * MIB) as b:
         device = b.device()
-        full(t, b)
-        before = b.state()
-        b.answering(device, False)
-        # The kernel begins two seconds after pages became free.
-        b.g.sh("ubtool hog 20M")
-        answer = b.g.sh(SNATCH, 100)
+        # On a busy machine the report may have begun before anybody looks.
+        for _ in range(6):
+            full(t, b)
+            before = b.state()
+            b.answering(device, False)
+            # The kernel begins two seconds after pages became free.
+            b.g.sh("ubtool hog 20M")
+            answer = b.g.sh(SNATCH, 100)
+            b.answering(device, True)
+            s = b.state()
+            t.contains(answer, "hog rc=OK", "hog")
+            t.equal((s["oom_events"], b.g.oom_kills()), (0, 0), "OOM notifier, kills")
+            t.check(s["size_pages"] < before["size_pages"] - 150 * PAGES_PER_MIB,
+                    f"{before['size_pages']} -> {s['size_pages']}")
+            # It has lost what it was told; a call that misses its answer reminds it.
+            b.tool("target 100M", "lock 4k 1M 200", "pop")
+            t.wait(lambda: not b.state()["inflight_pages"], 20, "all answered")
+            if int(answer.split()[0]) > 16384:
+                break
         t.check(int(answer.split()[0]) > 16384, f"KiB that are being reported: {answer}")
-        t.contains(answer, "hog rc=OK", "hog")
-        b.answering(device, True)
-        s = b.state()
-        t.equal((s["oom_events"], b.g.oom_kills()), (0, 0), "OOM notifier, kills")
-        t.check(s["size_pages"] < before["size_pages"] - 150 * PAGES_PER_MIB, f"{before['size_pages']} -> {s['size_pages']}")
-        # It has lost what it was told; a call that misses its answer reminds it.
-        b.tool("target 100M", "lock 4k 1M 200", "pop")
-        t.wait(lambda: not b.state()["inflight_pages"], 20, "all answered")
 
 
 both("programs", programs, timeout=240)
