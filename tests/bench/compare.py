@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: compare.py BALLOONCTL TRACE...
 
-Prints the README's table: law adaptive against a fixed size, the clairvoyant
+Prints a table of docs/benchmarks.md: law adaptive against a fixed size, the clairvoyant
 bound and the laws of others, over the traces given. Each trace is simulated
 twice: as it stands, and with every change of demand coming all at once, as the
 worst that its rows may have hidden.

@@ -18,7 +18,7 @@ price: the best is among those that kill least, and nobody is close to it who ki
 each run of a law. Progress goes to standard error.
 
 Left out: a verdict (tests assert on tests/sim/scoreboard.py); the law `recorded`, which is no law; the
-clairvoyant, whose cost is 0. compare.py, beside this, is the README's table of a month: shares of the bound and
+clairvoyant, whose cost is 0. compare.py, beside this, is the table of a month in docs/benchmarks.md: shares of the bound and
 each kind of stall by itself, which are not to be summed, with demand changing at once as well.
 """
 import argparse
