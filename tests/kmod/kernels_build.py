@@ -77,7 +77,7 @@ def wanted_by_dkms():
 
 @tap.case("the texts name the same kernels")
 def texts(t):
-    for name in ("README.md", "kmod/dkms.conf", "man/uballoon.4"):
+    for name in ("README.md", "docs/install.md", "docs/troubleshooting.md", "kmod/dkms.conf", "man/uballoon.4"):
         with open(os.path.join(TOP, name)) as f:
             t.equal(re.findall(r"\bLinux \d+\.\d+ to \d+\.\d+", f.read()), [RANGE], name)
     t.contains(dkms_conf(), f'\nBUILD_EXCLUSIVE_KERNEL_MIN="{SERIES[0][1]}"\n', "dkms.conf")
