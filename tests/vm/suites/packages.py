@@ -18,11 +18,12 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib")]
+sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib"), os.path.join(HERE, "..", "..", "lint")]
 
 import tap                                            # noqa: E402
 from harness import archive, debian, kernels, packaged  # noqa: E402
 from harness.paths import cache                       # noqa: E402
+from pages import pages, wrong_links                  # noqa: E402
 
 MIB = 1 << 20
 EDIT = 'idle_interval = "9s";\n'
@@ -33,7 +34,7 @@ OWN_FILES = ("/etc/balloond.conf", "/etc/balloond.conf.d/", "/usr/sbin/balloond"
              f"{LIB}/systemd/system/balloond.service", f"{LIB}/systemd/system/balloond.slice",
              f"{LIB}/systemd/system-preset/80-balloond.preset", f"{LIB}/udev/rules.d/60-balloond.rules",
              "/usr/share/dbus-1/system.d/org.balloond1.conf",
-             "/usr/share/dbus-1/system-services/org.balloond1.service",
+             "/usr/share/dbus-1/system-services/org.balloond1.service", "/usr/share/doc/balloond/balloond.rules.yml",
              "/usr/share/bash-completion/completions/balloonctl", "/usr/share/zsh/vendor-completions/_balloonctl",
              "/usr/share/man/man1/balloonctl.1.gz", "/usr/share/man/man5/balloond.conf.5.gz",
              "/usr/share/man/man8/balloond.8.gz")
@@ -76,6 +77,12 @@ def the_packages(t):
         for name in ("dkms.conf", "Kbuild", "main.c", "host/virtio.c", "compat/compat.h", "uapi/uballoon.h"):
             t.contains(dkms, source + name, "the module's source")
         t.equal({o for o in [*own.values(), *dkms.values()]}, {"root/root"}, "owners")
+    with t.subtest("its pages lead to each other, and to pictures"):
+        with tempfile.TemporaryDirectory() as tmp:
+            t.run(["dpkg-deb", "-x", debs["balloond"], tmp], status=0)
+            documents = f"{tmp}/usr/share/doc/balloond"
+            t.contains(pages(documents), "docs/troubleshooting.md", "pages")
+            t.equal(wrong_links(documents), [], "links")
     with t.subtest("the configuration is the administrator's"):
         p = t.run(["dpkg-deb", "-I", debs["balloond"], "conffiles"], status=0)
         t.equal(p.stdout.split(), ["/etc/balloond.conf"], "conffiles")
