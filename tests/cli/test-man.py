@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import tap
 from mdoc import PAGES, items, options, section, source, top_level
@@ -94,6 +95,8 @@ def balloonctl(t):
         # "help" is the one word that the dispatcher itself answers.
         want = [] if verb == "help" else help_options(run(BALLOONCTL, verb, "--help"))
         compare(t, options(page[verb]), want, f"options of {verb}")
+        own = re.search(rf"^\.Cm {verb}$(.*?)(?=^\.Nm$|\Z)", synopsis, re.M | re.S)
+        compare(t, re.findall(r"Fl Fl ([a-z-]+)", own[1]), want, f"SYNOPSIS of {verb}")
 
 
 @tap.case("balloonctl(1): exit statuses")
@@ -250,6 +253,23 @@ def errors(t):
     want = set(re.findall(r"\b(E[A-Z2]{3,})\b", UAPI)) - {"EINTR"}
     got = re.findall(r"^\.It Bq Er (\w+)", section("uballoon.4", "ERRORS"), re.M)
     t.check(want <= set(got), f"not in the page: {sorted(want - set(got))}")
+
+
+# For each line that DIAGNOSTICS shows of a file: what has to stand there.
+DIAGNOSED = ('tail: { hold_off = "10"; };', 'mode = "autoo";', 'adaptive: { probe_share = "20%"; };', 'interval = 5;',
+             'hold_off = "10s";')
+
+
+@tap.case("balloond.conf(5): what DIAGNOSTICS shows is what is printed")
+def diagnostics(t):
+    page = section("balloond.conf.5", "DIAGNOSTICS").replace("\\(dq", '"')
+    shown = re.findall(r"^\.It /etc/balloond\.conf:\d+: (.*)$", page, re.M)
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+        f.write("\n".join(DIAGNOSED) + "\n")
+        f.flush()
+        p = subprocess.run([BALLOONCTL, "check-config", f.name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL, text=True, timeout=30)
+    compare(t, shown, re.findall(rf"^{re.escape(f.name)}:\d+: (.*)$", p.stdout, re.M), "errors")
 
 
 @tap.case("uballoon(4): module parameters")
