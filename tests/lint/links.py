@@ -41,17 +41,17 @@ def found(t):
     t.equal(not_found_by(ROOT), [], "pages without a link in the README")
 
 
-@tap.case("files and folders that are named exist")
+@tap.case("files, folders and functions that are named exist")
 def names(t):
     wrong = wrong_names(ROOT)
     t.check(not wrong, "\n".join(wrong))
 
 
 GOOD = {
-    "README.md": "# A\n\n[a page](docs/a.md), [b](docs/a.md#what-if-x1), [c](#a), [over\ntwo lines](docs/a.md), `kmod/x.c`\n\n"
+    "README.md": "# A\n\n[a page](docs/a.md), [b](docs/a.md#what-if-x1), [c](#a), [over\ntwo lines](docs/a.md), `kmod/x.c`\n\n`kmod/x.c`: `f()`\n\n"
                  "![picture](docs/p/a.svg) [web](https://example.org/no)\n\n    [code](none.md)\n\n`[code](none.md)` `kmod/NAME.c`\n",
     "docs/a.md": "# What if X(1)\n\n## What if X(1)\n\n[back](../README.md#a), [second](#what-if-x1-1)\n",
-    "docs/p/a.svg": "<svg/>", "kmod/x.c": "",
+    "docs/p/a.svg": "<svg/>", "kmod/x.c": "int f(void)\n{\n\th();\n}\n",
     "conf/debian/balloond.docs": "README.md\n",
     "conf/debian/balloond.install": "etc/x\ndocs/*.md usr/share/doc/balloond/docs\ndocs/p/*.svg usr/share/doc/balloond/docs/p\n",
 }
@@ -73,6 +73,8 @@ BROKEN = [
     ("a page in another folder", "conf/debian/balloond.install", "balloond/docs\n", "balloond\n", wrong_shipped),
     ("a page that nothing leads to", "docs/b.md", "", "# B\n", not_found_by),
     ("a file that is named and not there", "README.md", "kmod/x.c", "kmod/y.c", wrong_names),
+    ("a function that is named and not there", "README.md", "`kmod/x.c`", "`kmod/x.c`: `f()`, `g()`", wrong_names),
+    ("a function that is only called", "README.md", "`kmod/x.c`", "`kmod/x.c`: `h()`", wrong_names),
 ]
 
 

@@ -115,7 +115,7 @@ def not_found_by(root):
 
 
 def wrong_names(root):
-    """Of files and folders in `this type`."""
+    """Of files and folders in `this type`, and of functions behind a file: `FILE`: `one()`, `another()`."""
     wrong = []
     for page in pages(root):
         for code in re.findall(r"`([^`\n]+)`", re.sub(r"^ {4}.*$", "", read(root, page), flags=re.M)):
@@ -123,4 +123,8 @@ def wrong_names(root):
             # meson makes balloond.service of balloond.service.in.
             if path and not re.search("[A-Z]{3}", code) and not glob.glob(os.path.join(root, code)):
                 wrong.append(f"{page}: there is no {code}")
+        for path, functions in re.findall(rf"`((?:{'|'.join(TOPS)})/[\w./-]+\.[ch])`: ((?:`\w+\(\)`(?:, )?)+)", read(root, page)):
+            text = read(root, path) if os.path.exists(os.path.join(root, path)) else ""
+            wrong += [f"{page}: {path} has no {f}()" for f in re.findall(r"\w+", functions)
+                      if not re.search(rf"^\w.*\b{f}\(", text, re.M)]
     return wrong
