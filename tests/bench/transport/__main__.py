@@ -20,7 +20,8 @@ was reached of them, and beside a goal that was missed the bound that was measur
 (goals.py); then the figures. Progress on standard error, every single figure in the CSV file. drivers.py
 says how a move is measured.
 
---quick is part "move" alone if none is named, 512 MiB of 1 GiB, one round: a minute. With --part it makes these small.
+--quick is part "move" alone if none is named, 512 MiB of 1 GiB, one round: a minute. With --part
+it makes these small.
 
 On a machine without KVM the guest is emulated: then the ratios count, not the
 milliseconds.
@@ -48,7 +49,8 @@ from harness.paths import TOP                                         # noqa: E4
 
 PARTS = {"move": runs.units, "latency": latency.units, "orders": orders.units, "again": again.units,
          "scale": scale.units, "thp": thp.units, "return": returns.units}
-SHOWN = ("total_ms", "first_mib_ms", "_s", "_gib", "_huge_mib", "_blocks", "max_ms", "p99_us", "own_ms", "through_first")
+SHOWN = ("total_ms", "first_mib_ms", "_s", "_gib", "_huge_mib", "_blocks", "max_ms", "p99_us", "own_ms", "wake_ms",
+         "through_first")
 
 
 def parts_of(text):

@@ -78,5 +78,6 @@ def units(sizes, series):
         for s in series:
             for state in STATES:
                 for driver in drivers.DRIVERS[::-1] if rnd % 2 else drivers.DRIVERS:
-                    yield Unit("again", f"memory again, {state}", rnd, s, 0, driver.name, 12 + sizes.balloon_mib / 150,
+                    yield Unit("again", f"memory again, {state}", rnd, s, 0, driver.name,
+                               12 + sizes.balloon_mib / 150,
                                lambda record, s=s, d=driver, state=state: _run(s, d, state, sizes, record))

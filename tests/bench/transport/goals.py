@@ -67,11 +67,12 @@ def _times_stock(way):
 def _first(way):
     def judge(r, s):
         stock, ours = r.stock(s, "latency", f"{way}_first_mib_ms"), r.ours(s, "latency", f"{way}_first_mib_ms")
-        own, ask = r.ours(s, "latency", f"{way}_own_ms"), r.ours(s, "latency", f"{way}_ask_ms")
+        own, ask, wake = (r.ours(s, "latency", m) for m in (f"{way}_own_ms", f"{way}_ask_ms", "wake_ms"))
         if stock is None or ours is None:
             return None
-        why = "" if own is None or ask is None else \
-            f"module {figure(own)}, kernel's task {figure(ask)}, waking the program {figure(max(ours - own - ask, 0))} ms"
+        why = "" if None in (own, ask, wake) else \
+            f"module {figure(own)}, kernel's task {figure(ask)}, the program " \
+            f"{figure(max(ours - own - ask, 0))} ms, of which {figure(wake)} are any program's"
         return Outcome(f"{figure(ours)} ms, stock {figure(stock)}", ours <= stock, why)
     return judge
 
@@ -145,8 +146,8 @@ def _return(r, s):
     ours, without, anew = (r.ours(s, state, "s") for state in ("return", "return-without", "return-anew"))
     if not ours or not without:
         return None
-    return Outcome(f"{figure(ours / without)}x", ours / without <= RETURN_RATIO,
-                   f"{figure(anew / without)}x if the host has to find the memory and no balloon is there" if anew else "")
+    bound = f"{figure(anew / without)}x if the host has to find the memory, without a balloon" if anew else ""
+    return Outcome(f"{figure(ours / without)}x", ours / without <= RETURN_RATIO, bound)
 
 
 def _pause(r, s):

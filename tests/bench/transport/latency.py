@@ -12,7 +12,8 @@ QEMU's clock alone, by its trace, for small moves in a guest at rest:
 
 What the module itself needs is measured in the guest, without anybody to be woken: a LOCK of one page of
 2 MiB, to its return with the device's answer, again and again; the UNLOCK likewise. The rest of the time
-is that of waking somebody.
+is that of waking somebody; what it takes to wake a program that sleeps in poll() at all is measured
+in the same guest, without module or device (waker.c).
 
 Left out: the daemon, which waits in the same poll(); what it reads and weighs before it answers is in
 bench tick.
@@ -116,6 +117,12 @@ def _own(g, record):
         record("latency", f"{way}_own_ms", statistics.median(by_verb[verb][1:]))
 
 
+def _wake(g, moves, record):
+    """What it takes to wake a program, whoever does."""
+    for line in g.sh(f"waker {moves}", 60).splitlines():
+        record("latency", "wake_ms", int(unit.fields(line)["us"]) / 1000)
+
+
 def _run(series, driver, sizes, record):
     trace = WakeTrace()
     with unit.guest(series, f"latency-{driver.name}", RAM_MIB, trace=trace) as g:
@@ -123,6 +130,7 @@ def _run(series, driver, sizes, record):
         _moves(g, d, trace, sizes.latency_moves, record)
         if driver.name == "uballoon":
             _own(g, record)
+            _wake(g, sizes.latency_moves, record)
 
 
 def units(sizes, series):

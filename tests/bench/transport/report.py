@@ -51,12 +51,13 @@ ROWS = (
 OWN_ROWS = (
     ("the module's own time for a first 2 MiB, inflate, ms", "latency", "inflate_own_ms", ("uballoon",)),
     ("... deflate, ms", "latency", "deflate_own_ms", ("uballoon",)),
+    ("waking a program in poll(), without the module, ms", "latency", "wake_ms", ("uballoon",)),
     ("balloon at rest, MiB", "return", "rest_mib", ("uballoon",)),
     *((f"{what}: {text}", state, metric, ("uballoon",))
       for what, state in (("touching, without a balloon", "return-without"),
                           ("touching, memory found anew", "return-anew"), ("touching, from rest", "return"))
-      for text, metric in (("s", "s"), ("p99, us", "p99_us"), ("longest, ms", "max_ms"), ("touches of 10 ms or more", "pauses"),
-                           ("AnonHugePages of the program, MiB", "huge_mib"))),
+      for text, metric in (("s", "s"), ("p99, us", "p99_us"), ("longest, ms", "max_ms"),
+                           ("touches of 10 ms or more", "pauses"), ("AnonHugePages of the program, MiB", "huge_mib"))),
     ("reliefs", "return", "shrink_events", ("uballoon",)),
     ("... by a task that reclaimed for itself", "return", "direct_events", ("uballoon",)),
     ("... by the OOM notifier", "return", "oom_events", ("uballoon",)),

@@ -11,9 +11,9 @@ make blocks of 2 MiB. In such a guest:
   cycles   so often there and back, with compaction where the driver has it
   after    the same program once more
 
-/proc/pagetypeinfo says what kind each block of 2 MiB is of. A block that was made unmovable is filled by the kernel's own
-memory from then on, and no huge page may ever be had from it again. "none" is the guest without a driver that
-waits as long as the cycles take: what happens without a balloon, the bound.
+/proc/pagetypeinfo says what kind each block of 2 MiB is of. A block that was made unmovable is filled by the
+kernel's own memory from then on, and no huge page may ever be had from it again. "none" is the guest
+without a driver that waits as long as the cycles take: what happens without a balloon, the bound.
 
 Left out: other sizes of fragments, and programs that do not ask (then the guest's khugepaged decides).
 """
@@ -44,7 +44,8 @@ def free_large_blocks(buddyinfo):
 def block_types(pagetypeinfo):
     """{type: blocks}, summed over zones, of /proc/pagetypeinfo."""
     _, _, text = pagetypeinfo.partition("Number of blocks type")
-    head, *lines = text.splitlines()
+    # Kernels that track page owners have another such table behind it.
+    head, *lines = text.partition("\n\n")[0].splitlines() or [""]
     names, sums = head.split(), {}
     for line in lines:
         m = re.match(r"Node\s+\d+, zone\s+\S+((?:\s+\d+)+)\s*$", line)

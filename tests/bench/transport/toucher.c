@@ -4,11 +4,11 @@
  *
  *	toucher MIB [huge|small]
  *
- * One line: "toucher rc=OK pages=N us=T p50_ns=A p99_ns=B max_us=C pauses=D huge_kib=E". The longest
- * is exact, as is the sum; the others are the upper ends of buckets an eighth of an octave wide, for
- * a list of all would be memory itself. A pause is a touch of 10 ms or more. huge_kib is what the
- * kernel gave in huge pages, by /proc/self/smaps_rollup, with "huge" (MADV_HUGEPAGE: may compact for
- * it), "small" (MADV_NOHUGEPAGE) or as the guest is set.
+ * One line: "toucher rc=OK pages=N us=T p50_ns=A p99_ns=B max_us=C pauses=D huge_kib=E". The
+ * longest is exact, as is the sum; the others are the upper ends of buckets an eighth of an octave
+ * wide, for a list of all would be memory itself. A pause is a touch of 10 ms or more. huge_kib is
+ * what the kernel gave in huge pages, by /proc/self/smaps_rollup, with "huge" (MADV_HUGEPAGE: may
+ * compact for it), "small" (MADV_NOHUGEPAGE) or as the guest is set.
  *
  * Left out: what the memory is used for, and anything that the clock itself costs: a fraction of a
  * microsecond a page, the same in whatever is compared.
@@ -22,8 +22,8 @@
 #include <time.h>
 
 #define PAGE_BYTES 4096UL
-#define PAUSE_NS 10000000ULL
-#define STEPS 8
+#define PAUSE_NS   10000000ULL
+#define STEPS	   8
 
 static uint64_t buckets[64 * STEPS];
 
@@ -97,7 +97,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (argc > 2)
-		r = madvise(p, pages * PAGE_BYTES, argv[2][0] == 'h' ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+		r = madvise(p, pages * PAGE_BYTES,
+			    argv[2][0] == 'h' ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	if (r < 0) {
 		printf("toucher rc=%s\n", strerrorname_np(errno));
 		return 1;
@@ -112,9 +113,10 @@ int main(int argc, char **argv)
 		pauses += after - before >= PAUSE_NS;
 		before = after;
 	}
-	printf("toucher rc=OK pages=%lu us=%llu p50_ns=%llu p99_ns=%llu max_us=%llu pauses=%lu huge_kib=%ld\n",
-	       pages, (unsigned long long)(before - start) / 1000, (unsigned long long)percentile(pages, 50),
-	       (unsigned long long)percentile(pages, 99), (unsigned long long)longest / 1000, pauses,
-	       huge_kib());
+	printf("toucher rc=OK pages=%lu us=%llu p50_ns=%llu p99_ns=%llu max_us=%llu pauses=%lu "
+	       "huge_kib=%ld\n",
+	       pages, (unsigned long long)(before - start) / 1000,
+	       (unsigned long long)percentile(pages, 50), (unsigned long long)percentile(pages, 99),
+	       (unsigned long long)longest / 1000, pauses, huge_kib());
 	return 0;
 }

@@ -62,7 +62,7 @@ QUICK = Sizes(rounds=1, ram_mib=1024, balloon_mib=512, order_mib=512, orders=5, 
 def programs():
     """What the guest needs for this, as micro.guest() takes it."""
     return [(f"bin/{name}", kernels.build_static(os.path.join(HERE, f"{name}.c"), name), 0o755)
-            for name in ("fragment", "cpuclock", "toucher")]
+            for name in ("fragment", "cpuclock", "toucher", "waker")]
 
 
 @contextlib.contextmanager

@@ -4,9 +4,10 @@
  *
  *	waker TIMES
  *
- * One process sleeps in poll() on an eventfd until another writes to it, 50 ms later, when the guest has come to rest.
- * A line for each, "woken us=N": from the write to the return of poll(). What is measured is the guest's idle CPU,
- * its scheduler and its way back to user space: what anybody needs who is to decide in a program.
+ * One process sleeps in poll() on an eventfd until another writes to it, 50 ms later, when the
+ * guest has come to rest. A line for each, "woken us=N": from the write to the return of poll().
+ * What is measured is the guest's idle CPU, its scheduler and its way back to user space: what
+ * anybody needs who is to decide in a program.
  */
 #include <poll.h>
 #include <stdint.h>
@@ -30,7 +31,7 @@ static uint64_t now_us(void)
 
 static void sleeper(int fd, unsigned long times, const volatile uint64_t *written)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	uint64_t ignored, woken;
 
 	for (unsigned long i = 0; i < times; i++) {
