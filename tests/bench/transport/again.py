@@ -9,9 +9,10 @@ discards left room for them. So each driver runs in guests that differ in that:
   fresh   huge pages, and nobody has touched the memory before the balloon took it
 
 In each: the first touch of the memory (the host finds all of it), a second one (it has it), the balloon
-there and back, and the touch that is measured. Its time through that of the first touch is the figure: both
-are the same work of the same host, so that another machine gets the same. Faults are those of the QEMU process:
-with huge pages one for 2 MiB at best, without them 512.
+there and back, and the touch that is measured. What its time depends on is how often the host has to
+fault: with huge pages once for 2 MiB at best, without them 512 times. Times differ from machine to machine and
+so does their ratio; the QEMU process's faults through those of the first touch do not, as long as the host
+has huge pages to give.
 
 Left out: the time from deflate to touch, a fraction of a second here. Both drivers report free memory to the host
 two seconds after it became free, in large blocks, which the host then has to find anew as well.

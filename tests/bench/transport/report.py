@@ -25,6 +25,8 @@ ROWS = (
     ("deflate, init_on_alloc=0, fresh", 0, "fresh", "deflate_total_ms"),
     ("... without the latency", 0, "fresh", "deflate_moving_ms"),
     ("... if there were no device", 0, "bound", "deflate_total_ms"),
+    ("deflate, init_on_alloc=0, rested", 0, "rested", "deflate_total_ms"),
+    ("... if there were no device", 0, "bound", "rested_total_ms"),
     ("deflate, init_on_alloc=0, touched", 0, "touched", "deflate_total_ms"),
     ("deflate, init_on_alloc=1, fresh", 1, "fresh", "deflate_total_ms"),
     ("deflate, 4 KiB, runs of 7", 0, "fragmented", "deflate_total_ms"),
@@ -53,22 +55,30 @@ OWN_ROWS = (
     ("... deflate, ms", "latency", "deflate_own_ms", ("uballoon",)),
     ("waking a program in poll(), without the module, ms", "latency", "wake_ms", ("uballoon",)),
     ("balloon at rest, MiB", "return", "rest_mib", ("uballoon",)),
-    *((f"{what}: {text}", state, metric, ("uballoon",))
-      for what, state in (("touching, without a balloon", "return-without"),
-                          ("touching, memory found anew", "return-anew"), ("touching, from rest", "return"))
-      for text, metric in (("s", "s"), ("p99, us", "p99_us"), ("longest, ms", "max_ms"),
-                           ("touches of 10 ms or more", "pauses"), ("AnonHugePages of the program, MiB", "huge_mib"))),
-    ("reliefs", "return", "shrink_events", ("uballoon",)),
-    ("... by a task that reclaimed for itself", "return", "direct_events", ("uballoon",)),
-    ("... by the OOM notifier", "return", "oom_events", ("uballoon",)),
-    ("allocations that stalled", "return", "alloc_stalls", ("uballoon",)),
+    *((f"touching {pages}, {what}: {text}", f"return-{how}{state}", metric, ("uballoon",))
+      for how, pages in (("small", "4 KiB pages"), ("huge", "huge pages"))
+      for what, state in (("without a balloon", "-without"), ("memory found anew", "-anew"), ("from rest", ""))
+      for text, metric in (("s", "s"), ("p99, us", "p99_us"), ("p99.99, us", "p9999_us"), ("longest, ms", "max_ms"),
+                           ("touches of 10 ms or more", "pauses"),
+                           ("AnonHugePages of the program, MiB", "huge_mib"))),
+    *((f"touching {pages}, from rest: {text}", f"return-{how}", metric, ("uballoon",))
+      for how, pages in (("small", "4 KiB pages"), ("huge", "huge pages"))
+      for text, metric in (("reliefs", "shrink_events"), ("by a task that reclaimed for itself", "direct_events"),
+                           ("by the OOM notifier", "oom_events"), ("allocations that stalled", "alloc_stalls"))),
     *((f"fragmented guest: {text}", "thp", metric, drivers) for text, metric, drivers in (
-        ("free blocks of 2 MiB", "free_large_blocks", ("uballoon",)),
+        ("free blocks of 2 MiB", "inflate_free_blocks", ("none", "stock", "uballoon")),
         ("inflate, 4 KiB, ms", "inflate_nosleep_ms", ("stock", "uballoon")),
         ("deflate, 4 KiB, ms", "deflate_nosleep_ms", ("stock", "uballoon")),
         ("inflate with compaction, ms", "inflate_compact_ms", ("uballoon",)),
         ("... of it in 2 MiB pages, MiB", "compact_large_mib", ("uballoon",)),
+        ("... allocations that compacted", "inflate_compaction_stalls", ("uballoon",)),
+        ("... those that had a page by it", "inflate_compaction_successes", ("uballoon",)),
         ("deflate after that, ms", "deflate_compact_ms", ("uballoon",)),
+        *((f"the program {when}: {text}", f"{when}_{metric}", ("none", "stock", "uballoon"))
+          for when in ("before", "after")
+          for text, metric in (("free blocks of 2 MiB", "free_blocks"),
+                               ("allocations that compacted", "compaction_stalls"),
+                               ("those that had a page by it", "compaction_successes"))),
         ("AnonHugePages before, MiB", "before_huge_mib", ("none", "stock", "uballoon")),
         ("AnonHugePages after the cycles, MiB", "after_huge_mib", ("none", "stock", "uballoon")),
         ("... the program's time before, s", "before_s", ("none", "stock", "uballoon")),
@@ -80,9 +90,11 @@ OWN_ROWS = (
         ("... after the program", "end_unmovable_blocks", ("none", "stock", "uballoon")))),
 )
 
-SCALE_COLUMNS = tuple((f"{way}: {text}", f"{way}_{metric}") for way in ("inflate", "deflate") for text, metric in (
+SCALE_COLUMNS = (*((f"{way}: {text}", f"{way}_{metric}") for way in ("inflate", "deflate") for text, metric in (
     ("ms/GiB", "total_ms_gib"), ("without a device", "bound_ms_gib"), ("CPU ms/GiB", "guest_cpu_ms_gib"),
-    ("first MiB, ms", "first_mib_ms")))
+    ("first MiB, ms", "first_mib_ms"))), ("marking: CPU ms/GiB", "marking_cpu_ms_gib"),
+    ("rested, deflate: ms/GiB", "rested_ms_gib"), ("without a device", "rested_bound_ms_gib"),
+    ("CPU ms/GiB", "rested_cpu_ms_gib"))
 
 
 class Results:
@@ -135,7 +147,8 @@ def pairs(results, series_list):
         cells, any_ours = [], False
         for series in series_list:
             # The bound is ours alone, of what stock is compared with otherwise.
-            stock = results.median(series, init, "fresh" if state == "bound" else state, metric, "stock")
+            like = ("rested" if metric.startswith("rested") else "fresh", metric.replace("rested", "deflate"))
+            stock = results.median(series, init, *(like if state == "bound" else (state, metric)), "stock")
             ours = results.median(series, init, state, metric, "uballoon")
             any_ours |= ours is not None
             cells += ["-" if v is None else figure(v) for v in (stock, ours)]

@@ -4,6 +4,8 @@
 A boot is a micro guest with the driver loaded at once, as it would be. In turn:
 
   fresh        the balloon takes memory that the guest has not touched
+  rested       the same, but for some seconds between the two ways: until all large pages have been
+               marked for crash dumps, which is taken off them again when they come back
   touched      ... that a program has just used, so that the host holds it; after the
                deflate a program uses it again: what the balloon's discards have left
                of the host's huge pages shows in its time
@@ -17,10 +19,9 @@ What leaves the state as it was (fresh) is repeated in the same boot. Drivers ta
 turns round by round, and who begins alternates. The balloon device is the
 harness's own, the same for both.
 """
-import re
 import time
 
-from . import unit
+from . import scale, unit
 from .drivers import DRIVERS, INSMOD, MIB, CpuClock, MoveFailed, move
 from .unit import Unit, free_mib
 
@@ -31,7 +32,7 @@ SPARE_MIB = 64
 WARM_UP_MIB = 64
 # What the guest may have used for itself meanwhile.
 LOST_MIB = 64
-STATES = ("fresh", "touched", "scattered", "fragmented", "bound")
+STATES = ("fresh", "rested", "touched", "scattered", "fragmented", "bound")
 QUICK_STATES = ("fresh", "fragmented", "bound")
 INIT_ON_ALLOC = (0, 1)
 
@@ -55,6 +56,9 @@ class Boot:
             if "fresh" in states:
                 for _ in range(self.repeats):
                     self._there_and_back(driver, "fresh", self.plan.balloon_mib)
+            if "rested" in states:
+                self._there_and_back(driver, "rested", self.plan.balloon_mib,
+                                     rest_s=scale.rest_s(self.plan.balloon_mib))
             if "touched" in states:
                 self._touch()
                 self._there_and_back(driver, "touched", self.plan.balloon_mib)
@@ -66,11 +70,13 @@ class Boot:
             if "bound" in states and driver.name == "uballoon":
                 self._bound()
 
-    def _there_and_back(self, driver, state, mib, only_4k=False):
+    def _there_and_back(self, driver, state, mib, only_4k=False, rest_s=0):
         free = free_mib(self.g)
         for way, to_mib in (("inflate", mib), ("deflate", 0)):
             for metric, value in move(driver, self.trace, self.clock, to_mib, only_4k).items():
                 self.record(state, f"{way}_{metric}", value)
+            if to_mib:
+                time.sleep(rest_s)
         lost = free - free_mib(self.g)
         if lost > LOST_MIB:
             raise MoveFailed(f"{driver.name}, {state}: {lost:.0f} MiB are not free again after the deflate")
@@ -85,13 +91,15 @@ class Boot:
     def _bound(self):
         self.g.sh(f"rmmod uballoon && {INSMOD} host=none")
         mib = self.plan.balloon_mib
-        for _ in range(self.repeats):
-            text = self.g.sh(f"ubtool target {mib}M , lock 2m {mib}M 10000 , unlock 2m {mib}M 10000", 60)
-            for way, verb in (("inflate", "lock"), ("deflate", "unlock")):
-                done = re.search(rf"^{verb} rc=OK .* stop=DONE us=(\d+)$", text, re.M)
-                if not done:
-                    raise MoveFailed(f"without a device: {text}")
-                self.record("bound", f"{way}_total_ms", int(done[1]) / 1000)
+        lock, unlock = f"lock 2m {mib}M 10000", f"unlock 2m {mib}M 10000"
+        for n in range(self.repeats + 1):
+            rested = n == self.repeats
+            rest = [f"sleep {scale.rest_s(mib) * 1000:.0f}"] if rested else []
+            got = unit.answers(self.g, [f"target {mib}M", lock, *rest, unlock])
+            for way, a in (("inflate", got[1]), ("rested" if rested else "deflate", got[-1])):
+                if a["stop"] != "DONE":
+                    raise MoveFailed(f"without a device: {got}")
+                self.record("bound", f"{way}_total_ms", int(a["us"]) / 1000)
 
     def _holes(self, driver, states):
         if not states:

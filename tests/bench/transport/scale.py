@@ -7,9 +7,14 @@ guests may be larger than the host, but a size whose struct pages do not fit is 
 Per GiB moved: the time from the host's request on, CPU time of the guest, and the time to the first MiB, which
 should not depend on the size at all. "without a device" is the same with host=none: the bound.
 
+Large pages are marked for crash dumps in the background, a second after they came. What that costs is CPU time
+while the balloon rests, beside what the idle guest and its clock use; and each page of a balloon that has rested
+has its marks taken off when it is given back: "rested" is the deflate of such a balloon.
+
 Left out: the stock driver, which needs minutes for the largest guest; guests with several nodes.
 """
 import sys
+import time
 
 from . import drivers, unit
 from .drivers import MIB, CpuClock, MoveFailed
@@ -18,6 +23,8 @@ from .unit import GIB_MIB, Unit
 from harness.trace import DeviceTrace
 
 REPEATS = 3
+# Until all is marked, by kmod/lists.c: a second, then 64 pages of 2 MiB a tick of 4 ms; and twice that.
+MARK_S, MARK_S_GIB = 3, 2 * 512 / 64 * 0.004
 # Struct pages and a quarter for what else grows with the guest, and the guest itself.
 OVERHEAD_SHARE, OVERHEAD_MIB = 1.25 / 64, 1024
 
@@ -38,6 +45,27 @@ def unreserved(ram_mib):
             "devices": [["-object", f"memory-backend-ram,id=ram0,size={ram_mib}M,reserve=off"]]}
 
 
+def rest_s(mib):
+    """After so long a balloon of that size has been marked."""
+    return MARK_S + MARK_S_GIB * mib / GIB_MIB
+
+
+def _cpu_of(clock, seconds):
+    before = clock.ms()
+    time.sleep(seconds)
+    return clock.ms() - before
+
+
+def _rested(driver, trace, clock, state, mib, record):
+    gib, seconds = mib / GIB_MIB, rest_s(mib)
+    idle = _cpu_of(clock, seconds)
+    drivers.move(driver, trace, clock, mib)
+    record(state, "marking_cpu_ms_gib", max(_cpu_of(clock, seconds) - idle, 0) / gib)
+    got = drivers.move(driver, trace, clock, 0)
+    record(state, "rested_ms_gib", got["total_ms"] / gib)
+    record(state, "rested_cpu_ms_gib", got["guest_cpu_ms"] / gib)
+
+
 def _with_device(g, state, mib, trace, record):
     driver, clock = drivers.Uballoon(g), CpuClock(g)
     for to_mib in (64, 0):
@@ -49,6 +77,7 @@ def _with_device(g, state, mib, trace, record):
                 record(state, f"{way}_{metric}_gib", got[metric] / (mib / GIB_MIB))
             record(state, f"{way}_first_mib_ms", got["first_mib_ms"])
         record(state, "host_mib", g.smaps()["ram_rss"] / MIB)
+    _rested(driver, trace, clock, state, mib, record)
     clock.stop()
 
 
@@ -60,6 +89,9 @@ def _without_device(g, state, mib, record):
             if a["stop"] != "DONE":
                 raise MoveFailed(f"without a device: {got}")
             record(state, f"{way}_bound_ms_gib", int(a["us"]) / 1000 / (mib / GIB_MIB))
+    got = unit.answers(g, [f"target {mib}M", f"lock 2m {mib}M 10000", f"sleep {rest_s(mib) * 1000:.0f}",
+                           f"unlock 2m {mib}M 10000"])
+    record(state, "rested_bound_ms_gib", int(got[-1]["us"]) / 1000 / (mib / GIB_MIB))
 
 
 def _run(series, gib, record):

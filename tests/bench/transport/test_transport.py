@@ -75,10 +75,11 @@ def others(t):
     blocks = [(0, "thp", f"{w}_unmovable_blocks", "uballoon", n) for w, n in (("before", 40), ("after", 43))]
     t.equal(judged("unmovable", *blocks)[:2], ("+3 blocks", False), "more")
     touches = [(0, state, "s", "uballoon", s) for state, s in
-               (("return", 2.6), ("return-without", 2), ("return-anew", 2.5))]
-    t.equal(judged("touching", *touches)[:2], ("1.3x", True), "just")
-    pauses = judged("longest", (0, "return", "max_ms", "uballoon", 10, 51),
-                    (0, "return-without", "max_ms", "uballoon", 60))
+               (("return-small", 2.6), ("return-small-without", 2), ("return-small-anew", 2.5))]
+    t.equal(judged("touching memory from rest, 4 KiB", *touches)[:2], ("1.3x", True), "just")
+    t.equal(judged("touching memory from rest, huge", *touches), None, "each for itself")
+    pauses = judged("longest pause of a touch, huge", (0, "return-huge", "max_ms", "uballoon", 10, 51),
+                    (0, "return-huge-without", "max_ms", "uballoon", 60))
     t.equal((pauses.reached, pauses.bound), (False, "60.0 without"), "the longest of all, not a median")
     parts = [(0, "latency", f"inflate_{part}_ms", "uballoon", ms)
              for part, ms in (("first_mib", 2), ("own", 0.5), ("ask", 0.75))]
@@ -95,10 +96,10 @@ def tables(t):
                  ("6.1", 0, "fresh", "inflate_total_ms", "stock", 5),
                  ("6.12", 0, "scale-16", "inflate_total_ms_gib", "uballoon", 1.25),
                  ("6.12", 0, "scale-4", "inflate_total_ms_gib", "uballoon", 1.5),
-                 ("6.12", 0, "return", "max_ms", "uballoon", 1, 9, 3)) as r:
+                 ("6.12", 0, "return-small", "max_ms", "uballoon", 1, 9, 3)) as r:
         t.equal(r.median("6.12", 0, "fresh", "inflate_total_ms", "stock"), 200, "median")
-        t.equal((r.median("x"), r.values("x"), r.worst("6.1", "return", "max_ms")), (None, [], None), "of nothing")
-        t.equal(r.worst("6.12", "return", "max_ms"), 9, "worst")
+        t.equal((r.median("x"), r.values("x"), r.worst("6.1", "return-small", "max_ms")), (None, [], None), "of nothing")
+        t.equal(r.worst("6.12", "return-small", "max_ms"), 9, "worst")
         t.equal(r.sizes("6.12", "inflate_total_ms_gib"), [4, 16], "sizes, ascending")
         lines = report.pairs(r, ["6.1", "6.12"])
         t.equal(lines[2:], ["| inflate, init_on_alloc=0, fresh | 5.0 | - | - | 200 | 2.0 | 100.0x |"],
@@ -106,7 +107,7 @@ def tables(t):
         t.equal(len(report.pairs(r, ["6.1"])), 0, "nothing of ours, no table")
         t.equal([line[:14] for line in report.scale(r, ["6.12"])[2:]], ["| 6.12, 4 GiB ", "| 6.12, 16 GiB"],
                 "a row a size")
-        t.equal(report.own(r, ["6.12"])[2:], ["| touching, from rest: longest, ms | 3.0 |"], "own figures")
+        t.equal(report.own(r, ["6.12"])[2:], ["| touching 4 KiB pages, from rest: longest, ms | 3.0 |"], "own figures")
         text = "\n".join(bench.tables(r, ["6.1", "6.12"]))
         t.contains(text, "Goals: 2 of 3 reached", "100x is not enough, the others are")
         t.contains(text, "| inflate, of stock | 143x, 6.12 and later | - | 100x: MISSED |", "a cell a kernel")
@@ -135,14 +136,14 @@ TRACE = """\
 def wakes(t):
     events, device = latency.parse(TRACE)
     t.equal(device, 0xbb, "the device whose driver came last")
-    t.equal([e[1:] for e in events if e[1] == "notify"], [("notify", 2), ("notify", 3)], "of the balloon's queues alone")
+    t.equal([e[1:] for e in events if e[1] == "notify"], [("notify", 2), ("notify", 3)], "of the balloon's queues")
     t.equal(latency.parse("", 7), ([], 7), "remembered")
     got = {k: round(v, 3) for k, v in latency.split(events, 0).items()}
     t.equal(got, {"ask": 0.5, "hand": 1.0, "tell": 0.5, "first_mib": 2.0}, "ms; less than a MiB does not count")
     quiet = [e for e in events if e[1:] != ("notify", 3)]
     got = {k: round(v, 3) for k, v in latency.split(quiet, 0).items()}
     t.equal(got, {"ask": 0.5, "tell": 1.5, "first_mib": 2.0}, "nothing to hand over, and statistics are none")
-    t.equal((latency.split(events[:4], 0), latency.split(events[:1], 0)), (None, None), "no move")
+    t.equal([latency.split(events[:n], 0) for n in (4, 1)], [None, None], "no move")
 
 
 BUDDY = """\
@@ -176,6 +177,7 @@ def proc(t):
     t.equal(unit.fields("lock rc=OK done_pages=5 stop=DONE us=7"),
             {"": "lock", "rc": "OK", "done_pages": "5", "stop": "DONE", "us": "7"}, "a line of ubtool")
     t.equal(unit.fields(""), {"": ""}, "none")
+    t.check(3 < scale.rest_s(3072) < 4 and 20 > scale.rest_s(192 * 1024) > 12, "until all is marked")
     t.check(5 * 1024 < scale.needs_mib(256) < 7 * 1024, "struct pages of 256 GiB are 4 GiB")
     t.contains(scale.unreserved(1024)["devices"][0][1], "size=1024M,reserve=off", "not reserved")
 

@@ -67,7 +67,9 @@ class Guest:
         self.release()
         size = self.g.meminfo()["MemAvailable"] // MIB - 64
         self.fragments = start_and_wait(self.g, size)
-        self.record("thp", "free_large_blocks", free_large_blocks(self.g.read("/proc/buddyinfo")))
+
+    def free_blocks(self, when):
+        self.record("thp", f"{when}_free_blocks", free_large_blocks(self.g.read("/proc/buddyinfo")))
 
     def release(self):
         if self.fragments:
@@ -76,7 +78,10 @@ class Guest:
             self.fragments = None
 
     def program(self, when):
+        self.free_blocks(when)
+        events = self.compactions()
         said = unit.touch(self.g, self.half_mib * 3 // 4, "huge")
+        self.compacted(when, events)
         self.record("thp", f"{when}_huge_mib", said["huge_kib"] / 1024)
         self.record("thp", f"{when}_s", said["us"] / 1e6)
 
@@ -101,7 +106,7 @@ class Guest:
                [f"unlock 2m {size} {BUDGET_MS}", f"unlock 4k {size} {BUDGET_MS}", "state"]
 
     def our_there_and_back(self, compact, figures):
-        how = "compact" if compact else "nosleep"
+        how, events = "compact" if compact else "nosleep", self.compactions()
         for way, calls in zip(("inflate", "deflate"), self.our_calls(compact)):
             got = unit.answers(self.g, calls)
             state = got[-1]
@@ -111,10 +116,21 @@ class Guest:
                 raise MoveFailed(f"thp: not empty: {got}")
             if not figures:
                 continue
+            if compact and way == "inflate":
+                self.compacted("inflate", events)
             self.record("thp", f"{way}_{how}_ms", sum(int(a.get("us", 0)) for a in got) / 1000)
             if way == "inflate":
                 self.record("thp", f"{how}_large_mib", int(state["size_2m_pages"]) * 4096 / MIB)
                 self.record("thp", f"{how}_mib", int(state["size_pages"]) * 4096 / MIB)
+
+    def compactions(self):
+        """(allocations that compacted, those of them that got a page by it), so far."""
+        events = self.g.vmstat()
+        return events["compact_stall"], events["compact_success"]
+
+    def compacted(self, when, events):
+        for what, n, before in zip(("stalls", "successes"), self.compactions(), events):
+            self.record("thp", f"{when}_compaction_{what}", n - before)
 
     def cycles(self):
         if self.name == "none":
@@ -131,6 +147,7 @@ class Guest:
         self.program("before")
         self.fragment()
         self.blocks("before")
+        self.free_blocks("inflate")
         if self.name == "uballoon":
             self.our_there_and_back(compact=False, figures=True)
             self.blocks("nosleep")

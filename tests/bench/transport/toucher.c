@@ -4,11 +4,11 @@
  *
  *	toucher MIB [huge|small]
  *
- * One line: "toucher rc=OK pages=N us=T p50_ns=A p99_ns=B max_us=C pauses=D huge_kib=E". The
- * longest is exact, as is the sum; the others are the upper ends of buckets an eighth of an octave
- * wide, for a list of all would be memory itself. A pause is a touch of 10 ms or more. huge_kib is
- * what the kernel gave in huge pages, by /proc/self/smaps_rollup, with "huge" (MADV_HUGEPAGE: may
- * compact for it), "small" (MADV_NOHUGEPAGE) or as the guest is set.
+ * One line: "toucher rc=OK pages=N us=T p50_ns=A p99_ns=B p9999_ns=B max_us=C pauses=D huge_kib=E".
+ *The longest is exact, as is the sum; the others are the upper ends of buckets an eighth of an
+ *octave wide, for a list of all would be memory itself. A pause is a touch of 10 ms or more.
+ *huge_kib is what the kernel gave in huge pages, by /proc/self/smaps_rollup, with "huge"
+ *(MADV_HUGEPAGE: may compact for it), "small" (MADV_NOHUGEPAGE) or as the guest is set.
  *
  * Left out: what the memory is used for, and anything that the clock itself costs: a fraction of a
  * microsecond a page, the same in whatever is compared.
@@ -50,15 +50,15 @@ static uint64_t upper_end(unsigned int i)
 	return i < STEPS ? i : (uint64_t)(STEPS + i % STEPS + 1) << (i / STEPS - 3);
 }
 
-/* Of the touches, so many per cent took no longer. */
-static uint64_t percentile(uint64_t touches, unsigned int percent)
+/* Of the touches, so many of ten thousand took no longer. */
+static uint64_t percentile(uint64_t touches, unsigned int share)
 {
 	uint64_t seen = 0;
 	unsigned int i;
 
 	for (i = 0; i < 64 * STEPS; i++) {
 		seen += buckets[i];
-		if (seen * 100 >= touches * percent)
+		if (seen * 10000 >= touches * share)
 			break;
 	}
 	return upper_end(i);
@@ -113,10 +113,12 @@ int main(int argc, char **argv)
 		pauses += after - before >= PAUSE_NS;
 		before = after;
 	}
-	printf("toucher rc=OK pages=%lu us=%llu p50_ns=%llu p99_ns=%llu max_us=%llu pauses=%lu "
-	       "huge_kib=%ld\n",
+	printf("toucher rc=OK pages=%lu us=%llu p50_ns=%llu p99_ns=%llu p9999_ns=%llu max_us=%llu "
+	       "pauses=%lu huge_kib=%ld\n",
 	       pages, (unsigned long long)(before - start) / 1000,
-	       (unsigned long long)percentile(pages, 50), (unsigned long long)percentile(pages, 99),
-	       (unsigned long long)longest / 1000, pauses, huge_kib());
+	       (unsigned long long)percentile(pages, 5000),
+	       (unsigned long long)percentile(pages, 9900),
+	       (unsigned long long)percentile(pages, 9999), (unsigned long long)longest / 1000,
+	       pauses, huge_kib());
 	return 0;
 }
