@@ -67,6 +67,10 @@ def others(t):
     t.equal((got.text, got.reached, got.bound), ("1.2 (256 against 4 GiB)", False, "1.5 without a device"),
             "the ends, by number")
     t.equal(judged("time per GiB, inflate", (0, "scale-4", metric, "uballoon", 2)), None, "one size alone")
+    faults = [(0, "again-huge", f"{w}_faults_gib", d, n) for w, d, n in (
+        ("first", "uballoon", 800), ("again", "uballoon", 960), ("first", "stock", 1000), ("again", "stock", 200000))]
+    got = judged("host's faults", *faults)
+    t.equal(got, ("1.2 of the first touch's", True, "stock 200"), "faults, each driver's by its own first touch")
     huge = [(0, "thp", f"{w}_huge_mib", d, mib) for w, mib, d in (
         ("before", 400, "uballoon"), ("after", 380, "uballoon"), ("before", 400, "none"), ("after", 300, "none"))]
     got = judged("AnonHugePages", *huge)
@@ -98,7 +102,7 @@ def tables(t):
                  ("6.12", 0, "scale-4", "inflate_total_ms_gib", "uballoon", 1.5),
                  ("6.12", 0, "return-small", "max_ms", "uballoon", 1, 9, 3)) as r:
         t.equal(r.median("6.12", 0, "fresh", "inflate_total_ms", "stock"), 200, "median")
-        t.equal((r.median("x"), r.values("x"), r.worst("6.1", "return-small", "max_ms")), (None, [], None), "of nothing")
+        t.equal((r.median("x"), r.values("x"), r.worst("6.1", "return-small", "max_ms")), (None, [], None), "nothing")
         t.equal(r.worst("6.12", "return-small", "max_ms"), 9, "worst")
         t.equal(r.sizes("6.12", "inflate_total_ms_gib"), [4, 16], "sizes, ascending")
         lines = report.pairs(r, ["6.1", "6.12"])
@@ -107,7 +111,7 @@ def tables(t):
         t.equal(len(report.pairs(r, ["6.1"])), 0, "nothing of ours, no table")
         t.equal([line[:14] for line in report.scale(r, ["6.12"])[2:]], ["| 6.12, 4 GiB ", "| 6.12, 16 GiB"],
                 "a row a size")
-        t.equal(report.own(r, ["6.12"])[2:], ["| touching 4 KiB pages, from rest: longest, ms | 3.0 |"], "own figures")
+        t.equal(report.own(r, ["6.12"])[2:], ["| touching 4 KiB pages, from rest: longest, ms | 3.0 |"], "own")
         text = "\n".join(bench.tables(r, ["6.1", "6.12"]))
         t.contains(text, "Goals: 2 of 3 reached", "100x is not enough, the others are")
         t.contains(text, "| inflate, of stock | 143x, 6.12 and later | - | 100x: MISSED |", "a cell a kernel")
