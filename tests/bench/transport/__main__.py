@@ -49,8 +49,8 @@ from harness.paths import TOP                                         # noqa: E4
 
 PARTS = {"move": runs.units, "latency": latency.units, "orders": orders.units, "again": again.units,
          "scale": scale.units, "thp": thp.units, "return": returns.units}
-SHOWN = ("total_ms", "first_mib_ms", "_s", "_gib", "_huge_mib", "_blocks", "max_ms", "p99_us", "own_ms", "wake_ms",
-         "through_first")
+SHOWN = ("total_ms", "out_ms", "back_ms", "first_mib_ms", "_s", "_gib", "_huge_mib", "_blocks", "max_ms", "p99_us",
+         "own_ms", "wake_ms", "through_first")
 
 
 def parts_of(text):
@@ -67,7 +67,7 @@ def arguments():
                                 epilog=__doc__.partition("Its parts")[2].join(("Its parts", "")))
     p.add_argument("--quick", action="store_true", help="small guests, one round: a minute for part move")
     p.add_argument("--part", type=parts_of, metavar="PART,...", help="only these: " + ", ".join(PARTS))
-    p.add_argument("--rounds", type=int, metavar="N", help="boots of each driver, kernel and setting (default 3)")
+    p.add_argument("--rounds", type=int, metavar="N", help="boots of each driver, kernel and setting (default 3; of again, thp, return 1)")
     p.add_argument("--kernel", action="append", metavar="SERIES", choices=unit.SERIES,
                    help="only this one (may be repeated): " + ", ".join(unit.SERIES))
     p.add_argument("--state", action="append", metavar="STATE", choices=runs.STATES,
@@ -139,7 +139,7 @@ def main():
     a = arguments()
     sizes = unit.QUICK if a.quick else unit.Sizes()
     if a.rounds:
-        sizes = dataclasses.replace(sizes, rounds=a.rounds)
+        sizes = dataclasses.replace(sizes, rounds=a.rounds, long_rounds=a.rounds)
     os.makedirs(os.path.dirname(os.path.abspath(a.csv)), exist_ok=True)
     units = []
     for part in a.part:
@@ -151,7 +151,7 @@ def main():
         failed = measure(units, results, progress)
     print(f"{sizes.balloon_mib} MiB of {sizes.ram_mib} MiB where nothing else is said, {os.cpu_count()} host CPUs, "
           f"{accel.choose()}, Linux {platform.release()} below; "
-          f"guests: {', '.join(Kernel(s).release for s in a.kernel)}; rounds: {sizes.rounds}; "
+          f"guests: {', '.join(Kernel(s).release for s in a.kernel)}; rounds: {sizes.rounds}, {sizes.long_rounds} of again, thp, return; "
           f"{(time.monotonic() - progress.started) / 60:.0f} min; parts: {', '.join(a.part)}")
     print("\n".join(tables(results, a.kernel)))
     if failed:

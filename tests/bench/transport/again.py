@@ -75,7 +75,7 @@ def _run(series, driver, state, sizes, record):
 
 
 def units(sizes, series):
-    for rnd in range(sizes.rounds):
+    for rnd in range(sizes.long_rounds):
         for s in series:
             for state in STATES:
                 for driver in drivers.DRIVERS[::-1] if rnd % 2 else drivers.DRIVERS:

@@ -83,7 +83,7 @@ def _run(series, sizes, record):
 
 
 def units(sizes, series):
-    for rnd in range(sizes.rounds):
+    for rnd in range(sizes.long_rounds):
         for s in series:
             yield Unit("return", f"touching {sizes.balloon_mib} of {sizes.ram_mib} MiB", rnd, s, 0, "uballoon",
                        20 + 30 * sizes.returns * sizes.balloon_mib / 3072,

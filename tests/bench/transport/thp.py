@@ -2,7 +2,8 @@
 """Part "thp": a guest without one free block of 2 MiB, and what the balloon leaves of its huge pages.
 
 A process keeps one page in each MiB of all memory (fragment.c). Those pages can be moved, so that compaction may
-make blocks of 2 MiB. In such a guest:
+make blocks of 2 MiB. It needs some memory to live on; what that leaves in one piece another one takes in huge
+pages, and keeps (toucher.c). In such a guest:
 
   before   a program asks for huge pages for half of the memory; AnonHugePages are what it got. Compaction has worked
            for it, so the memory is fragmented anew afterwards
@@ -33,10 +34,11 @@ BUDGET_MS = 10000
 
 
 def free_large_blocks(buddyinfo):
-    """Free blocks of 2 MiB, of /proc/buddyinfo."""
+    """Free blocks of 2 MiB, of /proc/buddyinfo, but for zone DMA, which is kept for others."""
     blocks = 0
     for line in buddyinfo.splitlines():
-        counts = [int(n) for n in line.partition("zone")[2].split()[1:]]
+        zone, *counts = line.partition("zone")[2].split()
+        counts = [int(n) for n in counts] if zone != "DMA" else []
         blocks += sum(n << (order - LARGE_ORDER) for order, n in enumerate(counts) if order >= LARGE_ORDER)
     return blocks
 
@@ -60,13 +62,27 @@ class Guest:
     def __init__(self, g, name, sizes, trace, record):
         self.g, self.name, self.sizes, self.trace, self.record = g, name, sizes, trace, record
         self.half_mib = sizes.fragmented_mib // 2
-        self.fragments = None
+        self.fragments = self.taker = None
         self.driver = {d.name: d for d in drivers.DRIVERS}[name](g) if name != "none" else None
 
     def fragment(self):
         self.release()
         size = self.g.meminfo()["MemAvailable"] // MIB - 64
         self.fragments = start_and_wait(self.g, size)
+        self.take_large()
+
+    def take_large(self):
+        """What is free in pieces of 2 MiB, without making any: a program takes those."""
+        defrag = "/sys/kernel/mm/transparent_hugepage/defrag"
+        was = re.search(r"\[(.*?)\]", self.g.read(defrag))[1]
+        blocks = free_large_blocks(self.g.read("/proc/buddyinfo"))
+        self.g.sh(f"echo never > {defrag}")
+        self.taker = self.g.spawn(f"exec toucher {2 * blocks + 2} huge hold", 1800)
+        while "toucher rc=OK" not in self.taker.output:
+            if not self.taker.running():
+                raise MoveFailed(f"toucher: {self.taker.output}")
+            time.sleep(0.05)
+        self.g.sh(f"echo {was} > {defrag}")
 
     def free_blocks(self, when):
         self.record("thp", f"{when}_free_blocks", free_large_blocks(self.g.read("/proc/buddyinfo")))
@@ -75,6 +91,8 @@ class Guest:
         if self.fragments:
             self.g.sh("killall -USR1 fragment")
             self.fragments.wait()
+            self.taker.kill()
+            self.taker.wait()
             self.fragments = None
 
     def program(self, when):
@@ -174,7 +192,7 @@ def _run(series, name, sizes, record):
 
 
 def units(sizes, series):
-    for rnd in range(sizes.rounds):
+    for rnd in range(sizes.long_rounds):
         for s in series:
             for name in NAMES:
                 yield Unit("thp", "fragmented, and its huge pages", rnd, s, 0, name,

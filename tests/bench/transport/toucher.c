@@ -2,13 +2,14 @@
 /*
  * toucher.c - touches so much memory, page by page, and says how long each page took
  *
- *	toucher MIB [huge|small]
+ *	toucher MIB [huge|small [hold]]
  *
- * One line: "toucher rc=OK pages=N us=T p50_ns=A p99_ns=B p9999_ns=B max_us=C pauses=D huge_kib=E".
- *The longest is exact, as is the sum; the others are the upper ends of buckets an eighth of an
- *octave wide, for a list of all would be memory itself. A pause is a touch of 10 ms or more.
- *huge_kib is what the kernel gave in huge pages, by /proc/self/smaps_rollup, with "huge"
- *(MADV_HUGEPAGE: may compact for it), "small" (MADV_NOHUGEPAGE) or as the guest is set.
+ * One line: "toucher rc=OK pages=N us=T p50_ns=A p99_ns=B p9999_ns=C max_us=D pauses=E huge_kib=F".
+ * The longest is exact, as is the sum; the others are the upper ends of buckets an eighth of an
+ * octave wide, for a list of all would be memory itself. A pause is a touch of 10 ms or more.
+ * huge_kib is what the kernel gave in huge pages, by /proc/self/smaps_rollup, with "huge"
+ * (MADV_HUGEPAGE: may compact for it), "small" (MADV_NOHUGEPAGE) or as the guest is set. With
+ * "hold" it keeps the memory until it is killed.
  *
  * Left out: what the memory is used for, and anything that the clock itself costs: a fraction of a
  * microsecond a page, the same in whatever is compared.
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PAGE_BYTES 4096UL
 #define PAUSE_NS   10000000ULL
@@ -86,8 +88,9 @@ int main(int argc, char **argv)
 	int r = 0;
 	char *p;
 
-	if (!pages || (argc > 2 && strcmp(argv[2], "huge") && strcmp(argv[2], "small"))) {
-		fprintf(stderr, "usage: toucher MIB [huge|small]\n");
+	if (!pages || (argc > 2 && strcmp(argv[2], "huge") && strcmp(argv[2], "small")) ||
+	    (argc > 3 && strcmp(argv[3], "hold"))) {
+		fprintf(stderr, "usage: toucher MIB [huge|small [hold]]\n");
 		return 2;
 	}
 	p = mmap(NULL, pages * PAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -120,5 +123,8 @@ int main(int argc, char **argv)
 	       (unsigned long long)percentile(pages, 9900),
 	       (unsigned long long)percentile(pages, 9999), (unsigned long long)longest / 1000,
 	       pauses, huge_kib());
+	fflush(stdout);
+	if (argc > 3)
+		pause();
 	return 0;
 }

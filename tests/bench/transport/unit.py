@@ -43,6 +43,8 @@ class Sizes:
     """Of a whole run, or of a quick one."""
 
     rounds: int = 3
+    # Of parts that repeat within a guest, or take long.
+    long_rounds: int = 1
     ram_mib: int = 4096
     balloon_mib: int = 3072
     # One order for nearly all of the guest, so often.
