@@ -17,6 +17,8 @@ import time
 
 MIB = 1 << 20
 PAGE = 4096
+# What the stock driver does not have is a floor; there is room for as much as it takes.
+INSMOD = "insmod /lib/modules-test/uballoon.ko floor_mb=64"
 # Between two looks at the trace: a disturbance of the machine, not a limit of the resolution.
 LOOK_S = 0.01
 # Beyond that something is wrong, not slow.
@@ -49,8 +51,7 @@ class Uballoon:
 
     def __init__(self, guest):
         self.g, self._job = guest, None
-        # The stock driver has no floor; give 3 of 4 GiB room.
-        guest.sh("insmod /lib/modules-test/uballoon.ko floor_mb=64")
+        guest.sh(INSMOD)
 
     def prepare(self, verb, mib, only_4k):
         calls = [f"{verb} 2m {mib}M {CALL_MS}"]
@@ -102,13 +103,13 @@ class CpuClock:
 
 def move(driver, trace, clock, balloon_mib, only_4k=False):
     """Sends the balloon to @balloon_mib and measures; {metric: value}. @trace: the guest's
-    harness.trace.DeviceTrace; @clock: a CpuClock."""
+    harness.trace.DeviceTrace; @clock: a CpuClock, or None for whom CPU time does not matter."""
     g = driver.g
     start_pages, want_pages = (g.memory - g.balloon_actual()) // PAGE, balloon_mib * MIB // PAGE
     driver.prepare("lock" if want_pages > start_pages else "unlock",
                    abs(want_pages - start_pages) * PAGE // MIB, only_4k)
     before = g.smaps()
-    cpu_before_ms = clock.ms()
+    cpu_before_ms = clock.ms() if clock else 0
     trace.events()
     events, pages = [], start_pages
     end = time.monotonic() + MOVE_LIMIT_S
@@ -126,7 +127,8 @@ def move(driver, trace, clock, balloon_mib, only_4k=False):
     arrived = next(s for s, event, n in events if event == "set_config" and n == want_pages)
     result = {"total_ms": (arrived - asked) * 1000, "first_mib_ms": (first - asked) * 1000,
               "moving_ms": (arrived - first) * 1000, **driver.finish()}
-    result["guest_cpu_ms"] = clock.ms() - cpu_before_ms
+    if clock:
+        result["guest_cpu_ms"] = clock.ms() - cpu_before_ms
     after = g.smaps()
     result["host_before_mib"], result["host_after_mib"] = before["ram_rss"] / MIB, after["ram_rss"] / MIB
     return result

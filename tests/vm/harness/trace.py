@@ -18,13 +18,17 @@ class DeviceTrace:
         self.arguments = ["-D", path, "-msg", "timestamp=on", "-trace", "virtio_balloon_to_target",
                           "-trace", "virtio_balloon_set_config"]
 
-    def events(self):
-        """[(seconds, event, number)] since the last call: bytes that the guest shall have
-        ("to_target"), or pages of 4 KiB that it says are in the balloon ("set_config")."""
+    def text(self):
+        """Whole lines since the last call, of it or of events()."""
         text = self._file.read()
         whole = text.rfind("\n") + 1
         self._file.seek(self._file.tell() - len(text) + whole)
-        return [(float(s), event, int(number, 0)) for s, event, number in _LINE.findall(text[:whole])]
+        return text[:whole]
+
+    def events(self):
+        """[(seconds, event, number)] since the last call: bytes that the guest shall have
+        ("to_target"), or pages of 4 KiB that it says are in the balloon ("set_config")."""
+        return [(float(s), event, int(number, 0)) for s, event, number in _LINE.findall(self.text())]
 
     def close(self):
         self._file.close()
