@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "basic/units.h"
+#include "basic/when.h"
 #include "ctl/ctl.h"
 #include "ctl/history-data.h"
 #include "ctl/term.h"
@@ -31,7 +32,7 @@ enum {
 
 static const struct ctl_option options[] = {
 	[OPT_LAST] = { "last", "N", "how many changes of the decision to explain, 10 without it" },
-	[OPT_SINCE] = { "since", "TIME", "all of the last TIME (30min, 6h)" },
+	[OPT_SINCE] = { "since", "WHEN", "all from then on: yesterday, -2h, \"2026-11-28 14:30\"" },
 	{ 0 },
 };
 
@@ -312,8 +313,8 @@ static enum ctl_exit parse_last(const char *text, uint64_t *ret)
 
 static enum ctl_exit run(const struct ctl_args *args)
 {
-	const char *last = args->option[OPT_LAST], *since = args->option[OPT_SINCE], *reason;
-	uint64_t n = LAST_DEFAULT, since_us = UINT64_MAX / 4;
+	const char *last = args->option[OPT_LAST], *since = args->option[OPT_SINCE];
+	uint64_t n = LAST_DEFAULT, since_us = 0;
 	struct history_data h = { 0 };
 	struct ctl_props props;
 	enum ctl_exit code;
@@ -321,8 +322,8 @@ static enum ctl_exit run(const struct ctl_args *args)
 
 	if (last && parse_last(last, &n) != CTL_OK)
 		return CTL_USAGE;
-	if (since && units_parse_time(since, &since_us, &reason) < 0)
-		return ctl_fail(CTL_USAGE, "--since: '%s': %s", since, reason);
+	if (history_data_when("since", since, &since_us) != CTL_OK)
+		return CTL_USAGE;
 	if (since && !last)
 		n = UINT64_MAX;
 
@@ -330,7 +331,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 	if (code == CTL_OK)
 		code = history_data_load(&bus, &h);
 	if (code == CTL_OK) {
-		history_data_trim(&h, history_data_now(), since_us);
+		history_data_trim(&h, since_us, UINT64_MAX);
 		print_past(&h, n);
 		print_present(&props);
 	}
@@ -345,7 +346,8 @@ const struct ctl_verb ctl_verb_explain = {
 	.args = "",
 	.summary = "say why: the last decisions and their numbers",
 	.help = "Explain the last changes of the decision and the one in force, oldest first, each\n"
-		"with the numbers that led to it. Everyone may ask.\n",
+		"with the numbers that led to it. Everyone may ask.\n\n"
+		"WHEN is " WHEN_HELP ".\n",
 	.options = options,
 	.run = run,
 };

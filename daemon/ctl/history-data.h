@@ -22,8 +22,13 @@ void history_data_done(struct history_data *h);
 int history_data_read(int fd, struct history_data *ret);
 /* Ask the daemon, read it. Prints its own failure. */
 enum ctl_exit history_data_load(struct ctl_bus *b, struct history_data *ret);
-/* Forget what is older than @since_us before @now_us; both of CLOCK_REALTIME. */
-void history_data_trim(struct history_data *h, uint64_t now_us, uint64_t since_us);
+/* Forget what lies before @from_us or behind @until_us; both of CLOCK_REALTIME. */
+void history_data_trim(struct history_data *h, uint64_t from_us, uint64_t until_us);
+/*
+ * The moment that @text, the argument of --@option, means; *ret_us stays as it is without one.
+ * Prints its own failure.
+ */
+enum ctl_exit history_data_when(const char *option, const char *text, uint64_t *ret_us);
 
 /* Microseconds of CLOCK_REALTIME. */
 uint64_t history_data_now(void);

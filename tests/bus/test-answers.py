@@ -308,6 +308,24 @@ def table(t):
              ["100 MiB - 200 MiB", "390 MiB", "0.0%", "0.0%", "free"],
              ["300 MiB", "10 MiB", "51.2%", "10.0%", "emergency"],
              ["0", "512 MiB", "0.0%", "0.0%", "would be: hold-off"]], "lines")
+    with t.subtest("--since and --until, by the clock of TZ"):
+        def seen(*args, zone="UTC"):
+            p = expect(t, ctl(bus, "history", "--csv", "-", *args, env={**os.environ, "TZ": zone}), 0)
+            return [(int(r["time"][11:13]) - 12) * 3600 + int(r["time"][14:16]) * 60 + int(r["time"][17:19])
+                    for r in csv.DictReader(io.StringIO(p.stdout))]
+        # Of a day long ago, at noon.
+        noon = 1700049600
+        some_history(bus, fake, noon * SEC)
+        t.equal(seen("--since", "2023-11-15 12:00:20", "--until", "2023-11-15 12:01:40"), [20, 30, 100], "to the second")
+        t.equal(seen("--since", "2023-11-15T13:01:00", zone="CET-1"), [100, 125, 130], "elsewhere it is 13:01 then")
+        t.equal(seen("--until", f"@{noon + 10}.5"), [0, 10], "seconds since 1970")
+        t.equal(seen("--since", "today"), [], "it was not today")
+        t.equal(seen("--until", "yesterday"), [0, 10, 20, 30, 100, 125, 130], "but before yesterday")
+        t.contains(utc(bus, "history", "--svg", "-", "--until", "2023-11-15 12:01:40").stdout,
+                   "5 records until 2023-11-15 12:01:40 +0000", "the picture ends there")
+        some_history(bus, fake, t0)
+        t.equal(len(seen("--since", "4h ago")), 7, "ago")
+        t.equal(seen("--since", "-5h", "--until", "4h ago"), [], "all is younger")
     with t.subtest("the reason that was there most often"):
         path = history(f"{bus.folder}/mixed", [record(n, t0 + n * SEC, reason=r) for n, r in
                                                enumerate(["free", "cache", "cache", "free", "cache", "steady"], 1)])
