@@ -281,15 +281,11 @@ static int parse_text(struct reader *rd, const char *text)
 	return 1;
 }
 
-/* Returns 1 if it was read, wrong keys and all; 0 if there is none; or an error. */
-static int read_file(struct reader *rd, const char *path, bool dropin)
+/* Returns 1 if it was taken, wrong keys and all, or an error. */
+static int take_text(struct reader *rd, const char *path, const char *text)
 {
-	_cleanup_free_ char *text = NULL;
 	int r;
 
-	r = config_text_read(path, dropin, &text, rd->errors);
-	if (r <= 0)
-		return r;
 	r = config_files_add(&rd->origins->files, strdup(path));
 	if (r < 0) {
 		rd->errors->no_memory = true;
@@ -297,6 +293,16 @@ static int read_file(struct reader *rd, const char *path, bool dropin)
 	}
 	rd->path = path;
 	return parse_text(rd, text);
+}
+
+/* Returns 1 if it was read, 0 if there is none, or an error. */
+static int read_file(struct reader *rd, const char *path, bool dropin)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = config_text_read(path, dropin, &text, rd->errors);
+	return r <= 0 ? r : take_text(rd, path, text);
 }
 
 /* Returns what read_file() said of the main file. */
@@ -319,27 +325,53 @@ static int read_files(struct reader *rd, const char *path, const char *const dir
 	return main_file;
 }
 
+static void reader_init(struct reader *rd, struct config_origins *origins,
+			struct config_errors *errors)
+{
+	*rd = (struct reader){.origins = origins, .errors = errors};
+	*origins = (struct config_origins){};
+	*errors = (struct config_errors){};
+	config_default(&rd->config);
+}
+
+/* r: what reading said. Returns what the caller is told of it, with a line if that is an error. */
+static int reader_end(struct reader *rd, const char *path, int r, struct config *ret)
+{
+	if (rd->errors->no_memory)
+		r = -ENOMEM;
+	else if (r >= 0 && rd->errors->n > 0)
+		r = -EINVAL;
+	rd->path = path;
+	if (r < 0 && rd->errors->n == 0)
+		complain(rd, 0, NULL, "%s", strerror(-r));
+	if (r >= 0)
+		*ret = rd->config;
+	return r;
+}
+
 int config_load_from(const char *path, const char *const dirs[], struct config *ret,
 		     struct config_origins *origins, struct config_errors *errors)
 {
-	struct reader rd = {.path = path, .origins = origins, .errors = errors};
+	struct reader rd;
+
+	reader_init(&rd, origins, errors);
+	return reader_end(&rd, path, read_files(&rd, path, dirs), ret);
+}
+
+int config_load_fd(int fd, const char *name, struct config *ret, struct config_origins *origins,
+		   struct config_errors *errors)
+{
+	_cleanup_free_ char *text = NULL;
+	struct reader rd;
 	int r;
 
-	*origins = (struct config_origins){};
-	*errors = (struct config_errors){};
-	config_default(&rd.config);
-
-	r = read_files(&rd, path, dirs);
-	if (errors->no_memory)
-		r = -ENOMEM;
-	else if (r >= 0 && errors->n > 0)
-		r = -EINVAL;
-	rd.path = path;
-	if (r < 0 && errors->n == 0)
-		complain(&rd, 0, NULL, "%s", strerror(-r));
+	reader_init(&rd, origins, errors);
+	r = config_text_read_fd(fd, name, false, &text, errors);
 	if (r >= 0)
-		*ret = rd.config;
-	return r;
+		r = take_text(&rd, name, text);
+	if (r >= 0)
+		check_pairs(&rd);
+	return reader_end(&rd, name, r, ret);
 }
 
 int config_load(const char *path, struct config *ret, struct config_errors *errors)

@@ -13,11 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "basic/cleanup.h"
 #include "basic/printable.h"
 #include "config.h"
 #include "ctl/ctl.h"
+#include "ctl/files.h"
 #include "ctl/json.h"
 
 struct loaded {
@@ -41,7 +43,12 @@ static enum ctl_exit load(const struct ctl_args *args, struct loaded *l, FILE *e
 	int r;
 
 	l->path = args->argc > 0 ? args->argv[0] : CONFIG_PATH;
-	r = config_load_from(l->path, NULL, &l->config, &l->origins, &l->errors);
+	if (files_is_standard(l->path)) {
+		l->path = FILES_STDIN;
+		r = config_load_fd(STDIN_FILENO, l->path, &l->config, &l->origins, &l->errors);
+	} else {
+		r = config_load_from(l->path, NULL, &l->config, &l->origins, &l->errors);
+	}
 	n = l->errors.n;
 	for (size_t i = 0; i < n; i++)
 		fprintf(errors_to, "%s\n", l->errors.lines[i]);
@@ -165,8 +172,8 @@ const struct ctl_verb ctl_verb_config = {
 	.help = "Read a configuration file and its drop-ins as balloond would, and print each\n"
 		"key, its value, and where that is from: FILE:LINE, or default. The files stand\n"
 		"above, in the order in which they are read. Without FILE: " CONFIG_PATH ".\n"
-		"A running balloond has what it read last, see balloonctl dump. Needs neither\n"
-		"balloond nor root.\n",
+		"A running balloond has what it read last, see balloonctl dump. - is the standard\n"
+		"input, without drop-ins. Needs neither balloond nor root.\n",
 	.max_args = 1,
 	.options = options,
 	.run = run_config,
@@ -179,7 +186,8 @@ const struct ctl_verb ctl_verb_check_config = {
 	.help = "Read a configuration file and its drop-ins as balloond would, and print each\n"
 		"error as FILE:LINE: KEY: reason. Without FILE: " CONFIG_PATH " and the\n"
 		"drop-ins in balloond.conf.d of /etc, /run and /usr/lib; with FILE, those in\n"
-		"FILE.d. Needs neither balloond nor root.\n",
+		"FILE.d. - is the standard input, without drop-ins. Needs neither balloond nor\n"
+		"root.\n",
 	.max_args = 1,
 	.run = run_check,
 };

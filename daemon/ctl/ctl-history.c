@@ -17,6 +17,7 @@
 #include "basic/units.h"
 #include "basic/when.h"
 #include "ctl/ctl.h"
+#include "ctl/files.h"
 #include "ctl/history-data.h"
 #include "ctl/history-export.h"
 #include "ctl/term.h"
@@ -168,7 +169,6 @@ static int render(const struct history_data *h, uint64_t end_us, bool svg, char 
 /* Renders, and writes to @path; prints its own failure. */
 static enum ctl_exit to_file(const char *path, const struct history_data *h, uint64_t end_us, bool svg)
 {
-	bool standard = strcmp(path, "-") == 0;
 	_cleanup_free_ char *text = NULL;
 	size_t n = 0;
 	FILE *f;
@@ -180,13 +180,12 @@ static enum ctl_exit to_file(const char *path, const struct history_data *h, uin
 				"seconds, or ask for a longer time");
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
-	f = standard ? stdout : fopen(path, "we");
+	f = files_open(path, "w");
 	if (!f)
 		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(errno));
-	if (fwrite(text, 1, n, f) < n || fflush(f) != 0)
-		r = -(errno ?: EIO);
-	if (!standard && fclose(f) != 0 && r == 0)
-		r = -errno;
+	/* What is short of it is found when it is closed. */
+	fwrite(text, 1, n, f);
+	r = files_close(f);
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
 	return CTL_OK;
