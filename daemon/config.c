@@ -28,6 +28,9 @@
 
 DEFINE_CLEANUP(config_t *, config_destroy)
 
+/* What libconfig says if a text does not follow its grammar. */
+#define SYNTAX_ERROR "syntax error"
+
 struct reader {
 	const char *path;	/* the file that is being read */
 	struct config config;	/* as far as it was read */
@@ -271,10 +274,12 @@ static int parse_text(struct reader *rd, const char *text)
 	config_init(&storage);
 	tree = &storage;
 	if (!config_read_string(tree, text)) {
-		const char *why = config_error_text(tree);
+		const char *why = config_error_text(tree) ?: SYNTAX_ERROR;
+		bool syntax = strcmp(why, SYNTAX_ERROR) == 0;
 
-		complain(rd, (unsigned)config_error_line(tree), NULL,
-			 "%s; a key is written as NAME = \"VALUE\";", why ?: "syntax error");
+		/* Of a name that stands there twice, say, the spelling is right. */
+		complain(rd, (unsigned)config_error_line(tree), NULL, "%s%s", why,
+			 syntax ? "; a key is written as NAME = \"VALUE\";" : "");
 		return -EINVAL;
 	}
 	read_group(rd, config_root_setting(tree), "");
