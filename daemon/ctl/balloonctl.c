@@ -5,8 +5,8 @@
  * Everything that is common to the verbs: finding the verb, parsing options by
  * its table, --help made from the same table, the exit status, and the check
  * that the output was really written. Options may stand before or after the
- * arguments; the common ones (--help, --version, --bus-address) before or
- * after the verb.
+ * arguments; the common ones before or after the verb. Each has a row in one
+ * table, and one that means nothing to a verb is refused there.
  *
  * Leaves out what the verbs do, one file a group (ctl-*.c).
  */
@@ -46,6 +46,7 @@ enum common {
 	COMMON_HELP,
 	COMMON_VERSION,
 	COMMON_BUS_ADDRESS,
+	COMMON_JSON,
 	_COMMON_MAX,
 };
 
@@ -54,6 +55,12 @@ static const struct ctl_option common_options[_COMMON_MAX + 1] = {
 	[COMMON_VERSION]	= { "version", NULL, "show the version" },
 	[COMMON_BUS_ADDRESS]	= { "bus-address", "ADDR",
 				    "talk to the bus at this D-Bus address, not to the system bus" },
+	[COMMON_JSON]		= { "json", "[FORM]", "for programs: JSON, pretty (default), short or off" },
+};
+
+/* Who takes them; the others are for every verb. */
+static const enum ctl_trait common_traits[_COMMON_MAX] = {
+	[COMMON_JSON]		= CTL_SHOWS,
 };
 
 /* Longest sentence that is printed whole, and what is left of the two ends of another one. */
@@ -98,20 +105,17 @@ static const struct ctl_verb *find_verb(const char *name)
 	return NULL;
 }
 
-static void print_options(const struct ctl_option *options)
+static void print_option(const struct ctl_option *o)
 {
-	for (const struct ctl_option *o = options; o && o->name; o++) {
-		bool optional = o->arg && o->arg[0] == '[';
-		char left[64];
+	bool optional = o->arg && o->arg[0] == '[';
+	char left[64];
 
-		/* "[TIME]" is shown as --wait[=TIME]. */
-		if (optional)
-			snprintf(left, sizeof(left), "--%s[=%s", o->name, o->arg + 1);
-		else
-			snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "",
-				 o->arg ?: "");
-		printf("  %-20s  %s\n", left, o->help);
-	}
+	/* "[TIME]" is shown as --wait[=TIME]. */
+	if (optional)
+		snprintf(left, sizeof(left), "--%s[=%s", o->name, o->arg + 1);
+	else
+		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "", o->arg ?: "");
+	printf("  %-20s  %s\n", left, o->help);
 }
 
 static void print_help(void)
@@ -127,18 +131,22 @@ static void print_help(void)
 		printf("  %-32s  %s\n", left, verbs[i]->summary);
 	}
 	printf("  %-32s  %s\n\nOptions:\n", "help [VERB]", "show this help, or the help of a verb");
-	print_options(common_options);
+	for (int i = 0; i < _COMMON_MAX; i++)
+		print_option(&common_options[i]);
 	printf("\nballoonctl VERB --help tells more about a verb. Manual page: balloonctl(1).\n");
 }
 
 static void print_verb_help(const struct ctl_verb *verb)
 {
-	printf("Usage: balloonctl %s%s%s%s\n\n%s", verb->name, verb->options ? " [OPTION...]" : "",
-	       *verb->args ? " " : "", verb->args, verb->help);
-	if (verb->options) {
-		printf("\nOptions:\n");
-		print_options(verb->options);
-	}
+	bool has_options = verb->options || verb->traits;
+
+	printf("Usage: balloonctl %s%s%s%s\n\n%s%s", verb->name, has_options ? " [OPTION...]" : "",
+	       *verb->args ? " " : "", verb->args, verb->help, has_options ? "\nOptions:\n" : "");
+	for (const struct ctl_option *o = verb->options; o && o->name; o++)
+		print_option(o);
+	for (int i = 0; i < _COMMON_MAX; i++)
+		if (common_traits[i] & verb->traits)
+			print_option(&common_options[i]);
 }
 
 /* One long option a table row; val is the row's index, + 1000 for the verb's own. */
@@ -176,8 +184,7 @@ static enum ctl_exit bad_option(const struct ctl_verb *verb, int result, const c
 
 struct parsed {
 	struct ctl_args args;
-	bool help;
-	bool version;
+	const char *common[_COMMON_MAX];	/* as struct ctl_args has the verb's own */
 };
 
 /* Parses up to the first word that is no option (verb NULL), or all of argv. */
@@ -208,14 +215,39 @@ static enum ctl_exit parse(int argc, char **argv, const struct ctl_verb *verb, s
 		}
 		if (c >= VERB_BASE)
 			p->args.option[c - VERB_BASE] = optarg ?: "";
-		else if (c == 'h' || c == COMMON_HELP)
-			p->help = true;
-		else if (c == COMMON_VERSION)
-			p->version = true;
-		else if (c == COMMON_BUS_ADDRESS)
-			p->args.bus_address = optarg;
+		else
+			p->common[c == 'h' ? COMMON_HELP : c] = optarg ?: "";
 	}
 	return CTL_OK;
+}
+
+static enum ctl_exit parse_json(const char *text, enum json_form *ret)
+{
+	static const char *const names[] = {
+		[JSON_OFF] = "off", [JSON_SHORT] = "short", [JSON_PRETTY] = "pretty",
+	};
+
+	*ret = !text ? JSON_OFF : JSON_PRETTY;
+	if (!text || !*text)
+		return CTL_OK;
+	for (int i = JSON_OFF; i <= JSON_PRETTY; i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		*ret = (enum json_form)i;
+		return CTL_OK;
+	}
+	return ctl_fail(CTL_USAGE, "--json: '%s' is neither pretty, short nor off", text);
+}
+
+/* What the common options mean to @verb. */
+static enum ctl_exit settle(struct parsed *p, const struct ctl_verb *verb)
+{
+	for (int i = 0; i < _COMMON_MAX; i++)
+		if (p->common[i] && common_traits[i] && !(common_traits[i] & verb->traits))
+			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; see balloonctl %s --help",
+					common_options[i].name, verb->name, verb->name);
+	p->args.bus_address = p->common[COMMON_BUS_ADDRESS];
+	return parse_json(p->common[COMMON_JSON], &p->args.json);
 }
 
 static enum ctl_exit run(int argc, char **argv)
@@ -236,7 +268,7 @@ static enum ctl_exit run(int argc, char **argv)
 		if (argc > 2)
 			return ctl_fail(CTL_USAGE, "'%s' is one argument too many; see balloonctl --help",
 					argv[2]);
-		p.help = true;
+		p.common[COMMON_HELP] = "";
 		name = argc > 1 ? argv[1] : NULL;
 		argc = 0;
 	}
@@ -246,11 +278,11 @@ static enum ctl_exit run(int argc, char **argv)
 			return ctl_fail(CTL_USAGE, "'%s' is not a verb; balloonctl --help lists them",
 					name);
 	}
-	if (p.version) {
+	if (p.common[COMMON_VERSION]) {
 		printf("balloonctl %s\n", VERSION);
 		return CTL_OK;
 	}
-	if (!name && p.help) {
+	if (!name && p.common[COMMON_HELP]) {
 		print_help();
 		return CTL_OK;
 	}
@@ -261,11 +293,11 @@ static enum ctl_exit run(int argc, char **argv)
 		argc -= optind;
 		argv += optind;
 	}
-	if (p.version) {
+	if (p.common[COMMON_VERSION]) {
 		printf("balloonctl %s\n", VERSION);
 		return CTL_OK;
 	}
-	if (p.help) {
+	if (p.common[COMMON_HELP]) {
 		print_verb_help(verb);
 		return CTL_OK;
 	}
@@ -275,6 +307,9 @@ static enum ctl_exit run(int argc, char **argv)
 	if (argc > verb->max_args)
 		return ctl_fail(CTL_USAGE, "'%s' is one argument too many; see balloonctl %s --help",
 				argv[verb->max_args], verb->name);
+	code = settle(&p, verb);
+	if (code != CTL_OK)
+		return code;
 	p.args.argc = argc;
 	p.args.argv = argv;
 	return verb->run(&p.args);

@@ -173,6 +173,21 @@ static enum ctl_exit run_set_target(const struct ctl_args *args)
 	return code;
 }
 
+/* @name may be NULL. */
+static void print_name(const struct ctl_args *args, const char *key, const char *name)
+{
+	struct json j;
+
+	if (!args->json) {
+		printf("%s\n", name ?: "unknown");
+		return;
+	}
+	json_init(&j, stdout, args->json);
+	json_object_begin(&j, NULL);
+	json_string(&j, key, name);
+	json_object_end(&j);
+}
+
 static enum ctl_exit run_mode(const struct ctl_args *args)
 {
 	enum policy_mode mode = MODE_AUTO;
@@ -193,7 +208,7 @@ static enum ctl_exit run_mode(const struct ctl_args *args)
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	else if (args->argc == 0)
-		printf("%s\n", props.mode ?: "unknown");
+		print_name(args, "mode", props.mode);
 	ctl_props_done(&props);
 	ctl_bus_done(&bus);
 	return code;
@@ -233,7 +248,7 @@ static enum ctl_exit run_policy(const struct ctl_args *args)
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	else if (args->argc == 0)
-		printf("%s\n", props.law ?: "unknown");
+		print_name(args, "law", props.law);
 	else if (props.mode && strcmp(props.mode, "host") != 0 && strcmp(props.mode, "manual") != 0)
 		printf("law %s\n", policy_law_name(law));
 	else
@@ -288,6 +303,7 @@ const struct ctl_verb ctl_verb_mode = {
 		"  manual   keep what set-target said\n"
 		"  observe  decide and show, but move nothing\n",
 	.max_args = 1,
+	.traits = CTL_SHOWS,
 	.run = run_mode,
 };
 
@@ -300,6 +316,7 @@ const struct ctl_verb ctl_verb_policy = {
 		"  adaptive   free memory beyond a learned headroom, then cold cache\n"
 		"  committed  follow Committed_AS, as Xen's selfballooning did\n",
 	.max_args = 1,
+	.traits = CTL_SHOWS,
 	.run = run_policy,
 };
 

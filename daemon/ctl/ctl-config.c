@@ -22,6 +22,8 @@
 #include "ctl/files.h"
 #include "ctl/json.h"
 
+#define NO_SUCH_FILE "there is no such file"
+
 struct loaded {
 	const char *path;
 	bool main_file;		/* there is one */
@@ -36,7 +38,7 @@ static void loaded_done(struct loaded *l)
 	config_errors_done(&l->errors);
 }
 
-/* Reads what args name. Lists the errors on errors_to. */
+/* Reads what args name. Lists the errors on errors_to, which may be NULL. */
 static enum ctl_exit load(const struct ctl_args *args, struct loaded *l, FILE *errors_to)
 {
 	size_t n;
@@ -50,26 +52,56 @@ static enum ctl_exit load(const struct ctl_args *args, struct loaded *l, FILE *e
 		r = config_load_from(l->path, NULL, &l->config, &l->origins, &l->errors);
 	}
 	n = l->errors.n;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && errors_to; i++)
 		fprintf(errors_to, "%s\n", l->errors.lines[i]);
 	if (r < 0)
 		return ctl_fail(CTL_CONFIG, "%s is not valid: %zu error%s; balloond would refuse it",
 				l->path, n, n == 1 ? "" : "s");
 	/* The daemon is content without its own file; whoever names a file means it. */
 	if (r == 0 && args->argc > 0)
-		return ctl_fail(CTL_CONFIG, "%s: there is no such file", l->path);
+		return ctl_fail(CTL_CONFIG, "%s: " NO_SUCH_FILE, l->path);
 	l->main_file = r > 0;
 	return CTL_OK;
+}
+
+static void json_files(struct json *j, const struct loaded *l)
+{
+	json_array_begin(j, "files");
+	for (size_t i = 0; i < l->origins.files.n; i++)
+		json_string(j, NULL, printable_line(l->origins.files.paths[i]));
+	json_array_end(j);
+}
+
+static void show_verdict(const struct loaded *l, bool valid, enum json_form form)
+{
+	_cleanup_free_ char *missing = NULL;
+	struct json j;
+
+	if (!valid && l->errors.n == 0 && asprintf(&missing, "%s: " NO_SUCH_FILE, l->path) < 0)
+		missing = NULL;
+	json_init(&j, stdout, form);
+	json_object_begin(&j, NULL);
+	json_bool(&j, "valid", valid);
+	json_files(&j, l);
+	json_array_begin(&j, "errors");
+	if (missing)
+		json_string(&j, NULL, missing);
+	for (size_t i = 0; i < l->errors.n; i++)
+		json_string(&j, NULL, l->errors.lines[i]);
+	json_array_end(&j);
+	json_object_end(&j);
 }
 
 static enum ctl_exit run_check(const struct ctl_args *args)
 {
 	_cleanup_(loaded_done) struct loaded l = {};
-	enum ctl_exit code = load(args, &l, stdout);
+	enum ctl_exit code = load(args, &l, args->json ? NULL : stdout);
 	char dropins[64] = "";
 	size_t n;
 
-	if (code != CTL_OK)
+	if (args->json)
+		show_verdict(&l, code == CTL_OK, args->json);
+	if (args->json || code != CTL_OK)
 		return code;
 	n = l.origins.files.n - l.main_file;
 	if (n > 0)
@@ -78,7 +110,7 @@ static enum ctl_exit run_check(const struct ctl_args *args)
 	if (l.main_file)
 		printf("%s: valid%s\n", l.path, dropins);
 	else
-		printf("%s: there is no such file, the defaults%s are in force\n", l.path, dropins);
+		printf("%s: " NO_SUCH_FILE ", the defaults%s are in force\n", l.path, dropins);
 	return CTL_OK;
 }
 
@@ -125,28 +157,18 @@ static void show_member(void *ctx, const char *key, const char *value, const cha
 	json_object_end(ctx);
 }
 
-static void show_json(const struct loaded *l)
+static void show_json(const struct loaded *l, enum json_form form)
 {
 	struct json j;
 
-	json_init(&j, stdout);
+	json_init(&j, stdout, form);
 	json_object_begin(&j, NULL);
-	json_array_begin(&j, "files");
-	for (size_t i = 0; i < l->origins.files.n; i++)
-		json_string(&j, NULL, printable_line(l->origins.files.paths[i]));
-	json_array_end(&j);
+	json_files(&j, l);
 	json_object_begin(&j, "keys");
 	show_keys(l, show_member, &j);
 	json_object_end(&j);
 	json_object_end(&j);
 }
-
-enum { OPT_JSON };
-
-static const struct ctl_option options[] = {
-	[OPT_JSON] = { "json", NULL, "print one JSON object, described in balloonctl(1)" },
-	{ 0 },
-};
 
 static enum ctl_exit run_config(const struct ctl_args *args)
 {
@@ -155,8 +177,8 @@ static enum ctl_exit run_config(const struct ctl_args *args)
 
 	if (code != CTL_OK)
 		return code;
-	if (args->option[OPT_JSON]) {
-		show_json(&l);
+	if (args->json) {
+		show_json(&l, args->json);
 		return CTL_OK;
 	}
 	for (size_t i = 0; i < l.origins.files.n; i++)
@@ -175,7 +197,7 @@ const struct ctl_verb ctl_verb_config = {
 		"A running balloond has what it read last, see balloonctl dump. - is the standard\n"
 		"input, without drop-ins. Needs neither balloond nor root.\n",
 	.max_args = 1,
-	.options = options,
+	.traits = CTL_SHOWS,
 	.run = run_config,
 };
 
@@ -189,5 +211,6 @@ const struct ctl_verb ctl_verb_check_config = {
 		"FILE.d. - is the standard input, without drop-ins. Needs neither balloond nor\n"
 		"root.\n",
 	.max_args = 1,
+	.traits = CTL_SHOWS,
 	.run = run_check,
 };

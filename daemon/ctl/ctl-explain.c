@@ -18,7 +18,8 @@
 #include "basic/units.h"
 #include "basic/when.h"
 #include "ctl/ctl.h"
-#include "ctl/history-data.h"
+#include "ctl/history-json.h"
+#include "ctl/props-json.h"
 #include "ctl/term.h"
 #include "decide/policy.h"
 
@@ -174,6 +175,12 @@ static void print_decision(const struct history_record *r, uint64_t lasted_us, c
 						    : evidence_of(reason));
 }
 
+/* A change, or what happened beside the decisions. */
+static bool is_shown(const struct history_record *r)
+{
+	return r->kind == HISTORY_NOTE || (r->flags & HISTORY_CHANGED);
+}
+
 /* Of the last @n changes and what lies between them, or of all. */
 static size_t first_to_show(const struct history_data *h, uint64_t n)
 {
@@ -209,9 +216,11 @@ static void print_past(const struct history_data *h, uint64_t n)
 		char when[32];
 
 		history_data_time(when, sizeof(when), r->time_us);
+		if (!is_shown(r))
+			continue;
 		if (r->kind == HISTORY_NOTE)
 			printf("%s  %s\n", when, r->text);
-		else if (r->flags & HISTORY_CHANGED)
+		else
 			print_decision(r, lasted(h, i, now_us), when);
 	}
 }
@@ -300,6 +309,33 @@ static void print_present(const struct ctl_props *p)
 		       term_style(TERM_PLAIN));
 }
 
+/* The same for programs: what changed, and the status as it is. */
+static void print_json(const struct history_data *h, uint64_t n, struct ctl_props *p, enum json_form form)
+{
+	uint64_t now_us = history_data_now();
+	struct json j;
+
+	json_init(&j, stdout, form);
+	json_object_begin(&j, NULL);
+	json_array_begin(&j, "past");
+	for (size_t i = first_to_show(h, n); i < h->n; i++) {
+		const struct history_record *r = &h->records[i];
+
+		if (!is_shown(r))
+			continue;
+		json_object_begin(&j, NULL);
+		history_json_members(&j, r);
+		if (r->kind == HISTORY_DECISION) {
+			json_string(&j, "reason_text", history_data_reason(&r->n));
+			json_uint(&j, "lasted", lasted(h, i, now_us));
+		}
+		json_object_end(&j);
+	}
+	json_array_end(&j);
+	props_json(&j, "now", p);
+	json_object_end(&j);
+}
+
 static enum ctl_exit parse_last(const char *text, uint64_t *ret)
 {
 	char *end;
@@ -332,8 +368,12 @@ static enum ctl_exit run(const struct ctl_args *args)
 		code = history_data_load(&bus, &h);
 	if (code == CTL_OK) {
 		history_data_trim(&h, since_us, UINT64_MAX);
-		print_past(&h, n);
-		print_present(&props);
+		if (args->json) {
+			print_json(&h, n, &props, args->json);
+		} else {
+			print_past(&h, n);
+			print_present(&props);
+		}
 	}
 	history_data_done(&h);
 	ctl_props_done(&props);
@@ -348,6 +388,7 @@ const struct ctl_verb ctl_verb_explain = {
 	.help = "Explain the last changes of the decision and the one in force, oldest first, each\n"
 		"with the numbers that led to it. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
+	.traits = CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

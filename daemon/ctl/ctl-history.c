@@ -4,7 +4,7 @@
  *
  * For people a table of at most two dozen lines, whatever the time asked for: in each the
  * extremes and the reason that held longest, and what happened in between. For programs
- * and eyes everything, as CSV and as a picture (history-export.c).
+ * and eyes everything, as CSV, JSON and as a picture (history-export.c, history-json.c).
  *
  * Files are written completely or said to be broken; "-" is the standard output.
  */
@@ -20,6 +20,7 @@
 #include "ctl/files.h"
 #include "ctl/history-data.h"
 #include "ctl/history-export.h"
+#include "ctl/history-json.h"
 #include "ctl/term.h"
 
 #define SEC 1000000ULL
@@ -191,6 +192,17 @@ static enum ctl_exit to_file(const char *path, const struct history_data *h, uin
 	return CTL_OK;
 }
 
+static void print_json(const struct history_data *h, enum json_form form)
+{
+	struct json j;
+
+	json_init(&j, stdout, form);
+	json_array_begin(&j, NULL);
+	for (size_t i = 0; i < h->n; i++)
+		history_json_record(&j, &h->records[i]);
+	json_array_end(&j);
+}
+
 static enum ctl_exit show(const struct ctl_args *args, const struct history_data *h, uint64_t until_us)
 {
 	const char *svg = args->option[OPT_SVG], *csv = args->option[OPT_CSV];
@@ -203,7 +215,9 @@ static enum ctl_exit show(const struct ctl_args *args, const struct history_data
 		code = to_file(svg, h, end_us, true);
 	if (csv || svg)
 		return code;
-	if (h->n == 0)
+	if (args->json)
+		print_json(h, args->json);
+	else if (h->n == 0)
 		printf("nothing was recorded in that time\n");
 	else
 		print_table(h);
@@ -226,6 +240,8 @@ static enum ctl_exit run(const struct ctl_args *args)
 	if (args->option[OPT_SVG] && args->option[OPT_CSV] &&
 	    strcmp(args->option[OPT_SVG], args->option[OPT_CSV]) == 0)
 		return ctl_fail(CTL_USAGE, "--svg and --csv need two different files");
+	if (args->json && (args->option[OPT_SVG] || args->option[OPT_CSV]))
+		return ctl_fail(CTL_USAGE, "--json is in the place of --svg and --csv");
 	code = ctl_bus_open(&bus, args->bus_address);
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
@@ -249,6 +265,7 @@ const struct ctl_verb ctl_verb_history = {
 		"range of the balloon, the least memory available, the largest share of time\n"
 		"stalled (some, full) and the reason that held longest. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
+	.traits = CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

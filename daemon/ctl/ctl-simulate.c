@@ -33,7 +33,6 @@ enum {
 	OPT_COMPARE,
 	OPT_SVG,
 	OPT_CSV,
-	OPT_JSON,
 	OPT_SKIP_BAD,
 	OPT_INTERPOLATE,
 	OPT_DISK,
@@ -51,7 +50,6 @@ static const struct ctl_option options[] = {
 	[OPT_COMPARE] = { "compare", NULL, "run the laws of others, too" },
 	[OPT_SVG] = { "svg", "FILE", "draw the run as a picture, - = standard output (one TRACE only)" },
 	[OPT_CSV] = { "csv", "FILE", "write the guest at each row, - = standard output (one TRACE only)" },
-	[OPT_JSON] = { "json", NULL, "for programs: one JSON array" },
 	[OPT_SKIP_BAD] = { "skip-bad", NULL, "leave bad rows out, instead of refusing the trace" },
 	[OPT_INTERPOLATE] = { "interpolate", "HOW", "linear or steps, whatever the trace says" },
 	[OPT_DISK] = { "disk", "RATE", "the guest's disk (default: what the trace says, or 125MiB/s)" },
@@ -239,7 +237,7 @@ static enum ctl_exit judge_standard(const struct ctl_args *args, struct request 
 	if (q->svg && q->csv && strcmp(q->svg, q->csv) == 0)
 		return ctl_fail(CTL_USAGE, "--svg and --csv need two different files");
 	q->no_scores = files_is_standard(q->svg) || files_is_standard(q->csv);
-	if (q->no_scores && args->option[OPT_JSON])
+	if (q->no_scores && args->json)
 		return ctl_fail(CTL_USAGE, "%s - and --json cannot both have the standard output",
 				files_is_standard(q->svg) ? "--svg" : "--csv");
 	return CTL_OK;
@@ -507,7 +505,6 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 
 static enum ctl_exit run(const struct ctl_args *args)
 {
-	bool as_json = args->option[OPT_JSON];
 	enum ctl_exit code, worst = CTL_OK;
 	struct request q;
 	struct json j;
@@ -515,16 +512,16 @@ static enum ctl_exit run(const struct ctl_args *args)
 	code = parse_request(args, &q);
 	if (code != CTL_OK)
 		return code;
-	if (as_json) {
-		json_init(&j, stdout);
+	if (args->json) {
+		json_init(&j, stdout, args->json);
 		json_array_begin(&j, NULL);
 	}
 	for (int i = 0; i < args->argc; i++) {
-		code = simulate(&q, args->argv[i], as_json ? &j : NULL);
+		code = simulate(&q, args->argv[i], args->json ? &j : NULL);
 		if (code != CTL_OK)
 			worst = code;
 	}
-	if (as_json)
+	if (args->json)
 		json_array_end(&j);
 	return worst;
 }
@@ -541,6 +538,7 @@ const struct ctl_verb ctl_verb_simulate = {
 		"balloond nor root.\n",
 	.min_args = 1,
 	.max_args = 10000,
+	.traits = CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

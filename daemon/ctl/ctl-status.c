@@ -24,15 +24,6 @@
 #include "ctl/props-json.h"
 #include "ctl/term.h"
 
-enum {
-	OPT_JSON,
-};
-
-static const struct ctl_option options[] = {
-	[OPT_JSON] = { "json", NULL, "for programs: one JSON object" },
-	{ 0 },
-};
-
 static bool some(const char *text)
 {
 	return text && *text;
@@ -329,10 +320,10 @@ static enum ctl_exit run(const struct ctl_args *args)
 	enum ctl_exit code;
 
 	code = ctl_bus_ask(&bus, args->bus_address, &props);
-	if (code == CTL_OK && args->option[OPT_JSON]) {
+	if (code == CTL_OK && args->json) {
 		struct json j;
 
-		json_init(&j, stdout);
+		json_init(&j, stdout, args->json);
 		props_json(&j, NULL, &props);
 	} else if (code == CTL_OK) {
 		print_head(&props);
@@ -353,6 +344,6 @@ const struct ctl_verb ctl_verb_status = {
 	.help = "Show what the guest has, what the balloon holds, where it is going and why.\n"
 		"Everyone may ask. With --json: bytes, microseconds and permille; null where\n"
 		"there is no value.\n",
-	.options = options,
+	.traits = CTL_SHOWS,
 	.run = run,
 };

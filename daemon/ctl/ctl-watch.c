@@ -9,6 +9,7 @@
  * Each round asks for all properties and for the records that the history has
  * got since the last one. A daemon that goes away while it is watched is said
  * on the screen and waited for; where there is no screen it ends the watching.
+ * For programs there is no screen either, but the properties as status has them.
  * However it ends, the terminal is put back as it was.
  */
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
 #include "ctl/history-data.h"
+#include "ctl/props-json.h"
 #include "ctl/term.h"
 #include "ctl/watch-view.h"
 
@@ -70,6 +72,7 @@ struct watch {
 	unsigned int n_events;
 	uint64_t interval_us;
 	bool screen;
+	enum json_form json;
 	bool keys;		/* standard input gives them */
 };
 
@@ -181,7 +184,12 @@ static void show(struct watch *w)
 		.now_us = history_data_now(),
 	};
 
-	if (w->screen) {
+	if (w->json) {
+		struct json j;
+
+		json_init(&j, stdout, w->json);
+		props_json(&j, NULL, &w->props);
+	} else if (w->screen) {
 		v.columns = term_columns();
 		v.lines = term_lines();
 		watch_draw(stdout, &v);
@@ -292,7 +300,8 @@ static enum ctl_exit run(const struct ctl_args *args)
 		.address = args->bus_address,
 		.history_fd = -1,
 		.interval_us = SEC,
-		.screen = term_is_live(),
+		.screen = !args->json && term_is_live(),
+		.json = args->json,
 	};
 	sigset_t while_waiting;
 	enum ctl_exit code;
@@ -318,7 +327,9 @@ const struct ctl_verb ctl_verb_watch = {
 	.summary = "a live view, until q",
 	.help = "Show the guest's memory as a bar, with the balloon and its targets, pressure,\n"
 		"refaults, the reason, the lease and the last events, once a second until q or\n"
-		"Ctrl-C. Where the output is not a terminal: one line a second. Everyone may look.\n",
+		"Ctrl-C. Where the output is not a terminal: one line a second; with --json an\n"
+		"object a second, as of status --json. Everyone may look.\n",
+	.traits = CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

@@ -11,6 +11,8 @@
 
 #include <stdarg.h>
 
+#include "ctl/json.h"
+
 /* Exit status of the program; documented in balloonctl(1). */
 enum ctl_exit {
 	CTL_OK = 0,
@@ -29,10 +31,19 @@ struct ctl_option {
 	const char *help;
 };
 
+/*
+ * Options that several verbs share stand in one table (balloonctl.c). A verb takes
+ * those that mean something to it, by what it does.
+ */
+enum ctl_trait {
+	CTL_SHOWS = 1 << 0,	/* what programs want to read, too: --json */
+};
+
 #define CTL_OPTIONS_MAX 16
 
 struct ctl_args {
 	const char *bus_address;	/* NULL: the system bus */
+	enum json_form json;
 	int argc;			/* positional arguments after the verb */
 	char **argv;
 	/* By index into the verb's options: NULL not given, "" given without an argument. */
@@ -46,7 +57,8 @@ struct ctl_verb {
 	const char *help;		/* paragraphs for --help, lines under 80 columns */
 	int min_args;
 	int max_args;
-	const struct ctl_option *options;	/* NULL if none */
+	unsigned int traits;			/* of enum ctl_trait */
+	const struct ctl_option *options;	/* its own; NULL if none */
 	enum ctl_exit (*run)(const struct ctl_args *args);
 };
 

@@ -145,6 +145,16 @@ const char *history_data_time(char *buf, size_t n, uint64_t time_us)
 	return buf;
 }
 
+const char *history_data_move(const struct history_record *r)
+{
+	return r->flags & HISTORY_INFLATES ? "inflate" : r->flags & HISTORY_DEFLATES ? "deflate" : "";
+}
+
+const char *history_data_trigger(const struct history_record *r)
+{
+	return r->flags & HISTORY_EMERGENCY ? "emergency" : r->flags & HISTORY_EARLY ? "early" : "";
+}
+
 const char *history_data_reason(const struct history_numbers *n)
 {
 	enum policy_mode mode = _MODE_MAX;

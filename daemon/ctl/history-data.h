@@ -34,5 +34,9 @@ enum ctl_exit history_data_when(const char *option, const char *text, uint64_t *
 uint64_t history_data_now(void);
 /* "Nov 21 05:12:03" in local time. Returns buf. */
 const char *history_data_time(char *buf, size_t n, uint64_t time_us);
+/* "inflate", "deflate" or "": what a decision does. */
+const char *history_data_move(const struct history_record *r);
+/* "early", "emergency" or "": the kernel's trigger that had fired. */
+const char *history_data_trigger(const struct history_record *r);
 /* The reason of a decision in words; the word itself if this version does not know it. */
 const char *history_data_reason(const struct history_numbers *n);

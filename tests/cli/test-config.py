@@ -72,6 +72,8 @@ def config(t):
         p = ctl("config", "--json", path)
         t.equal((p.returncode, p.stderr), (0, ""), "outcome")
         said = json.loads(p.stdout)
+        p = ctl("config", "--json=short", path)
+        t.equal((p.stdout.count("\n"), json.loads(p.stdout)), (1, said), "on one line")
         t.equal(said["files"], files, "files")
         t.equal({key: (v["value"], v["origin"]) for key, v in said["keys"].items()}, want, "values and origins")
 
@@ -107,6 +109,20 @@ def counted(t):
     os.symlink("/dev/null", f"{path}.d/3.conf")
     write(f"{path}.d/README", "no drop-in")
     t.equal(ctl("check-config", path).stdout, f"{path}: valid, with 2 drop-ins\n", "two")
+    with t.subtest("as JSON"):
+        p = ctl("check-config", "--json=short", path)
+        t.equal((p.returncode, p.stdout.count("\n")), (0, 1), "status and lines")
+        t.equal(json.loads(p.stdout), {"valid": True, "files": [path, f"{path}.d/1.conf", f"{path}.d/2.conf"],
+                                       "errors": []}, "valid")
+        write(f"{path}.d/4.conf", "frob = 1;\n")
+        p = ctl("check-config", "--json", path)
+        said = json.loads(p.stdout)
+        t.equal((p.returncode, said["valid"], said["errors"]),
+                (6, False, [f"{path}.d/4.conf:1: frob: unknown key"]), "not valid")
+        t.contains(p.stderr, "is not valid: 1 error;")
+        os.unlink(f"{path}.d/4.conf")
+        t.equal(json.loads(ctl("check-config", "--json", f"{path}x").stdout),
+                {"valid": False, "files": [], "errors": [f"{path}x: there is no such file"]}, "no file")
     with t.subtest("drop-ins are not enough for who names a file"):
         os.unlink(path)
         for verb in ("check-config", "config"):

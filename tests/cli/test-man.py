@@ -89,11 +89,17 @@ def balloonctl(t):
     compare(t, page, verbs, "verbs")
     compare(t, options(section("balloonctl.1", "OPTIONS")), help_options(text), "options")
     synopsis = section("balloonctl.1", "SYNOPSIS")
+    shared = set(help_options(text))
+    told = {option: set(re.split(r"[^a-z-]+", item)) for item in section("balloonctl.1", "OPTIONS").split("\n.It ")
+            for option in re.findall(r"^(?:Fl \w , )?Fl Fl ([a-z-]+)", item)}
     for verb in verbs:
         t.check(re.search(rf"^\.Cm {verb}$", synopsis, re.M), f"SYNOPSIS lacks {verb}")
         # "help" is the one word that the dispatcher itself answers.
         want = [] if verb == "help" else help_options(run(BALLOONCTL, verb, "--help"))
-        compare(t, options(page[verb]), want, f"options of {verb}")
+        # Those that it shares with others are told once, with the names of the verbs.
+        compare(t, options(page[verb]), set(want) - shared, f"options of {verb}")
+        for option in shared & set(want):
+            t.contains(told[option], verb, f"--{option} tells the verbs that it is for")
 
 
 @tap.case("balloonctl(1): exit statuses")
