@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "basic/cleanup.h"
+#include "basic/near.h"
 #include "basic/units.h"
 #include "config-read.h"
 #include "config-value.h"
@@ -97,6 +98,7 @@ static bool is_former(const char *name)
 static void unknown_key(struct reader *rd, const char *name, unsigned line)
 {
 	const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+	struct near near;
 	size_t n_keys;
 	const struct config_key *keys = config_keys(&n_keys);
 
@@ -108,7 +110,13 @@ static void unknown_key(struct reader *rd, const char *name, unsigned line)
 		complain(rd, line, name, "unknown key; did you mean %s?", keys[i].name);
 		return;
 	}
-	complain(rd, line, name, "unknown key");
+	near_init(&near, name, strlen(name));
+	for (size_t i = 0; i < n_keys; i++)
+		near_try(&near, keys[i].name);
+	if (near.best)
+		complain(rd, line, name, "unknown key; did you mean %s?", near.best);
+	else
+		complain(rd, line, name, "unknown key");
 }
 
 /* A value as config-parse.c took it, or did not. */

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "basic/near.h"
 #include "basic/printable.h"
 #include "ctl/ctl.h"
 
@@ -97,11 +98,21 @@ enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)
 	return code;
 }
 
+/* Prints its own failure. */
 static const struct ctl_verb *find_verb(const char *name)
 {
-	for (size_t i = 0; i < N_VERBS; i++)
+	struct near n;
+
+	near_init(&n, name, strlen(name));
+	for (size_t i = 0; i < N_VERBS; i++) {
 		if (strcmp(verbs[i]->name, name) == 0)
 			return verbs[i];
+		near_try(&n, verbs[i]->name);
+	}
+	if (n.best)
+		ctl_fail(CTL_USAGE, "'%s' is not a verb; did you mean %s?", name, n.best);
+	else
+		ctl_fail(CTL_USAGE, "'%s' is not a verb; balloonctl --help lists them", name);
 	return NULL;
 }
 
@@ -167,10 +178,47 @@ static void fill(struct option *o, const struct ctl_option *table, int base)
 	*o = (struct option){ 0 };
 }
 
-/* The word that getopt_long() has just rejected. */
-static enum ctl_exit bad_option(const struct ctl_verb *verb, int result, const char *word)
+static bool takes(const struct ctl_verb *verb, int common)
 {
-	const char *space = verb ? " " : "", *name = verb ? verb->name : "";
+	return !verb || !common_traits[common] || (common_traits[common] & verb->traits);
+}
+
+/* The long option that @word ("--NAME[=ARG]") is nearest to. */
+static const char *nearest_option(const struct ctl_verb *verb, const char *word)
+{
+	struct near n;
+
+	near_init(&n, word + 2, strcspn(word + 2, "="));
+	for (const struct ctl_option *o = verb ? verb->options : NULL; o && o->name; o++)
+		near_try(&n, o->name);
+	for (int i = 0; i < _COMMON_MAX; i++)
+		if (takes(verb, i))
+			near_try(&n, common_options[i].name);
+	return n.best;
+}
+
+/* How many of them begin as the name in @word does; 1 if one has that very name. */
+static int count_begun(const struct option *options, const char *word)
+{
+	size_t n = strcspn(word + 2, "=");
+	int count = 0;
+
+	for (; options->name && n > 0; options++) {
+		if (strncmp(options->name, word + 2, n) != 0)
+			continue;
+		if (!options->name[n])
+			return 1;
+		count++;
+	}
+	return count;
+}
+
+/* The word that getopt_long() has just rejected. */
+static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option *options,
+				int result, const char *word)
+{
+	const char *space = verb ? " " : "", *name = verb ? verb->name : "", *near = NULL;
+	int begun = strncmp(word, "--", 2) == 0 ? count_begun(options, word) : 0;
 
 	if (result == ':')
 		return ctl_fail(CTL_USAGE, "%s needs an argument; see balloonctl%s%s --help",
@@ -178,8 +226,18 @@ static enum ctl_exit bad_option(const struct ctl_verb *verb, int result, const c
 	if (word[0] == '-' && ((word[1] >= '0' && word[1] <= '9') || word[1] == '.'))
 		return ctl_fail(CTL_USAGE, "'%s' is negative; sizes are written as 512M, 2GiB or 10%%",
 				word);
-	return ctl_fail(CTL_USAGE, "'%s' is not an option here, or it takes no argument; "
-			"see balloonctl%s%s --help", word, space, name);
+	if (begun == 1)
+		return ctl_fail(CTL_USAGE, "'%s': it takes no argument; see balloonctl%s%s --help",
+				word, space, name);
+	if (begun > 1)
+		return ctl_fail(CTL_USAGE, "'%s' may be several options; see balloonctl%s%s --help",
+				word, space, name);
+	if (strncmp(word, "--", 2) == 0)
+		near = nearest_option(verb, word);
+	if (near)
+		return ctl_fail(CTL_USAGE, "'%s' is not an option here; did you mean --%s?", word, near);
+	return ctl_fail(CTL_USAGE, "'%s' is not an option here; see balloonctl%s%s --help", word,
+			space, name);
 }
 
 struct parsed {
@@ -211,7 +269,7 @@ static enum ctl_exit parse(int argc, char **argv, const struct ctl_verb *verb, s
 			 */
 			if (argv[optind - 1] && argv[optind - 1][0] == '-')
 				word = argv[optind - 1];
-			return bad_option(verb, c, word);
+			return bad_option(verb, options, c, word);
 		}
 		if (c >= VERB_BASE)
 			p->args.option[c - VERB_BASE] = optarg ?: "";
@@ -243,7 +301,7 @@ static enum ctl_exit parse_json(const char *text, enum json_form *ret)
 static enum ctl_exit settle(struct parsed *p, const struct ctl_verb *verb)
 {
 	for (int i = 0; i < _COMMON_MAX; i++)
-		if (p->common[i] && common_traits[i] && !(common_traits[i] & verb->traits))
+		if (p->common[i] && !takes(verb, i))
 			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; see balloonctl %s --help",
 					common_options[i].name, verb->name, verb->name);
 	p->args.bus_address = p->common[COMMON_BUS_ADDRESS];
@@ -275,8 +333,7 @@ static enum ctl_exit run(int argc, char **argv)
 	if (name) {
 		verb = find_verb(name);
 		if (!verb)
-			return ctl_fail(CTL_USAGE, "'%s' is not a verb; balloonctl --help lists them",
-					name);
+			return CTL_USAGE;
 	}
 	if (p.common[COMMON_VERSION]) {
 		printf("balloonctl %s\n", VERSION);

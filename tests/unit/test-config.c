@@ -87,7 +87,7 @@ static void one_error(const char *text, const char *expected)
 static void errors_one_by_one(void **state)
 {
 	(void)state;
-	one_error("mod = \"auto\";", ":1: mod: unknown key");
+	one_error("mod = \"auto\";", ":1: mod: unknown key; did you mean mode?");
 	one_error("\n\nheadroom_min = \"1G\";",
 		  ":3: headroom_min: unknown key; did you mean adaptive.headroom_min?");
 	one_error("tail: { pressure = \"7%\"; };",
