@@ -2,13 +2,11 @@
 /*
  * balloonctl.c - the operator's hand: command line and dispatch
  *
- * Everything that is common to the verbs: finding the verb, parsing options by
- * its table, --help made from the same table, the exit status, and the check
- * that the output was really written. Options may stand before or after the
- * arguments; the common ones before or after the verb. Each has a row in one
- * table, and one that means nothing to a verb is refused there.
+ * Everything that is common to the verbs: finding the verb, --help made from
+ * its table, the exit status, and the check that the output was really written.
  *
- * Leaves out what the verbs do, one file a group (ctl-*.c).
+ * Leaves out options (options.c) and what the verbs do, one file a group
+ * (ctl-*.c).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -20,6 +18,7 @@
 #include "basic/near.h"
 #include "basic/printable.h"
 #include "ctl/ctl.h"
+#include "ctl/options.h"
 
 static const struct ctl_verb *const verbs[] = {
 	&ctl_verb_status,
@@ -42,27 +41,6 @@ static const struct ctl_verb *const verbs[] = {
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
-
-enum common {
-	COMMON_HELP,
-	COMMON_VERSION,
-	COMMON_BUS_ADDRESS,
-	COMMON_JSON,
-	_COMMON_MAX,
-};
-
-static const struct ctl_option common_options[_COMMON_MAX + 1] = {
-	[COMMON_HELP]		= { "help", NULL, "show this help, or the help of the verb" },
-	[COMMON_VERSION]	= { "version", NULL, "show the version" },
-	[COMMON_BUS_ADDRESS]	= { "bus-address", "ADDR",
-				    "talk to the bus at this D-Bus address, not to the system bus" },
-	[COMMON_JSON]		= { "json", "[FORM]", "for programs: JSON, pretty (default), short or off" },
-};
-
-/* Who takes them; the others are for every verb. */
-static const enum ctl_trait common_traits[_COMMON_MAX] = {
-	[COMMON_JSON]		= CTL_SHOWS,
-};
 
 /* Longest sentence that is printed whole, and what is left of the two ends of another one. */
 #define SENTENCE_MAX  1000
@@ -116,19 +94,6 @@ static const struct ctl_verb *find_verb(const char *name)
 	return NULL;
 }
 
-static void print_option(const struct ctl_option *o)
-{
-	bool optional = o->arg && o->arg[0] == '[';
-	char left[64];
-
-	/* "[TIME]" is shown as --wait[=TIME]. */
-	if (optional)
-		snprintf(left, sizeof(left), "--%s[=%s", o->name, o->arg + 1);
-	else
-		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "", o->arg ?: "");
-	printf("  %-20s  %s\n", left, o->help);
-}
-
 static void print_help(void)
 {
 	printf("Usage: balloonctl [OPTION...] [VERB] [ARGUMENT...]\n\n"
@@ -142,8 +107,7 @@ static void print_help(void)
 		printf("  %-32s  %s\n", left, verbs[i]->summary);
 	}
 	printf("  %-32s  %s\n\nOptions:\n", "help [VERB]", "show this help, or the help of a verb");
-	for (int i = 0; i < _COMMON_MAX; i++)
-		print_option(&common_options[i]);
+	options_print(NULL);
 	printf("\nballoonctl VERB --help tells more about a verb. Manual page: balloonctl(1).\n");
 }
 
@@ -153,169 +117,17 @@ static void print_verb_help(const struct ctl_verb *verb)
 
 	printf("Usage: balloonctl %s%s%s%s\n\n%s%s", verb->name, has_options ? " [OPTION...]" : "",
 	       *verb->args ? " " : "", verb->args, verb->help, has_options ? "\nOptions:\n" : "");
-	for (const struct ctl_option *o = verb->options; o && o->name; o++)
-		print_option(o);
-	for (int i = 0; i < _COMMON_MAX; i++)
-		if (common_traits[i] & verb->traits)
-			print_option(&common_options[i]);
-}
-
-/* One long option a table row; val is the row's index, + 1000 for the verb's own. */
-#define VERB_BASE 1000
-
-static void fill(struct option *o, const struct ctl_option *table, int base)
-{
-	for (int i = 0; table && table[i].name; i++) {
-		const char *arg = table[i].arg;
-
-		*o++ = (struct option){
-			.name = table[i].name,
-			.has_arg = !arg ? no_argument :
-				   arg[0] == '[' ? optional_argument : required_argument,
-			.val = base + i,
-		};
-	}
-	*o = (struct option){ 0 };
-}
-
-static bool takes(const struct ctl_verb *verb, int common)
-{
-	return !verb || !common_traits[common] || (common_traits[common] & verb->traits);
-}
-
-/* The long option that @word ("--NAME[=ARG]") is nearest to. */
-static const char *nearest_option(const struct ctl_verb *verb, const char *word)
-{
-	struct near n;
-
-	near_init(&n, word + 2, strcspn(word + 2, "="));
-	for (const struct ctl_option *o = verb ? verb->options : NULL; o && o->name; o++)
-		near_try(&n, o->name);
-	for (int i = 0; i < _COMMON_MAX; i++)
-		if (takes(verb, i))
-			near_try(&n, common_options[i].name);
-	return n.best;
-}
-
-/* How many of them begin as the name in @word does; 1 if one has that very name. */
-static int count_begun(const struct option *options, const char *word)
-{
-	size_t n = strcspn(word + 2, "=");
-	int count = 0;
-
-	for (; options->name && n > 0; options++) {
-		if (strncmp(options->name, word + 2, n) != 0)
-			continue;
-		if (!options->name[n])
-			return 1;
-		count++;
-	}
-	return count;
-}
-
-/* The word that getopt_long() has just rejected. */
-static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option *options,
-				int result, const char *word)
-{
-	const char *space = verb ? " " : "", *name = verb ? verb->name : "", *near = NULL;
-	int begun = strncmp(word, "--", 2) == 0 ? count_begun(options, word) : 0;
-
-	if (result == ':')
-		return ctl_fail(CTL_USAGE, "%s needs an argument; see balloonctl%s%s --help",
-				word, space, name);
-	if (word[0] == '-' && ((word[1] >= '0' && word[1] <= '9') || word[1] == '.'))
-		return ctl_fail(CTL_USAGE, "'%s' is negative; sizes are written as 512M, 2GiB or 10%%",
-				word);
-	if (begun == 1)
-		return ctl_fail(CTL_USAGE, "'%s': it takes no argument; see balloonctl%s%s --help",
-				word, space, name);
-	if (begun > 1)
-		return ctl_fail(CTL_USAGE, "'%s' may be several options; see balloonctl%s%s --help",
-				word, space, name);
-	if (strncmp(word, "--", 2) == 0)
-		near = nearest_option(verb, word);
-	if (near)
-		return ctl_fail(CTL_USAGE, "'%s' is not an option here; did you mean --%s?", word, near);
-	return ctl_fail(CTL_USAGE, "'%s' is not an option here; see balloonctl%s%s --help", word,
-			space, name);
-}
-
-struct parsed {
-	struct ctl_args args;
-	const char *common[_COMMON_MAX];	/* as struct ctl_args has the verb's own */
-};
-
-/* Parses up to the first word that is no option (verb NULL), or all of argv. */
-static enum ctl_exit parse(int argc, char **argv, const struct ctl_verb *verb, struct parsed *p)
-{
-	struct option options[_COMMON_MAX + CTL_OPTIONS_MAX + 1];
-	int c;
-
-	fill(options, common_options, 0);
-	fill(options + _COMMON_MAX, verb ? verb->options : NULL, VERB_BASE);
-
-	optind = 0;	/* glibc: start afresh */
-	opterr = 0;
-	for (;;) {
-		const char *word = argv[optind ? optind : 1];
-
-		c = getopt_long(argc, argv, verb ? ":h" : "+:h", options, NULL);
-		if (c < 0)
-			break;
-		if (c == '?' || c == ':') {
-			/*
-			 * The word rejected: a cluster of short options has not
-			 * moved optind yet; everything else has.
-			 */
-			if (argv[optind - 1] && argv[optind - 1][0] == '-')
-				word = argv[optind - 1];
-			return bad_option(verb, options, c, word);
-		}
-		if (c >= VERB_BASE)
-			p->args.option[c - VERB_BASE] = optarg ?: "";
-		else
-			p->common[c == 'h' ? COMMON_HELP : c] = optarg ?: "";
-	}
-	return CTL_OK;
-}
-
-static enum ctl_exit parse_json(const char *text, enum json_form *ret)
-{
-	static const char *const names[] = {
-		[JSON_OFF] = "off", [JSON_SHORT] = "short", [JSON_PRETTY] = "pretty",
-	};
-
-	*ret = !text ? JSON_OFF : JSON_PRETTY;
-	if (!text || !*text)
-		return CTL_OK;
-	for (int i = JSON_OFF; i <= JSON_PRETTY; i++) {
-		if (strcmp(text, names[i]) != 0)
-			continue;
-		*ret = (enum json_form)i;
-		return CTL_OK;
-	}
-	return ctl_fail(CTL_USAGE, "--json: '%s' is neither pretty, short nor off", text);
-}
-
-/* What the common options mean to @verb. */
-static enum ctl_exit settle(struct parsed *p, const struct ctl_verb *verb)
-{
-	for (int i = 0; i < _COMMON_MAX; i++)
-		if (p->common[i] && !takes(verb, i))
-			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; see balloonctl %s --help",
-					common_options[i].name, verb->name, verb->name);
-	p->args.bus_address = p->common[COMMON_BUS_ADDRESS];
-	return parse_json(p->common[COMMON_JSON], &p->args.json);
+	options_print(verb);
 }
 
 static enum ctl_exit run(int argc, char **argv)
 {
 	const struct ctl_verb *verb = &ctl_verb_status;
-	struct parsed p = { 0 };
+	struct options o = { 0 };
 	enum ctl_exit code;
 	const char *name;
 
-	code = parse(argc, argv, NULL, &p);
+	code = options_parse(argc, argv, NULL, &o);
 	if (code != CTL_OK)
 		return code;
 	argc -= optind;
@@ -326,7 +138,7 @@ static enum ctl_exit run(int argc, char **argv)
 		if (argc > 2)
 			return ctl_fail(CTL_USAGE, "'%s' is one argument too many; see balloonctl --help",
 					argv[2]);
-		p.common[COMMON_HELP] = "";
+		o.shared[SHARED_HELP] = "";
 		name = argc > 1 ? argv[1] : NULL;
 		argc = 0;
 	}
@@ -335,26 +147,26 @@ static enum ctl_exit run(int argc, char **argv)
 		if (!verb)
 			return CTL_USAGE;
 	}
-	if (p.common[COMMON_VERSION]) {
+	if (o.shared[SHARED_VERSION]) {
 		printf("balloonctl %s\n", VERSION);
 		return CTL_OK;
 	}
-	if (!name && p.common[COMMON_HELP]) {
+	if (!name && o.shared[SHARED_HELP]) {
 		print_help();
 		return CTL_OK;
 	}
 	if (argc > 0) {
-		code = parse(argc, argv, verb, &p);
+		code = options_parse(argc, argv, verb, &o);
 		if (code != CTL_OK)
 			return code;
 		argc -= optind;
 		argv += optind;
 	}
-	if (p.common[COMMON_VERSION]) {
+	if (o.shared[SHARED_VERSION]) {
 		printf("balloonctl %s\n", VERSION);
 		return CTL_OK;
 	}
-	if (p.common[COMMON_HELP]) {
+	if (o.shared[SHARED_HELP]) {
 		print_verb_help(verb);
 		return CTL_OK;
 	}
@@ -364,12 +176,12 @@ static enum ctl_exit run(int argc, char **argv)
 	if (argc > verb->max_args)
 		return ctl_fail(CTL_USAGE, "'%s' is one argument too many; see balloonctl %s --help",
 				argv[verb->max_args], verb->name);
-	code = settle(&p, verb);
+	code = options_settle(&o, verb);
 	if (code != CTL_OK)
 		return code;
-	p.args.argc = argc;
-	p.args.argv = argv;
-	return verb->run(&p.args);
+	o.args.argc = argc;
+	o.args.argv = argv;
+	return verb->run(&o.args);
 }
 
 int main(int argc, char **argv)

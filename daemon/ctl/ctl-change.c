@@ -288,6 +288,7 @@ const struct ctl_verb ctl_verb_set_target = {
 		"not the target.\n",
 	.min_args = 1,
 	.max_args = 1,
+	.traits = CTL_ASKS,
 	.options = set_target_options,
 	.run = run_set_target,
 };
@@ -303,7 +304,7 @@ const struct ctl_verb ctl_verb_mode = {
 		"  manual   keep what set-target said\n"
 		"  observe  decide and show, but move nothing\n",
 	.max_args = 1,
-	.traits = CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS,
 	.run = run_mode,
 };
 
@@ -316,7 +317,7 @@ const struct ctl_verb ctl_verb_policy = {
 		"  adaptive   free memory beyond a learned headroom, then cold cache\n"
 		"  committed  follow Committed_AS, as Xen's selfballooning did\n",
 	.max_args = 1,
-	.traits = CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS,
 	.run = run_policy,
 };
 
@@ -327,5 +328,6 @@ const struct ctl_verb ctl_verb_reload = {
 	.help = "Make balloond read its configuration file again. If the file is not valid,\n"
 		"the first error is printed and the old configuration stays in force;\n"
 		"check-config prints all errors. Only root may do this.\n",
+	.traits = CTL_ASKS,
 	.run = run_reload,
 };

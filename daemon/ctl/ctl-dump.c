@@ -159,6 +159,6 @@ const struct ctl_verb ctl_verb_dump = {
 		"in it: no names of hosts, users or programs. Read the reason of a hold, if there\n"
 		"was one, before you send it: it is in there as it was written. Everyone may ask;\n"
 		"root gets the module's counters, too.\n",
-	.traits = CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS,
 	.run = run,
 };

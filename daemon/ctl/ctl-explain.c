@@ -388,7 +388,7 @@ const struct ctl_verb ctl_verb_explain = {
 	.help = "Explain the last changes of the decision and the one in force, oldest first, each\n"
 		"with the numbers that led to it. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
-	.traits = CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

@@ -265,7 +265,7 @@ const struct ctl_verb ctl_verb_history = {
 		"range of the balloon, the least memory available, the largest share of time\n"
 		"stalled (some, full) and the reason that held longest. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
-	.traits = CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

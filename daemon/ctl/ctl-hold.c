@@ -106,6 +106,7 @@ const struct ctl_verb ctl_verb_hold = {
 		"may do this.\n",
 	.min_args = 1,
 	.max_args = 64,
+	.traits = CTL_ASKS,
 	.options = hold_options,
 	.run = run_hold,
 };
@@ -115,5 +116,6 @@ const struct ctl_verb ctl_verb_release = {
 	.args = "",
 	.summary = "end a hold",
 	.help = "Let the balloon move again. Only root may do this.\n",
+	.traits = CTL_ASKS,
 	.run = run_release,
 };

@@ -49,6 +49,6 @@ const struct ctl_verb ctl_verb_metrics = {
 	.help = "Print the state in the text format of OpenMetrics, which Prometheus and others\n"
 		"read. For a node_exporter on the machine set metrics_file in balloond.conf; see\n"
 		"balloond.conf(5). Everyone may ask.\n",
-	.traits = CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS,
 	.run = run,
 };

@@ -381,6 +381,7 @@ const struct ctl_verb ctl_verb_record = {
 		"neither balloond nor root; without balloond the balloon's columns stay empty.\n",
 	.min_args = 1,
 	.max_args = 1,
+	.traits = CTL_ASKS,
 	.options = options,
 	.run = run,
 };

@@ -344,6 +344,6 @@ const struct ctl_verb ctl_verb_status = {
 	.help = "Show what the guest has, what the balloon holds, where it is going and why.\n"
 		"Everyone may ask. With --json: bytes, microseconds and permille; null where\n"
 		"there is no value.\n",
-	.traits = CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS,
 	.run = run,
 };

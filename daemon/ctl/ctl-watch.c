@@ -329,7 +329,7 @@ const struct ctl_verb ctl_verb_watch = {
 		"refaults, the reason, the lease and the last events, once a second until q or\n"
 		"Ctrl-C. Where the output is not a terminal: one line a second; with --json an\n"
 		"object a second, as of status --json. Everyone may look.\n",
-	.traits = CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

@@ -29,14 +29,16 @@ struct ctl_option {
 	const char *name;	/* long name without dashes; NULL ends a table */
 	const char *arg;	/* NULL: none; "ADDR": needed; "[TIME]": may be left out */
 	const char *help;
+	char letter;		/* -h for --help; 0: none */
 };
 
 /*
- * Options that several verbs share stand in one table (balloonctl.c). A verb takes
+ * Options that several verbs share stand in one table (options.c). A verb takes
  * those that mean something to it, by what it does.
  */
 enum ctl_trait {
-	CTL_SHOWS = 1 << 0,	/* what programs want to read, too: --json */
+	CTL_ASKS = 1 << 0,	/* the daemon */
+	CTL_SHOWS = 1 << 1,	/* what programs want to read, too */
 };
 
 #define CTL_OPTIONS_MAX 16

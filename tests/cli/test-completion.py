@@ -24,7 +24,7 @@ BALLOONCTL = os.environ["BALLOONCTL"]
 BALLOOND = os.environ["BALLOOND"]
 FOLDER = os.path.join(ROOT, "conf", "completion")
 # For every verb, and told by none.
-COMMON = {"--help", "--version", "--bus-address"}
+COMMON = {"--help", "--version"}
 
 
 def out(*argv, **kwargs):
