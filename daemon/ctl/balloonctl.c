@@ -19,6 +19,7 @@
 #include "basic/printable.h"
 #include "ctl/ctl.h"
 #include "ctl/options.h"
+#include "ctl/pager.h"
 
 static const struct ctl_verb *const verbs[] = {
 	&ctl_verb_status,
@@ -96,6 +97,7 @@ static const struct ctl_verb *find_verb(const char *name)
 
 static void print_help(void)
 {
+	pager_open();
 	printf("Usage: balloonctl [OPTION...] [VERB] [ARGUMENT...]\n\n"
 	       "Look at and steer balloond, which gives memory that this guest does not need\n"
 	       "back to its hypervisor. Without a verb: status.\n\n"
@@ -115,6 +117,7 @@ static void print_verb_help(const struct ctl_verb *verb)
 {
 	bool has_options = verb->options || verb->traits;
 
+	pager_open();
 	printf("Usage: balloonctl %s%s%s%s\n\n%s%s", verb->name, has_options ? " [OPTION...]" : "",
 	       *verb->args ? " " : "", verb->args, verb->help, has_options ? "\nOptions:\n" : "");
 	options_print(verb);
@@ -151,6 +154,8 @@ static enum ctl_exit run(int argc, char **argv)
 		printf("balloonctl %s\n", VERSION);
 		return CTL_OK;
 	}
+	if (o.shared[SHARED_NO_PAGER])
+		pager_off();
 	if (!name && o.shared[SHARED_HELP]) {
 		print_help();
 		return CTL_OK;
@@ -162,6 +167,8 @@ static enum ctl_exit run(int argc, char **argv)
 		argc -= optind;
 		argv += optind;
 	}
+	if (o.shared[SHARED_NO_PAGER])
+		pager_off();
 	if (o.shared[SHARED_VERSION]) {
 		printf("balloonctl %s\n", VERSION);
 		return CTL_OK;
@@ -188,6 +195,7 @@ int main(int argc, char **argv)
 {
 	enum ctl_exit code = run(argc, argv);
 
+	pager_close();
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return ctl_fail(code ?: CTL_FAILED, "cannot write the output: %s", strerror(errno));
 	return code;

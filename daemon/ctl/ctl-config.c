@@ -21,6 +21,7 @@
 #include "ctl/ctl.h"
 #include "ctl/files.h"
 #include "ctl/json.h"
+#include "ctl/pager.h"
 
 #define NO_SUCH_FILE "there is no such file"
 
@@ -177,11 +178,12 @@ static enum ctl_exit run_config(const struct ctl_args *args)
 
 	if (code != CTL_OK)
 		return code;
+	pager_open();
 	if (args->json) {
 		show_json(&l, args->json);
 		return CTL_OK;
 	}
-	for (size_t i = 0; i < l.origins.files.n; i++)
+	for (size_t i = 0; i < l.origins.files.n && !args->no_legend; i++)
 		printf("# %s\n", printable_line(l.origins.files.paths[i]));
 	show_keys(&l, show_line, NULL);
 	return CTL_OK;
@@ -197,7 +199,7 @@ const struct ctl_verb ctl_verb_config = {
 		"A running balloond has what it read last, see balloonctl dump. - is the standard\n"
 		"input, without drop-ins. Needs neither balloond nor root.\n",
 	.max_args = 1,
-	.traits = CTL_SHOWS,
+	.traits = CTL_SHOWS | CTL_LONG | CTL_TITLES,
 	.run = run_config,
 };
 

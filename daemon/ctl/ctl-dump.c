@@ -23,6 +23,7 @@
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
 #include "ctl/history-json.h"
+#include "ctl/pager.h"
 #include "ctl/props-json.h"
 
 /* Of the history: changes and events, and the records between them of the last minutes. */
@@ -130,6 +131,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 	if (code != CTL_OK)
 		goto out;
 
+	pager_open();
 	json_init(&j, stdout, args->json ?: JSON_PRETTY);
 	json_object_begin(&j, NULL);
 	json_string(&j, "balloonctl", VERSION);
@@ -159,6 +161,6 @@ const struct ctl_verb ctl_verb_dump = {
 		"in it: no names of hosts, users or programs. Read the reason of a hold, if there\n"
 		"was one, before you send it: it is in there as it was written. Everyone may ask;\n"
 		"root gets the module's counters, too.\n",
-	.traits = CTL_ASKS | CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS | CTL_LONG,
 	.run = run,
 };

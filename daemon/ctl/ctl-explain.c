@@ -19,6 +19,7 @@
 #include "basic/when.h"
 #include "ctl/ctl.h"
 #include "ctl/history-json.h"
+#include "ctl/pager.h"
 #include "ctl/props-json.h"
 #include "ctl/term.h"
 #include "decide/policy.h"
@@ -368,6 +369,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 		code = history_data_load(&bus, &h);
 	if (code == CTL_OK) {
 		history_data_trim(&h, since_us, UINT64_MAX);
+		pager_open();
 		if (args->json) {
 			print_json(&h, n, &props, args->json);
 		} else {
@@ -388,7 +390,7 @@ const struct ctl_verb ctl_verb_explain = {
 	.help = "Explain the last changes of the decision and the one in force, oldest first, each\n"
 		"with the numbers that led to it. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
-	.traits = CTL_ASKS | CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS | CTL_LONG,
 	.options = options,
 	.run = run,
 };

@@ -21,6 +21,7 @@
 #include "ctl/history-data.h"
 #include "ctl/history-export.h"
 #include "ctl/history-json.h"
+#include "ctl/pager.h"
 #include "ctl/term.h"
 
 #define SEC 1000000ULL
@@ -119,13 +120,14 @@ static uint64_t bucket_length(uint64_t span)
 	return span / LINES_MAX + SEC;
 }
 
-static void print_table(const struct history_data *h)
+static void print_table(const struct history_data *h, bool titles)
 {
 	uint64_t length = bucket_length(h->records[h->n - 1].time_us - h->records[0].time_us);
 	struct bucket b = { 0 };
 
-	printf("%s%-15s  %-21s  %10s  %6s  %6s  %s%s\n", term_style(TERM_BOLD), "from", "balloon",
-	       "available", "some", "full", "reason", term_style(TERM_PLAIN));
+	if (titles)
+		printf("%s%-15s  %-21s  %10s  %6s  %6s  %s%s\n", term_style(TERM_BOLD), "from",
+		       "balloon", "available", "some", "full", "reason", term_style(TERM_PLAIN));
 	for (size_t i = 0; i < h->n; i++) {
 		const struct history_record *r = &h->records[i];
 		char time[32];
@@ -215,12 +217,13 @@ static enum ctl_exit show(const struct ctl_args *args, const struct history_data
 		code = to_file(svg, h, end_us, true);
 	if (csv || svg)
 		return code;
+	pager_open();
 	if (args->json)
 		print_json(h, args->json);
 	else if (h->n == 0)
 		printf("nothing was recorded in that time\n");
 	else
-		print_table(h);
+		print_table(h, !args->no_legend);
 	return CTL_OK;
 }
 
@@ -265,7 +268,7 @@ const struct ctl_verb ctl_verb_history = {
 		"range of the balloon, the least memory available, the largest share of time\n"
 		"stalled (some, full) and the reason that held longest. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
-	.traits = CTL_ASKS | CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS | CTL_LONG | CTL_TITLES,
 	.options = options,
 	.run = run,
 };

@@ -11,11 +11,13 @@
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
 #include "ctl/metrics-json.h"
+#include "ctl/pager.h"
 
 static void show(const struct ctl_args *args, char *text)
 {
 	struct json j;
 
+	pager_open();
 	if (!args->json) {
 		fputs(text, stdout);
 		return;
@@ -49,6 +51,6 @@ const struct ctl_verb ctl_verb_metrics = {
 	.help = "Print the state in the text format of OpenMetrics, which Prometheus and others\n"
 		"read. For a node_exporter on the machine set metrics_file in balloond.conf; see\n"
 		"balloond.conf(5). Everyone may ask.\n",
-	.traits = CTL_ASKS | CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_SHOWS | CTL_LONG,
 	.run = run,
 };

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 #include "ctl/json.h"
 
@@ -39,6 +40,8 @@ struct ctl_option {
 enum ctl_trait {
 	CTL_ASKS = 1 << 0,	/* the daemon */
 	CTL_SHOWS = 1 << 1,	/* what programs want to read, too */
+	CTL_LONG = 1 << 2,	/* more than a screen, perhaps */
+	CTL_TITLES = 1 << 3,	/* lines above or below a table */
 };
 
 #define CTL_OPTIONS_MAX 16
@@ -46,6 +49,7 @@ enum ctl_trait {
 struct ctl_args {
 	const char *bus_address;	/* NULL: the system bus */
 	enum json_form json;
+	bool no_legend;
 	int argc;			/* positional arguments after the verb */
 	char **argv;
 	/* By index into the verb's options: NULL not given, "" given without an argument. */

@@ -30,6 +30,9 @@ static const struct shared {
 				 CTL_ASKS, true },
 	[SHARED_JSON] = { { "json", "[FORM]", "for programs: JSON, pretty (default), short or off", 0 },
 			  CTL_SHOWS, false },
+	[SHARED_NO_PAGER] = { { "no-pager", NULL, "no pager, also if it is long and for a terminal", 0 },
+			      CTL_LONG, true },
+	[SHARED_NO_LEGEND] = { { "no-legend", NULL, "no titles above a table", 0 }, CTL_TITLES, false },
 };
 
 static bool takes(const struct ctl_verb *verb, int i)
@@ -230,5 +233,6 @@ enum ctl_exit options_settle(struct options *o, const struct ctl_verb *verb)
 			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; see balloonctl %s --help",
 					shared[i].option.name, verb->name, verb->name);
 	o->args.bus_address = o->shared[SHARED_BUS_ADDRESS];
+	o->args.no_legend = o->shared[SHARED_NO_LEGEND];
 	return parse_json(o->shared[SHARED_JSON], &o->args.json);
 }

@@ -326,6 +326,8 @@ def table(t):
         some_history(bus, fake, t0)
         t.equal(len(seen("--since", "4h ago")), 7, "ago")
         t.equal(seen("--since", "-5h", "--until", "4h ago"), [], "all is younger")
+    with t.subtest("--no-legend"):
+        t.equal(utc(bus, "history", "--no-legend").stdout.splitlines(), lines[1:], "without its head")
     with t.subtest("the reason that was there most often"):
         path = history(f"{bus.folder}/mixed", [record(n, t0 + n * SEC, reason=r) for n, r in
                                                enumerate(["free", "cache", "cache", "free", "cache", "steady"], 1)])

@@ -51,6 +51,8 @@ TABLE = [
     ("status --json=yes", 2, r"--json: 'yes' is neither pretty, short nor off"),
     ("reload --json", 2, r"--json means nothing to reload; see balloonctl reload --help"),
     ("--json=off set-target 1G", 2, r"--json means nothing to set-target"),
+    ("--no-pager reload", 3, r"cannot connect"),
+    ("explain --no-legend", 2, r"--no-legend means nothing to explain"),
     ("--json=short status", 3, r"cannot connect"),
     ("status more", 2, r"'more' is one argument too many"),
     ("status --memory", 2, r"'--memory' is not an option"),
