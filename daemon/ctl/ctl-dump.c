@@ -9,7 +9,8 @@
  *
  * Nothing secret: amounts of memory, versions, the configuration, and what the operator wrote as the reason
  * of a hold. No host name, address, process, user or command line; the list of files below is all
- * that is read. A file that is not there or may not be read is null.
+ * that is read. A file that is not there or may not be read is null; of the daemon of another
+ * machine all of them are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -125,7 +126,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 	struct ctl_bus bus;
 	struct json j;
 
-	code = ctl_bus_ask(&bus, args->bus_address, &props);
+	code = ctl_bus_ask(&bus, &args->where, &props);
 	if (code == CTL_OK)
 		code = history_data_load(&bus, &h);
 	if (code != CTL_OK)
@@ -142,7 +143,10 @@ static enum ctl_exit run(const struct ctl_args *args)
 	json_object_end(&j);
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
-	add_system(&j);
+	if (ctl_is_afar(&args->where))
+		json_null(&j, "system");
+	else
+		add_system(&j);
 	add_history(&j, &h);
 	json_object_end(&j);
 out:
@@ -161,6 +165,6 @@ const struct ctl_verb ctl_verb_dump = {
 		"in it: no names of hosts, users or programs. Read the reason of a hold, if there\n"
 		"was one, before you send it: it is in there as it was written. Everyone may ask;\n"
 		"root gets the module's counters, too.\n",
-	.traits = CTL_ASKS | CTL_SHOWS | CTL_LONG,
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG,
 	.run = run,
 };

@@ -364,7 +364,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 	if (since && !last)
 		n = UINT64_MAX;
 
-	code = ctl_bus_ask(&bus, args->bus_address, &props);
+	code = ctl_bus_ask(&bus, &args->where, &props);
 	if (code == CTL_OK)
 		code = history_data_load(&bus, &h);
 	if (code == CTL_OK) {
@@ -390,7 +390,7 @@ const struct ctl_verb ctl_verb_explain = {
 	.help = "Explain the last changes of the decision and the one in force, oldest first, each\n"
 		"with the numbers that led to it. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
-	.traits = CTL_ASKS | CTL_SHOWS | CTL_LONG,
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG,
 	.options = options,
 	.run = run,
 };

@@ -245,7 +245,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 		return ctl_fail(CTL_USAGE, "--svg and --csv need two different files");
 	if (args->json && (args->option[OPT_SVG] || args->option[OPT_CSV]))
 		return ctl_fail(CTL_USAGE, "--json is in the place of --svg and --csv");
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	else
@@ -268,7 +268,7 @@ const struct ctl_verb ctl_verb_history = {
 		"range of the balloon, the least memory available, the largest share of time\n"
 		"stalled (some, full) and the reason that held longest. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
-	.traits = CTL_ASKS | CTL_SHOWS | CTL_LONG | CTL_TITLES,
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG | CTL_TITLES,
 	.options = options,
 	.run = run,
 };

@@ -32,7 +32,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 	struct ctl_bus bus;
 	char *text = NULL;
 
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code == CTL_OK)
 		code = ctl_bus_metrics(&bus, &text);
 	if (code != CTL_OK)
@@ -51,6 +51,6 @@ const struct ctl_verb ctl_verb_metrics = {
 	.help = "Print the state in the text format of OpenMetrics, which Prometheus and others\n"
 		"read. For a node_exporter on the machine set metrics_file in balloond.conf; see\n"
 		"balloond.conf(5). Everyone may ask.\n",
-	.traits = CTL_ASKS | CTL_SHOWS | CTL_LONG,
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG,
 	.run = run,
 };

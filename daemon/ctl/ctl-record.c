@@ -65,7 +65,7 @@ struct recorder {
 	uint64_t missed;	/* intervals without a line, the machine was too slow */
 
 	struct sense *sense;
-	const char *bus_address;
+	const struct ctl_where *where;
 	struct ctl_bus bus;
 	bool connected;
 	uint64_t next_try_us;
@@ -170,7 +170,7 @@ static void ask_daemon(struct recorder *r, uint64_t now_us)
 		if (now_us < r->next_try_us)
 			return;
 		r->next_try_us = now_us + DAEMON_RETRY_US;
-		if (ctl_bus_open(&r->bus, r->bus_address) != CTL_OK) {
+		if (ctl_bus_open(&r->bus, r->where) != CTL_OK) {
 			ctl_bus_done(&r->bus);
 			return;
 		}
@@ -341,7 +341,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 		.signal_fd = -1,
 		.interval_us = SECOND_US,
 		.duration_us = UINT64_MAX,
-		.bus_address = args->bus_address,
+		.where = &args->where,
 	};
 	enum ctl_exit code = parse(args, &r);
 	int res;

@@ -60,7 +60,7 @@ static void on_resize(int sig)
 }
 
 struct watch {
-	const char *address;
+	const struct ctl_where *where;
 	struct ctl_bus bus;
 	struct ctl_props props;
 	bool bus_open;
@@ -154,7 +154,7 @@ static enum ctl_exit look(struct watch *w)
 
 	if (!w->bus_open) {
 		ctl_bus_done(&w->bus);
-		code = ctl_bus_open(&w->bus, w->address);
+		code = ctl_bus_open(&w->bus, w->where);
 		if (code == CTL_OK)
 			ctl_bus_set_timeout(&w->bus, ANSWER_TIMEOUT_US);
 	}
@@ -297,7 +297,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 {
 	const char *interval = args->option[OPT_INTERVAL], *reason;
 	struct watch w = {
-		.address = args->bus_address,
+		.where = &args->where,
 		.history_fd = -1,
 		.interval_us = SEC,
 		.screen = !args->json && term_is_live(),
@@ -329,7 +329,7 @@ const struct ctl_verb ctl_verb_watch = {
 		"refaults, the reason, the lease and the last events, once a second until q or\n"
 		"Ctrl-C. Where the output is not a terminal: one line a second; with --json an\n"
 		"object a second, as of status --json. Everyone may look.\n",
-	.traits = CTL_ASKS | CTL_SHOWS,
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

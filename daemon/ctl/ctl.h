@@ -42,12 +42,26 @@ enum ctl_trait {
 	CTL_SHOWS = 1 << 1,	/* what programs want to read, too */
 	CTL_LONG = 1 << 2,	/* more than a screen, perhaps */
 	CTL_TITLES = 1 << 3,	/* lines above or below a table */
+	CTL_AFAR = 1 << 4,	/* the daemon of another machine will do */
 };
+
+/* Whose daemon; at most one is not NULL, without one it is that of this machine. */
+struct ctl_where {
+	const char *address;	/* of a bus */
+	const char *host;	/* [USER@]HOST, by ssh */
+	const char *machine;	/* [USER@]NAME, a container here */
+};
+
+/* What can be seen of this machine says nothing about the daemon's. */
+static inline bool ctl_is_afar(const struct ctl_where *where)
+{
+	return where->host || where->machine;
+}
 
 #define CTL_OPTIONS_MAX 16
 
 struct ctl_args {
-	const char *bus_address;	/* NULL: the system bus */
+	struct ctl_where where;
 	enum json_form json;
 	bool no_legend;
 	int argc;			/* positional arguments after the verb */

@@ -25,6 +25,10 @@ static const struct shared {
 } shared[_SHARED_MAX] = {
 	[SHARED_HELP] = { { "help", NULL, "show this help, or the help of the verb", 'h' }, 0, true },
 	[SHARED_VERSION] = { { "version", NULL, "show the version", 0 }, 0, true },
+	[SHARED_HOST] = { { "host", "HOST", "the daemon of another host, by ssh ([USER@]HOST)", 'H' },
+			  CTL_AFAR, false },
+	[SHARED_MACHINE] = { { "machine", "NAME", "the daemon in a container of this machine", 'M' },
+			     CTL_AFAR, false },
 	[SHARED_BUS_ADDRESS] = { { "bus-address", "ADDR",
 				   "talk to the bus at this D-Bus address, not to the system bus", 0 },
 				 CTL_ASKS, true },
@@ -232,7 +236,13 @@ enum ctl_exit options_settle(struct options *o, const struct ctl_verb *verb)
 		if (o->shared[i] && !takes(verb, i))
 			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; see balloonctl %s --help",
 					shared[i].option.name, verb->name, verb->name);
-	o->args.bus_address = o->shared[SHARED_BUS_ADDRESS];
+	o->args.where = (struct ctl_where){
+		.address = o->shared[SHARED_BUS_ADDRESS],
+		.host = o->shared[SHARED_HOST],
+		.machine = o->shared[SHARED_MACHINE],
+	};
+	if (!!o->args.where.address + !!o->args.where.host + !!o->args.where.machine > 1)
+		return ctl_fail(CTL_USAGE, "--host, --machine and --bus-address exclude each other");
 	o->args.no_legend = o->shared[SHARED_NO_LEGEND];
 	return parse_json(o->shared[SHARED_JSON], &o->args.json);
 }

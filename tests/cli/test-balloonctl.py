@@ -53,6 +53,13 @@ TABLE = [
     ("--json=off set-target 1G", 2, r"--json means nothing to set-target"),
     ("--no-pager reload", 3, r"cannot connect"),
     ("explain --no-legend", 2, r"--no-legend means nothing to explain"),
+    # The rows name a bus.
+    ("-H somewhere status", 2, r"--host, --machine and --bus-address exclude each other"),
+    ("status --machine=box", 2, r"exclude each other"),
+    ("--host", 2, r"--host needs an argument"),
+    ("config -H somewhere", 2, r"--host means nothing to config"),
+    ("adopt -M box", 2, r"--machine means nothing to adopt"),
+    ("record --host somewhere x.csv", 2, r"--host means nothing to record"),
     ("--json=short status", 3, r"cannot connect"),
     ("status more", 2, r"'more' is one argument too many"),
     ("status --memory", 2, r"'--memory' is not an option"),

@@ -80,7 +80,7 @@ def installed(t):
 
 
 # Of the options that verbs share: those for each that asks the daemon.
-EVERY = {"bus-address"}
+EVERY = {"bus-address", "host", "machine"}
 
 
 @tap.case("balloonctl(1): verbs and options")
