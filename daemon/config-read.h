@@ -36,3 +36,6 @@ bool config_is_dangling(const char *path);
  * in *errors then.
  */
 int config_text_read(const char *path, bool dropin, char **ret_text, struct config_errors *errors);
+/* The same of a file that is open; the errors call it @name. 0 only for a drop-in that is empty. */
+int config_text_read_fd(int fd, const char *name, bool dropin, char **ret_text,
+			struct config_errors *errors);

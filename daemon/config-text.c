@@ -149,16 +149,12 @@ static ssize_t read_all(int fd, char *text)
 	return (ssize_t)n;
 }
 
-int config_text_read(const char *path, bool dropin, char **ret_text, struct config_errors *errors)
+int config_text_read_fd(int fd, const char *name, bool dropin, char **ret_text,
+			struct config_errors *errors)
 {
 	_cleanup_free_ char *text = NULL;
-	_cleanup_close_ int fd = -1;
 	ssize_t n;
-	int r;
 
-	r = open_file(path, dropin, &fd, errors);
-	if (r <= 0)
-		return r;
 	text = malloc(FILE_BYTES_MAX + 2);
 	if (!text) {
 		errors->no_memory = true;
@@ -166,19 +162,28 @@ int config_text_read(const char *path, bool dropin, char **ret_text, struct conf
 	}
 	n = read_all(fd, text);
 	if (n < 0) {
-		config_errors_add(errors, path, 0, NULL, "cannot be read: %s", strerror((int)-n));
+		config_errors_add(errors, name, 0, NULL, "cannot be read: %s", strerror((int)-n));
 		return (int)n;
 	}
 	if (n > FILE_BYTES_MAX) {
-		config_errors_add(errors, path, 0, NULL,
+		config_errors_add(errors, name, 0, NULL,
 				  "is larger than 64 KiB; this is not a balloond.conf");
 		return -EINVAL;
 	}
 	if (n == 0 && dropin)
 		return 0;
 	text[n] = '\0';
-	if (!check_text(path, text, (size_t)n, errors))
+	if (!check_text(name, text, (size_t)n, errors))
 		return -EINVAL;
 	*ret_text = steal_pointer(text);
 	return 1;
+}
+
+int config_text_read(const char *path, bool dropin, char **ret_text, struct config_errors *errors)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = open_file(path, dropin, &fd, errors);
+	return r <= 0 ? r : config_text_read_fd(fd, path, dropin, ret_text, errors);
 }

@@ -22,11 +22,15 @@
 #include <string.h>
 
 #include "basic/cleanup.h"
+#include "basic/near.h"
 #include "basic/units.h"
 #include "config-read.h"
 #include "config-value.h"
 
 DEFINE_CLEANUP(config_t *, config_destroy)
+
+/* What libconfig says if a text does not follow its grammar. */
+#define SYNTAX_ERROR "syntax error"
 
 struct reader {
 	const char *path;	/* the file that is being read */
@@ -94,6 +98,7 @@ static bool is_former(const char *name)
 static void unknown_key(struct reader *rd, const char *name, unsigned line)
 {
 	const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+	struct near near;
 	size_t n_keys;
 	const struct config_key *keys = config_keys(&n_keys);
 
@@ -105,7 +110,13 @@ static void unknown_key(struct reader *rd, const char *name, unsigned line)
 		complain(rd, line, name, "unknown key; did you mean %s?", keys[i].name);
 		return;
 	}
-	complain(rd, line, name, "unknown key");
+	near_init(&near, name, strlen(name));
+	for (size_t i = 0; i < n_keys; i++)
+		near_try(&near, keys[i].name);
+	if (near.best)
+		complain(rd, line, name, "unknown key; did you mean %s?", near.best);
+	else
+		complain(rd, line, name, "unknown key");
 }
 
 /* A value as config-parse.c took it, or did not. */
@@ -271,25 +282,23 @@ static int parse_text(struct reader *rd, const char *text)
 	config_init(&storage);
 	tree = &storage;
 	if (!config_read_string(tree, text)) {
-		const char *why = config_error_text(tree);
+		const char *why = config_error_text(tree) ?: SYNTAX_ERROR;
+		bool syntax = strcmp(why, SYNTAX_ERROR) == 0;
 
-		complain(rd, (unsigned)config_error_line(tree), NULL,
-			 "%s; a key is written as NAME = \"VALUE\";", why ?: "syntax error");
+		/* Of a name that stands there twice, say, the spelling is right. */
+		complain(rd, (unsigned)config_error_line(tree), NULL, "%s%s", why,
+			 syntax ? "; a key is written as NAME = \"VALUE\";" : "");
 		return -EINVAL;
 	}
 	read_group(rd, config_root_setting(tree), "");
 	return 1;
 }
 
-/* Returns 1 if it was read, wrong keys and all; 0 if there is none; or an error. */
-static int read_file(struct reader *rd, const char *path, bool dropin)
+/* Returns 1 if it was taken, wrong keys and all, or an error. */
+static int take_text(struct reader *rd, const char *path, const char *text)
 {
-	_cleanup_free_ char *text = NULL;
 	int r;
 
-	r = config_text_read(path, dropin, &text, rd->errors);
-	if (r <= 0)
-		return r;
 	r = config_files_add(&rd->origins->files, strdup(path));
 	if (r < 0) {
 		rd->errors->no_memory = true;
@@ -297,6 +306,16 @@ static int read_file(struct reader *rd, const char *path, bool dropin)
 	}
 	rd->path = path;
 	return parse_text(rd, text);
+}
+
+/* Returns 1 if it was read, 0 if there is none, or an error. */
+static int read_file(struct reader *rd, const char *path, bool dropin)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = config_text_read(path, dropin, &text, rd->errors);
+	return r <= 0 ? r : take_text(rd, path, text);
 }
 
 /* Returns what read_file() said of the main file. */
@@ -319,27 +338,53 @@ static int read_files(struct reader *rd, const char *path, const char *const dir
 	return main_file;
 }
 
+static void reader_init(struct reader *rd, struct config_origins *origins,
+			struct config_errors *errors)
+{
+	*rd = (struct reader){.origins = origins, .errors = errors};
+	*origins = (struct config_origins){};
+	*errors = (struct config_errors){};
+	config_default(&rd->config);
+}
+
+/* r: what reading said. Returns what the caller is told of it, with a line if that is an error. */
+static int reader_end(struct reader *rd, const char *path, int r, struct config *ret)
+{
+	if (rd->errors->no_memory)
+		r = -ENOMEM;
+	else if (r >= 0 && rd->errors->n > 0)
+		r = -EINVAL;
+	rd->path = path;
+	if (r < 0 && rd->errors->n == 0)
+		complain(rd, 0, NULL, "%s", strerror(-r));
+	if (r >= 0)
+		*ret = rd->config;
+	return r;
+}
+
 int config_load_from(const char *path, const char *const dirs[], struct config *ret,
 		     struct config_origins *origins, struct config_errors *errors)
 {
-	struct reader rd = {.path = path, .origins = origins, .errors = errors};
+	struct reader rd;
+
+	reader_init(&rd, origins, errors);
+	return reader_end(&rd, path, read_files(&rd, path, dirs), ret);
+}
+
+int config_load_fd(int fd, const char *name, struct config *ret, struct config_origins *origins,
+		   struct config_errors *errors)
+{
+	_cleanup_free_ char *text = NULL;
+	struct reader rd;
 	int r;
 
-	*origins = (struct config_origins){};
-	*errors = (struct config_errors){};
-	config_default(&rd.config);
-
-	r = read_files(&rd, path, dirs);
-	if (errors->no_memory)
-		r = -ENOMEM;
-	else if (r >= 0 && errors->n > 0)
-		r = -EINVAL;
-	rd.path = path;
-	if (r < 0 && errors->n == 0)
-		complain(&rd, 0, NULL, "%s", strerror(-r));
+	reader_init(&rd, origins, errors);
+	r = config_text_read_fd(fd, name, false, &text, errors);
 	if (r >= 0)
-		*ret = rd.config;
-	return r;
+		r = take_text(&rd, name, text);
+	if (r >= 0)
+		check_pairs(&rd);
+	return reader_end(&rd, name, r, ret);
 }
 
 int config_load(const char *path, struct config *ret, struct config_errors *errors)

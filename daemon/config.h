@@ -179,6 +179,14 @@ int config_load_from(const char *path, const char *const dirs[], struct config *
 		     struct config_origins *origins, struct config_errors *errors);
 
 /*
+ * The same for the text that is read from @fd, whatever kind of file that is;
+ * @name is what the errors call it. It has no drop-ins, and there always is one:
+ * 1 or an error. The daemon reads files only, to which it can come back.
+ */
+int config_load_fd(int fd, const char *name, struct config *ret, struct config_origins *origins,
+		   struct config_errors *errors);
+
+/*
  * The policy's configuration on a machine with this much RAM: shares become
  * bytes. A minimum that turns out to be over its maximum raises the maximum.
  */

@@ -2,13 +2,11 @@
 /*
  * balloonctl.c - the operator's hand: command line and dispatch
  *
- * Everything that is common to the verbs: finding the verb, parsing options by
- * its table, --help made from the same table, the exit status, and the check
- * that the output was really written. Options may stand before or after the
- * arguments; the common ones (--help, --version, --bus-address) before or
- * after the verb.
+ * Everything that is common to the verbs: finding the verb, --help made from
+ * its table, the exit status, and the check that the output was really written.
  *
- * Leaves out what the verbs do, one file a group (ctl-*.c).
+ * Leaves out options (options.c) and what the verbs do, one file a group
+ * (ctl-*.c).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,8 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "basic/near.h"
 #include "basic/printable.h"
 #include "ctl/ctl.h"
+#include "ctl/options.h"
+#include "ctl/pager.h"
 
 static const struct ctl_verb *const verbs[] = {
 	&ctl_verb_status,
@@ -41,20 +42,6 @@ static const struct ctl_verb *const verbs[] = {
 };
 
 #define N_VERBS (sizeof(verbs) / sizeof(verbs[0]))
-
-enum common {
-	COMMON_HELP,
-	COMMON_VERSION,
-	COMMON_BUS_ADDRESS,
-	_COMMON_MAX,
-};
-
-static const struct ctl_option common_options[_COMMON_MAX + 1] = {
-	[COMMON_HELP]		= { "help", NULL, "show this help, or the help of the verb" },
-	[COMMON_VERSION]	= { "version", NULL, "show the version" },
-	[COMMON_BUS_ADDRESS]	= { "bus-address", "ADDR",
-				    "talk to the bus at this D-Bus address, not to the system bus" },
-};
 
 /* Longest sentence that is printed whole, and what is left of the two ends of another one. */
 #define SENTENCE_MAX  1000
@@ -90,32 +77,27 @@ enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)
 	return code;
 }
 
+/* Prints its own failure. */
 static const struct ctl_verb *find_verb(const char *name)
 {
-	for (size_t i = 0; i < N_VERBS; i++)
+	struct near n;
+
+	near_init(&n, name, strlen(name));
+	for (size_t i = 0; i < N_VERBS; i++) {
 		if (strcmp(verbs[i]->name, name) == 0)
 			return verbs[i];
-	return NULL;
-}
-
-static void print_options(const struct ctl_option *options)
-{
-	for (const struct ctl_option *o = options; o && o->name; o++) {
-		bool optional = o->arg && o->arg[0] == '[';
-		char left[64];
-
-		/* "[TIME]" is shown as --wait[=TIME]. */
-		if (optional)
-			snprintf(left, sizeof(left), "--%s[=%s", o->name, o->arg + 1);
-		else
-			snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "",
-				 o->arg ?: "");
-		printf("  %-20s  %s\n", left, o->help);
+		near_try(&n, verbs[i]->name);
 	}
+	if (n.best)
+		ctl_fail(CTL_USAGE, "'%s' is not a verb; did you mean %s?", name, n.best);
+	else
+		ctl_fail(CTL_USAGE, "'%s' is not a verb; balloonctl --help lists them", name);
+	return NULL;
 }
 
 static void print_help(void)
 {
+	pager_open();
 	printf("Usage: balloonctl [OPTION...] [VERB] [ARGUMENT...]\n\n"
 	       "Look at and steer balloond, which gives memory that this guest does not need\n"
 	       "back to its hypervisor. Without a verb: status.\n\n"
@@ -127,105 +109,28 @@ static void print_help(void)
 		printf("  %-32s  %s\n", left, verbs[i]->summary);
 	}
 	printf("  %-32s  %s\n\nOptions:\n", "help [VERB]", "show this help, or the help of a verb");
-	print_options(common_options);
+	options_print(NULL);
 	printf("\nballoonctl VERB --help tells more about a verb. Manual page: balloonctl(1).\n");
 }
 
 static void print_verb_help(const struct ctl_verb *verb)
 {
-	printf("Usage: balloonctl %s%s%s%s\n\n%s", verb->name, verb->options ? " [OPTION...]" : "",
-	       *verb->args ? " " : "", verb->args, verb->help);
-	if (verb->options) {
-		printf("\nOptions:\n");
-		print_options(verb->options);
-	}
-}
+	bool has_options = verb->options || verb->traits;
 
-/* One long option a table row; val is the row's index, + 1000 for the verb's own. */
-#define VERB_BASE 1000
-
-static void fill(struct option *o, const struct ctl_option *table, int base)
-{
-	for (int i = 0; table && table[i].name; i++) {
-		const char *arg = table[i].arg;
-
-		*o++ = (struct option){
-			.name = table[i].name,
-			.has_arg = !arg ? no_argument :
-				   arg[0] == '[' ? optional_argument : required_argument,
-			.val = base + i,
-		};
-	}
-	*o = (struct option){ 0 };
-}
-
-/* The word that getopt_long() has just rejected. */
-static enum ctl_exit bad_option(const struct ctl_verb *verb, int result, const char *word)
-{
-	const char *space = verb ? " " : "", *name = verb ? verb->name : "";
-
-	if (result == ':')
-		return ctl_fail(CTL_USAGE, "%s needs an argument; see balloonctl%s%s --help",
-				word, space, name);
-	if (word[0] == '-' && ((word[1] >= '0' && word[1] <= '9') || word[1] == '.'))
-		return ctl_fail(CTL_USAGE, "'%s' is negative; sizes are written as 512M, 2GiB or 10%%",
-				word);
-	return ctl_fail(CTL_USAGE, "'%s' is not an option here, or it takes no argument; "
-			"see balloonctl%s%s --help", word, space, name);
-}
-
-struct parsed {
-	struct ctl_args args;
-	bool help;
-	bool version;
-};
-
-/* Parses up to the first word that is no option (verb NULL), or all of argv. */
-static enum ctl_exit parse(int argc, char **argv, const struct ctl_verb *verb, struct parsed *p)
-{
-	struct option options[_COMMON_MAX + CTL_OPTIONS_MAX + 1];
-	int c;
-
-	fill(options, common_options, 0);
-	fill(options + _COMMON_MAX, verb ? verb->options : NULL, VERB_BASE);
-
-	optind = 0;	/* glibc: start afresh */
-	opterr = 0;
-	for (;;) {
-		const char *word = argv[optind ? optind : 1];
-
-		c = getopt_long(argc, argv, verb ? ":h" : "+:h", options, NULL);
-		if (c < 0)
-			break;
-		if (c == '?' || c == ':') {
-			/*
-			 * The word rejected: a cluster of short options has not
-			 * moved optind yet; everything else has.
-			 */
-			if (argv[optind - 1] && argv[optind - 1][0] == '-')
-				word = argv[optind - 1];
-			return bad_option(verb, c, word);
-		}
-		if (c >= VERB_BASE)
-			p->args.option[c - VERB_BASE] = optarg ?: "";
-		else if (c == 'h' || c == COMMON_HELP)
-			p->help = true;
-		else if (c == COMMON_VERSION)
-			p->version = true;
-		else if (c == COMMON_BUS_ADDRESS)
-			p->args.bus_address = optarg;
-	}
-	return CTL_OK;
+	pager_open();
+	printf("Usage: balloonctl %s%s%s%s\n\n%s%s", verb->name, has_options ? " [OPTION...]" : "",
+	       *verb->args ? " " : "", verb->args, verb->help, has_options ? "\nOptions:\n" : "");
+	options_print(verb);
 }
 
 static enum ctl_exit run(int argc, char **argv)
 {
 	const struct ctl_verb *verb = &ctl_verb_status;
-	struct parsed p = { 0 };
+	struct options o = { 0 };
 	enum ctl_exit code;
 	const char *name;
 
-	code = parse(argc, argv, NULL, &p);
+	code = options_parse(argc, argv, NULL, &o);
 	if (code != CTL_OK)
 		return code;
 	argc -= optind;
@@ -236,36 +141,39 @@ static enum ctl_exit run(int argc, char **argv)
 		if (argc > 2)
 			return ctl_fail(CTL_USAGE, "'%s' is one argument too many; see balloonctl --help",
 					argv[2]);
-		p.help = true;
+		o.shared[SHARED_HELP] = "";
 		name = argc > 1 ? argv[1] : NULL;
 		argc = 0;
 	}
 	if (name) {
 		verb = find_verb(name);
 		if (!verb)
-			return ctl_fail(CTL_USAGE, "'%s' is not a verb; balloonctl --help lists them",
-					name);
+			return CTL_USAGE;
 	}
-	if (p.version) {
+	if (o.shared[SHARED_VERSION]) {
 		printf("balloonctl %s\n", VERSION);
 		return CTL_OK;
 	}
-	if (!name && p.help) {
+	if (o.shared[SHARED_NO_PAGER])
+		pager_off();
+	if (!name && o.shared[SHARED_HELP]) {
 		print_help();
 		return CTL_OK;
 	}
 	if (argc > 0) {
-		code = parse(argc, argv, verb, &p);
+		code = options_parse(argc, argv, verb, &o);
 		if (code != CTL_OK)
 			return code;
 		argc -= optind;
 		argv += optind;
 	}
-	if (p.version) {
+	if (o.shared[SHARED_NO_PAGER])
+		pager_off();
+	if (o.shared[SHARED_VERSION]) {
 		printf("balloonctl %s\n", VERSION);
 		return CTL_OK;
 	}
-	if (p.help) {
+	if (o.shared[SHARED_HELP]) {
 		print_verb_help(verb);
 		return CTL_OK;
 	}
@@ -275,15 +183,19 @@ static enum ctl_exit run(int argc, char **argv)
 	if (argc > verb->max_args)
 		return ctl_fail(CTL_USAGE, "'%s' is one argument too many; see balloonctl %s --help",
 				argv[verb->max_args], verb->name);
-	p.args.argc = argc;
-	p.args.argv = argv;
-	return verb->run(&p.args);
+	code = options_settle(&o, verb);
+	if (code != CTL_OK)
+		return code;
+	o.args.argc = argc;
+	o.args.argv = argv;
+	return verb->run(&o.args);
 }
 
 int main(int argc, char **argv)
 {
 	enum ctl_exit code = run(argc, argv);
 
+	pager_close();
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return ctl_fail(code ?: CTL_FAILED, "cannot write the output: %s", strerror(errno));
 	return code;

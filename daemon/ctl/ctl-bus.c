@@ -95,26 +95,66 @@ static enum ctl_exit say(struct ctl_bus *b, int r, const sd_bus_error *e)
 	return why(b, CTL_FAILED, "balloond could not do that: %s", text);
 }
 
-enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address)
+static int open_address(sd_bus **ret, const char *address)
 {
-	const char *where = address ?: "the system bus";
 	int r;
 
-	*b = (struct ctl_bus){ 0 };
 	/* sd-bus takes a word without a transport for an address that it cannot reach. */
-	if (address && !strchr(address, ':')) {
-		r = -EINVAL;
-	} else if (!address) {
+	if (!strchr(address, ':'))
+		return -EINVAL;
+	r = sd_bus_new(ret);
+	if (r >= 0)
+		r = sd_bus_set_address(*ret, address);
+	if (r >= 0)
+		r = sd_bus_set_bus_client(*ret, true);
+	if (r >= 0)
+		r = sd_bus_start(*ret);
+	return r;
+}
+
+/* No word of the command line becomes an option of ssh. */
+static int open_remote(sd_bus **ret, const char *host)
+{
+	return *host && *host != '-' ? sd_bus_open_system_remote(ret, host) : -EINVAL;
+}
+
+/* ssh itself has said on standard error what is wrong with the way there. */
+static enum ctl_exit no_host(struct ctl_bus *b, int r, const char *host)
+{
+	if (r == -EINVAL)
+		return why(b, CTL_USAGE, "'%s' is not a host; it is written as [USER@]HOST[:PORT]", host);
+	return why(b, CTL_NO_DAEMON, "cannot connect to the system bus of %s (%s); "
+		   "it is reached by ssh, and needs systemd-stdio-bridge there", host, strerror(-r));
+}
+
+static enum ctl_exit no_machine(struct ctl_bus *b, int r, const char *machine)
+{
+	if (r == -EINVAL)
+		return why(b, CTL_USAGE, "'%s' is not a name of a machine; machinectl lists those there are",
+			   machine);
+	if (r == -EACCES || r == -EPERM)
+		return why(b, CTL_DENIED, "only root may look into machine %s; try again with sudo", machine);
+	if (r == -EHOSTDOWN || r == -ENXIO || r == -ENOENT)
+		return why(b, CTL_NO_DAEMON, "there is no machine %s, or no bus in it; "
+			   "machinectl lists those there are", machine);
+	return why(b, CTL_NO_DAEMON, "cannot connect to the system bus of machine %s (%s)", machine,
+		   strerror(-r));
+}
+
+enum ctl_exit ctl_bus_open(struct ctl_bus *b, const struct ctl_where *where)
+{
+	const char *name = where->address ?: "the system bus";
+	int r;
+
+	*b = (struct ctl_bus){ .host = where->host };
+	if (where->address)
+		r = open_address(&b->bus, where->address);
+	else if (where->host)
+		r = open_remote(&b->bus, where->host);
+	else if (where->machine)
+		r = sd_bus_open_system_machine(&b->bus, where->machine);
+	else
 		r = sd_bus_open_system(&b->bus);
-	} else {
-		r = sd_bus_new(&b->bus);
-		if (r >= 0)
-			r = sd_bus_set_address(b->bus, address);
-		if (r >= 0)
-			r = sd_bus_set_bus_client(b->bus, true);
-		if (r >= 0)
-			r = sd_bus_start(b->bus);
-	}
 	/* The handshake happens in the first call; make it here, where its errors belong. */
 	if (r >= 0)
 		r = sd_bus_get_unique_name(b->bus, &(const char *){ NULL });
@@ -123,15 +163,19 @@ enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address)
 	if (r >= 0)
 		return CTL_OK;
 
-	if (r == -EINVAL && address)
-		return why(b, CTL_USAGE, "'%s' is not a D-Bus address; "
-			   "write it as unix:path=/run/dbus/system_bus_socket", address);
-	if (r == -EACCES || r == -EPERM)
-		return why(b, CTL_DENIED, "not allowed to connect to %s; try again with sudo", where);
 	if (r == -ENOMEM)
 		return why(b, CTL_FAILED, "%s", no_memory);
+	if (where->host)
+		return no_host(b, r, where->host);
+	if (where->machine)
+		return no_machine(b, r, where->machine);
+	if (where->address && r == -EINVAL)
+		return why(b, CTL_USAGE, "'%s' is not a D-Bus address; "
+			   "write it as unix:path=/run/dbus/system_bus_socket", name);
+	if (r == -EACCES || r == -EPERM)
+		return why(b, CTL_DENIED, "not allowed to connect to %s; try again with sudo", name);
 	return why(b, CTL_NO_DAEMON, "cannot connect to %s (%s); check that the D-Bus daemon is running",
-		   where, strerror(-r));
+		   name, strerror(-r));
 }
 
 void ctl_bus_set_timeout(struct ctl_bus *b, uint64_t timeout_us)
@@ -265,12 +309,12 @@ out:
 	return code;
 }
 
-enum ctl_exit ctl_bus_ask(struct ctl_bus *b, const char *address, struct ctl_props *ret)
+enum ctl_exit ctl_bus_ask(struct ctl_bus *b, const struct ctl_where *where, struct ctl_props *ret)
 {
 	enum ctl_exit code;
 
 	ctl_props_init(ret);
-	code = ctl_bus_open(b, address);
+	code = ctl_bus_open(b, where);
 	if (code == CTL_OK)
 		code = ctl_bus_read(b, ret);
 	return code == CTL_OK ? CTL_OK : ctl_fail(code, "%s", ctl_bus_why(b));
@@ -335,6 +379,9 @@ enum ctl_exit ctl_bus_open_history(struct ctl_bus *b, int *ret_fd)
 	enum ctl_exit code;
 	int fd, r;
 
+	if (b->host)
+		return why(b, CTL_FAILED, "the history is a file, which ssh does not carry; "
+			   "run balloonctl on that host, with ssh %s", b->host);
 	code = call(b, &reply, INTERFACE, "OpenHistory", NULL);
 	if (code != CTL_OK)
 		return code;

@@ -32,11 +32,12 @@ struct ctl_bus {
 	struct sd_bus *bus;
 	char *why;
 	enum ctl_refusal refusal;
+	const char *host;	/* by ssh, which carries no files; NULL: not */
 	bool changed;		/* a signal of the daemon has come since ctl_bus_wait() began */
 };
 
-/* @address NULL: the system bus. Close with ctl_bus_done(), also after a failure. */
-enum ctl_exit ctl_bus_open(struct ctl_bus *b, const char *address);
+/* Close with ctl_bus_done(), also after a failure. */
+enum ctl_exit ctl_bus_open(struct ctl_bus *b, const struct ctl_where *where);
 void ctl_bus_done(struct ctl_bus *b);
 
 /* For one who would rather hear soon that the daemon does not answer. */
@@ -51,7 +52,7 @@ enum ctl_exit ctl_bus_read(struct ctl_bus *b, struct ctl_props *ret);
  * Open and read, for a verb that shows what there is. Prints its own failure. *ret need not be
  * initialised; ctl_props_done() and ctl_bus_done() in any case.
  */
-enum ctl_exit ctl_bus_ask(struct ctl_bus *b, const char *address, struct ctl_props *ret);
+enum ctl_exit ctl_bus_ask(struct ctl_bus *b, const struct ctl_where *where, struct ctl_props *ret);
 
 /* CTL_REFUSED: see b->refusal. */
 enum ctl_exit ctl_bus_set_target(struct ctl_bus *b, uint64_t balloon);

@@ -159,7 +159,7 @@ static enum ctl_exit run_set_target(const struct ctl_args *args)
 	}
 
 	ctl_props_init(&props);
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	else if (automatic)
@@ -171,6 +171,21 @@ static enum ctl_exit run_set_target(const struct ctl_args *args)
 	ctl_props_done(&props);
 	ctl_bus_done(&bus);
 	return code;
+}
+
+/* @name may be NULL. */
+static void print_name(const struct ctl_args *args, const char *key, const char *name)
+{
+	struct json j;
+
+	if (!args->json) {
+		printf("%s\n", name ?: "unknown");
+		return;
+	}
+	json_init(&j, stdout, args->json);
+	json_object_begin(&j, NULL);
+	json_string(&j, key, name);
+	json_object_end(&j);
 }
 
 static enum ctl_exit run_mode(const struct ctl_args *args)
@@ -185,7 +200,7 @@ static enum ctl_exit run_mode(const struct ctl_args *args)
 				"and observe", args->argv[0]);
 
 	ctl_props_init(&props);
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code == CTL_OK && args->argc > 0)
 		code = ctl_bus_set_mode(&bus, policy_mode_name(mode));
 	else if (code == CTL_OK)
@@ -193,7 +208,7 @@ static enum ctl_exit run_mode(const struct ctl_args *args)
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	else if (args->argc == 0)
-		printf("%s\n", props.mode ?: "unknown");
+		print_name(args, "mode", props.mode);
 	ctl_props_done(&props);
 	ctl_bus_done(&bus);
 	return code;
@@ -225,7 +240,7 @@ static enum ctl_exit run_policy(const struct ctl_args *args)
 				law_names(names, sizeof(names)));
 
 	ctl_props_init(&props);
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code == CTL_OK && args->argc > 0)
 		code = ctl_bus_set_law(&bus, policy_law_name(law));
 	if (code == CTL_OK)
@@ -233,7 +248,7 @@ static enum ctl_exit run_policy(const struct ctl_args *args)
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	else if (args->argc == 0)
-		printf("%s\n", props.law ?: "unknown");
+		print_name(args, "law", props.law);
 	else if (props.mode && strcmp(props.mode, "host") != 0 && strcmp(props.mode, "manual") != 0)
 		printf("law %s\n", policy_law_name(law));
 	else
@@ -249,7 +264,7 @@ static enum ctl_exit run_reload(const struct ctl_args *args)
 	struct ctl_bus bus;
 	enum ctl_exit code;
 
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code == CTL_OK)
 		code = ctl_bus_reload(&bus);
 	if (code == CTL_CONFIG)
@@ -273,6 +288,7 @@ const struct ctl_verb ctl_verb_set_target = {
 		"not the target.\n",
 	.min_args = 1,
 	.max_args = 1,
+	.traits = CTL_ASKS | CTL_AFAR,
 	.options = set_target_options,
 	.run = run_set_target,
 };
@@ -288,6 +304,7 @@ const struct ctl_verb ctl_verb_mode = {
 		"  manual   keep what set-target said\n"
 		"  observe  decide and show, but move nothing\n",
 	.max_args = 1,
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS,
 	.run = run_mode,
 };
 
@@ -300,6 +317,7 @@ const struct ctl_verb ctl_verb_policy = {
 		"  adaptive   free memory beyond a learned headroom, then cold cache\n"
 		"  committed  follow Committed_AS, as Xen's selfballooning did\n",
 	.max_args = 1,
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS,
 	.run = run_policy,
 };
 
@@ -310,5 +328,6 @@ const struct ctl_verb ctl_verb_reload = {
 	.help = "Make balloond read its configuration file again. If the file is not valid,\n"
 		"the first error is printed and the old configuration stays in force;\n"
 		"check-config prints all errors. Only root may do this.\n",
+	.traits = CTL_ASKS | CTL_AFAR,
 	.run = run_reload,
 };

@@ -13,12 +13,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "basic/cleanup.h"
 #include "basic/printable.h"
 #include "config.h"
 #include "ctl/ctl.h"
+#include "ctl/files.h"
 #include "ctl/json.h"
+#include "ctl/pager.h"
+
+#define NO_SUCH_FILE "there is no such file"
 
 struct loaded {
 	const char *path;
@@ -34,35 +39,70 @@ static void loaded_done(struct loaded *l)
 	config_errors_done(&l->errors);
 }
 
-/* Reads what args name. Lists the errors on errors_to. */
+/* Reads what args name. Lists the errors on errors_to, which may be NULL. */
 static enum ctl_exit load(const struct ctl_args *args, struct loaded *l, FILE *errors_to)
 {
 	size_t n;
 	int r;
 
 	l->path = args->argc > 0 ? args->argv[0] : CONFIG_PATH;
-	r = config_load_from(l->path, NULL, &l->config, &l->origins, &l->errors);
+	if (files_is_standard(l->path)) {
+		l->path = FILES_STDIN;
+		r = config_load_fd(STDIN_FILENO, l->path, &l->config, &l->origins, &l->errors);
+	} else {
+		r = config_load_from(l->path, NULL, &l->config, &l->origins, &l->errors);
+	}
 	n = l->errors.n;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && errors_to; i++)
 		fprintf(errors_to, "%s\n", l->errors.lines[i]);
 	if (r < 0)
 		return ctl_fail(CTL_CONFIG, "%s is not valid: %zu error%s; balloond would refuse it",
 				l->path, n, n == 1 ? "" : "s");
 	/* The daemon is content without its own file; whoever names a file means it. */
 	if (r == 0 && args->argc > 0)
-		return ctl_fail(CTL_CONFIG, "%s: there is no such file", l->path);
+		return ctl_fail(CTL_CONFIG, "%s: " NO_SUCH_FILE, l->path);
 	l->main_file = r > 0;
 	return CTL_OK;
+}
+
+static void json_files(struct json *j, const struct loaded *l)
+{
+	json_array_begin(j, "files");
+	for (size_t i = 0; i < l->origins.files.n; i++)
+		json_string(j, NULL, printable_line(l->origins.files.paths[i]));
+	json_array_end(j);
+}
+
+static void show_verdict(const struct loaded *l, bool valid, enum json_form form)
+{
+	_cleanup_free_ char *missing = NULL;
+	struct json j;
+
+	if (!valid && l->errors.n == 0 && asprintf(&missing, "%s: " NO_SUCH_FILE, l->path) < 0)
+		missing = NULL;
+	json_init(&j, stdout, form);
+	json_object_begin(&j, NULL);
+	json_bool(&j, "valid", valid);
+	json_files(&j, l);
+	json_array_begin(&j, "errors");
+	if (missing)
+		json_string(&j, NULL, missing);
+	for (size_t i = 0; i < l->errors.n; i++)
+		json_string(&j, NULL, l->errors.lines[i]);
+	json_array_end(&j);
+	json_object_end(&j);
 }
 
 static enum ctl_exit run_check(const struct ctl_args *args)
 {
 	_cleanup_(loaded_done) struct loaded l = {};
-	enum ctl_exit code = load(args, &l, stdout);
+	enum ctl_exit code = load(args, &l, args->json ? NULL : stdout);
 	char dropins[64] = "";
 	size_t n;
 
-	if (code != CTL_OK)
+	if (args->json)
+		show_verdict(&l, code == CTL_OK, args->json);
+	if (args->json || code != CTL_OK)
 		return code;
 	n = l.origins.files.n - l.main_file;
 	if (n > 0)
@@ -71,7 +111,7 @@ static enum ctl_exit run_check(const struct ctl_args *args)
 	if (l.main_file)
 		printf("%s: valid%s\n", l.path, dropins);
 	else
-		printf("%s: there is no such file, the defaults%s are in force\n", l.path, dropins);
+		printf("%s: " NO_SUCH_FILE ", the defaults%s are in force\n", l.path, dropins);
 	return CTL_OK;
 }
 
@@ -118,28 +158,18 @@ static void show_member(void *ctx, const char *key, const char *value, const cha
 	json_object_end(ctx);
 }
 
-static void show_json(const struct loaded *l)
+static void show_json(const struct loaded *l, enum json_form form)
 {
 	struct json j;
 
-	json_init(&j, stdout);
+	json_init(&j, stdout, form);
 	json_object_begin(&j, NULL);
-	json_array_begin(&j, "files");
-	for (size_t i = 0; i < l->origins.files.n; i++)
-		json_string(&j, NULL, printable_line(l->origins.files.paths[i]));
-	json_array_end(&j);
+	json_files(&j, l);
 	json_object_begin(&j, "keys");
 	show_keys(l, show_member, &j);
 	json_object_end(&j);
 	json_object_end(&j);
 }
-
-enum { OPT_JSON };
-
-static const struct ctl_option options[] = {
-	[OPT_JSON] = { "json", NULL, "print one JSON object, described in balloonctl(1)" },
-	{ 0 },
-};
 
 static enum ctl_exit run_config(const struct ctl_args *args)
 {
@@ -148,11 +178,12 @@ static enum ctl_exit run_config(const struct ctl_args *args)
 
 	if (code != CTL_OK)
 		return code;
-	if (args->option[OPT_JSON]) {
-		show_json(&l);
+	pager_open();
+	if (args->json) {
+		show_json(&l, args->json);
 		return CTL_OK;
 	}
-	for (size_t i = 0; i < l.origins.files.n; i++)
+	for (size_t i = 0; i < l.origins.files.n && !args->no_legend; i++)
 		printf("# %s\n", printable_line(l.origins.files.paths[i]));
 	show_keys(&l, show_line, NULL);
 	return CTL_OK;
@@ -165,10 +196,10 @@ const struct ctl_verb ctl_verb_config = {
 	.help = "Read a configuration file and its drop-ins as balloond would, and print each\n"
 		"key, its value, and where that is from: FILE:LINE, or default. The files stand\n"
 		"above, in the order in which they are read. Without FILE: " CONFIG_PATH ".\n"
-		"A running balloond has what it read last, see balloonctl dump. Needs neither\n"
-		"balloond nor root.\n",
+		"A running balloond has what it read last, see balloonctl dump. - is the standard\n"
+		"input, without drop-ins. Needs neither balloond nor root.\n",
 	.max_args = 1,
-	.options = options,
+	.traits = CTL_SHOWS | CTL_LONG | CTL_TITLES,
 	.run = run_config,
 };
 
@@ -179,7 +210,9 @@ const struct ctl_verb ctl_verb_check_config = {
 	.help = "Read a configuration file and its drop-ins as balloond would, and print each\n"
 		"error as FILE:LINE: KEY: reason. Without FILE: " CONFIG_PATH " and the\n"
 		"drop-ins in balloond.conf.d of /etc, /run and /usr/lib; with FILE, those in\n"
-		"FILE.d. Needs neither balloond nor root.\n",
+		"FILE.d. - is the standard input, without drop-ins. Needs neither balloond nor\n"
+		"root.\n",
 	.max_args = 1,
+	.traits = CTL_SHOWS,
 	.run = run_check,
 };

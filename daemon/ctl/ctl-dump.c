@@ -9,7 +9,8 @@
  *
  * Nothing secret: amounts of memory, versions, the configuration, and what the operator wrote as the reason
  * of a hold. No host name, address, process, user or command line; the list of files below is all
- * that is read. A file that is not there or may not be read is null.
+ * that is read. A file that is not there or may not be read is null; of the daemon of another
+ * machine all of them are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,8 @@
 #include "basic/cleanup.h"
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
-#include "ctl/history-data.h"
+#include "ctl/history-json.h"
+#include "ctl/pager.h"
 #include "ctl/props-json.h"
 
 /* Of the history: changes and events, and the records between them of the last minutes. */
@@ -93,48 +95,6 @@ static void add_system(struct json *j)
 	json_object_end(j);
 }
 
-static void add_number(struct json *j, const char *key, uint64_t v)
-{
-	if (v == UINT64_MAX)
-		json_null(j, key);
-	else
-		json_uint(j, key, v);
-}
-
-static void add_record(struct json *j, const struct history_record *r)
-{
-	const struct history_numbers *n = &r->n;
-
-	json_object_begin(j, NULL);
-	json_uint(j, "time_us", r->time_us);
-	if (r->kind == HISTORY_NOTE) {
-		json_string(j, "note", r->text);
-		json_object_end(j);
-		return;
-	}
-	json_string(j, "reason", n->reason);
-	json_string(j, "mode", n->mode);
-	json_string(j, "law", n->law);
-	json_uint(j, "flags", r->flags);
-	json_uint(j, "size", n->size);
-	json_uint(j, "target", n->target);
-	json_uint(j, "goal", n->goal);
-	add_number(j, "host_target", n->host_target);
-	add_number(j, "available", n->available);
-	add_number(j, "available_min", n->available_min);
-	add_number(j, "free", n->free);
-	add_number(j, "cached", n->cached);
-	json_uint(j, "headroom", n->headroom);
-	json_uint(j, "floor", n->floor);
-	json_uint(j, "hold_off_left", n->hold_off_left_us);
-	json_uint(j, "refault_rate", n->refault_rate);
-	json_uint(j, "pressure_some_permille", n->mem_some_permille);
-	json_uint(j, "pressure_full_permille", n->mem_full_permille);
-	json_uint(j, "pressure_io_permille", n->io_some_permille);
-	json_uint(j, "relieved", (uint64_t)n->relieved_kib << 10);
-	json_object_end(j);
-}
-
 static bool is_change(const struct history_record *r)
 {
 	return r->kind == HISTORY_NOTE || (r->flags & HISTORY_CHANGED);
@@ -149,7 +109,7 @@ static void add_history(struct json *j, const struct history_data *h)
 	json_array_begin(j, "history");
 	for (size_t i = first; i < h->n; i++)
 		if (is_change(&h->records[i]) || h->n - i <= RECORDS_MAX)
-			add_record(j, &h->records[i]);
+			history_json_record(j, &h->records[i]);
 	json_array_end(j);
 }
 
@@ -166,13 +126,14 @@ static enum ctl_exit run(const struct ctl_args *args)
 	struct ctl_bus bus;
 	struct json j;
 
-	code = ctl_bus_ask(&bus, args->bus_address, &props);
+	code = ctl_bus_ask(&bus, &args->where, &props);
 	if (code == CTL_OK)
 		code = history_data_load(&bus, &h);
 	if (code != CTL_OK)
 		goto out;
 
-	json_init(&j, stdout);
+	pager_open();
+	json_init(&j, stdout, args->json ?: JSON_PRETTY);
 	json_object_begin(&j, NULL);
 	json_string(&j, "balloonctl", VERSION);
 	json_uint(&j, "time_us", history_data_now());
@@ -182,7 +143,10 @@ static enum ctl_exit run(const struct ctl_args *args)
 	json_object_end(&j);
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
-	add_system(&j);
+	if (ctl_is_afar(&args->where))
+		json_null(&j, "system");
+	else
+		add_system(&j);
 	add_history(&j, &h);
 	json_object_end(&j);
 out:
@@ -201,5 +165,6 @@ const struct ctl_verb ctl_verb_dump = {
 		"in it: no names of hosts, users or programs. Read the reason of a hold, if there\n"
 		"was one, before you send it: it is in there as it was written. Everyone may ask;\n"
 		"root gets the module's counters, too.\n",
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG,
 	.run = run,
 };

@@ -16,8 +16,11 @@
 #include <time.h>
 
 #include "basic/units.h"
+#include "basic/when.h"
 #include "ctl/ctl.h"
-#include "ctl/history-data.h"
+#include "ctl/history-json.h"
+#include "ctl/pager.h"
+#include "ctl/props-json.h"
 #include "ctl/term.h"
 #include "decide/policy.h"
 
@@ -31,7 +34,7 @@ enum {
 
 static const struct ctl_option options[] = {
 	[OPT_LAST] = { "last", "N", "how many changes of the decision to explain, 10 without it" },
-	[OPT_SINCE] = { "since", "TIME", "all of the last TIME (30min, 6h)" },
+	[OPT_SINCE] = { "since", "WHEN", "all from then on: yesterday, -2h, \"2026-11-28 14:30\"" },
 	{ 0 },
 };
 
@@ -173,6 +176,12 @@ static void print_decision(const struct history_record *r, uint64_t lasted_us, c
 						    : evidence_of(reason));
 }
 
+/* A change, or what happened beside the decisions. */
+static bool is_shown(const struct history_record *r)
+{
+	return r->kind == HISTORY_NOTE || (r->flags & HISTORY_CHANGED);
+}
+
 /* Of the last @n changes and what lies between them, or of all. */
 static size_t first_to_show(const struct history_data *h, uint64_t n)
 {
@@ -208,9 +217,11 @@ static void print_past(const struct history_data *h, uint64_t n)
 		char when[32];
 
 		history_data_time(when, sizeof(when), r->time_us);
+		if (!is_shown(r))
+			continue;
 		if (r->kind == HISTORY_NOTE)
 			printf("%s  %s\n", when, r->text);
-		else if (r->flags & HISTORY_CHANGED)
+		else
 			print_decision(r, lasted(h, i, now_us), when);
 	}
 }
@@ -299,6 +310,33 @@ static void print_present(const struct ctl_props *p)
 		       term_style(TERM_PLAIN));
 }
 
+/* The same for programs: what changed, and the status as it is. */
+static void print_json(const struct history_data *h, uint64_t n, struct ctl_props *p, enum json_form form)
+{
+	uint64_t now_us = history_data_now();
+	struct json j;
+
+	json_init(&j, stdout, form);
+	json_object_begin(&j, NULL);
+	json_array_begin(&j, "past");
+	for (size_t i = first_to_show(h, n); i < h->n; i++) {
+		const struct history_record *r = &h->records[i];
+
+		if (!is_shown(r))
+			continue;
+		json_object_begin(&j, NULL);
+		history_json_members(&j, r);
+		if (r->kind == HISTORY_DECISION) {
+			json_string(&j, "reason_text", history_data_reason(&r->n));
+			json_uint(&j, "lasted", lasted(h, i, now_us));
+		}
+		json_object_end(&j);
+	}
+	json_array_end(&j);
+	props_json(&j, "now", p);
+	json_object_end(&j);
+}
+
 static enum ctl_exit parse_last(const char *text, uint64_t *ret)
 {
 	char *end;
@@ -312,8 +350,8 @@ static enum ctl_exit parse_last(const char *text, uint64_t *ret)
 
 static enum ctl_exit run(const struct ctl_args *args)
 {
-	const char *last = args->option[OPT_LAST], *since = args->option[OPT_SINCE], *reason;
-	uint64_t n = LAST_DEFAULT, since_us = UINT64_MAX / 4;
+	const char *last = args->option[OPT_LAST], *since = args->option[OPT_SINCE];
+	uint64_t n = LAST_DEFAULT, since_us = 0;
 	struct history_data h = { 0 };
 	struct ctl_props props;
 	enum ctl_exit code;
@@ -321,18 +359,23 @@ static enum ctl_exit run(const struct ctl_args *args)
 
 	if (last && parse_last(last, &n) != CTL_OK)
 		return CTL_USAGE;
-	if (since && units_parse_time(since, &since_us, &reason) < 0)
-		return ctl_fail(CTL_USAGE, "--since: '%s': %s", since, reason);
+	if (history_data_when("since", since, &since_us) != CTL_OK)
+		return CTL_USAGE;
 	if (since && !last)
 		n = UINT64_MAX;
 
-	code = ctl_bus_ask(&bus, args->bus_address, &props);
+	code = ctl_bus_ask(&bus, &args->where, &props);
 	if (code == CTL_OK)
 		code = history_data_load(&bus, &h);
 	if (code == CTL_OK) {
-		history_data_trim(&h, history_data_now(), since_us);
-		print_past(&h, n);
-		print_present(&props);
+		history_data_trim(&h, since_us, UINT64_MAX);
+		pager_open();
+		if (args->json) {
+			print_json(&h, n, &props, args->json);
+		} else {
+			print_past(&h, n);
+			print_present(&props);
+		}
 	}
 	history_data_done(&h);
 	ctl_props_done(&props);
@@ -345,7 +388,9 @@ const struct ctl_verb ctl_verb_explain = {
 	.args = "",
 	.summary = "say why: the last decisions and their numbers",
 	.help = "Explain the last changes of the decision and the one in force, oldest first, each\n"
-		"with the numbers that led to it. Everyone may ask.\n",
+		"with the numbers that led to it. Everyone may ask.\n\n"
+		"WHEN is " WHEN_HELP ".\n",
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG,
 	.options = options,
 	.run = run,
 };

@@ -4,7 +4,7 @@
  *
  * For people a table of at most two dozen lines, whatever the time asked for: in each the
  * extremes and the reason that held longest, and what happened in between. For programs
- * and eyes everything, as CSV and as a picture (history-export.c).
+ * and eyes everything, as CSV, JSON and as a picture (history-export.c, history-json.c).
  *
  * Files are written completely or said to be broken; "-" is the standard output.
  */
@@ -15,9 +15,13 @@
 
 #include "basic/cleanup.h"
 #include "basic/units.h"
+#include "basic/when.h"
 #include "ctl/ctl.h"
+#include "ctl/files.h"
 #include "ctl/history-data.h"
 #include "ctl/history-export.h"
+#include "ctl/history-json.h"
+#include "ctl/pager.h"
 #include "ctl/term.h"
 
 #define SEC 1000000ULL
@@ -26,12 +30,14 @@
 
 enum {
 	OPT_SINCE,
+	OPT_UNTIL,
 	OPT_SVG,
 	OPT_CSV,
 };
 
 static const struct ctl_option options[] = {
-	[OPT_SINCE] = { "since", "TIME", "only the last TIME (30min, 6h); without it all there is" },
+	[OPT_SINCE] = { "since", "WHEN", "only from then on: yesterday, -2h, \"2026-11-28 14:30\"" },
+	[OPT_UNTIL] = { "until", "WHEN", "only until then" },
 	[OPT_SVG] = { "svg", "FILE", "draw a picture; - is the standard output" },
 	[OPT_CSV] = { "csv", "FILE", "write every record, with units; - is the standard output" },
 	{ 0 },
@@ -114,13 +120,14 @@ static uint64_t bucket_length(uint64_t span)
 	return span / LINES_MAX + SEC;
 }
 
-static void print_table(const struct history_data *h)
+static void print_table(const struct history_data *h, bool titles)
 {
 	uint64_t length = bucket_length(h->records[h->n - 1].time_us - h->records[0].time_us);
 	struct bucket b = { 0 };
 
-	printf("%s%-15s  %-21s  %10s  %6s  %6s  %s%s\n", term_style(TERM_BOLD), "from", "balloon",
-	       "available", "some", "full", "reason", term_style(TERM_PLAIN));
+	if (titles)
+		printf("%s%-15s  %-21s  %10s  %6s  %6s  %s%s\n", term_style(TERM_BOLD), "from",
+		       "balloon", "available", "some", "full", "reason", term_style(TERM_PLAIN));
 	for (size_t i = 0; i < h->n; i++) {
 		const struct history_record *r = &h->records[i];
 		char time[32];
@@ -146,7 +153,7 @@ static void print_table(const struct history_data *h)
 }
 
 /* All of it, before the file is opened: one that is there stays as it is if there is nothing to write. */
-static int render(const struct history_data *h, uint64_t now_us, bool svg, char **ret, size_t *ret_n)
+static int render(const struct history_data *h, uint64_t end_us, bool svg, char **ret, size_t *ret_n)
 {
 	FILE *f = open_memstream(ret, ret_n);
 	int r = 0;
@@ -154,7 +161,7 @@ static int render(const struct history_data *h, uint64_t now_us, bool svg, char 
 	if (!f)
 		return -errno;
 	if (svg)
-		r = history_export_svg(f, h, now_us);
+		r = history_export_svg(f, h, end_us);
 	else
 		history_export_csv(f, h);
 	if (fclose(f) != 0 && r == 0)
@@ -163,75 +170,91 @@ static int render(const struct history_data *h, uint64_t now_us, bool svg, char 
 }
 
 /* Renders, and writes to @path; prints its own failure. */
-static enum ctl_exit to_file(const char *path, const struct history_data *h, uint64_t now_us, bool svg)
+static enum ctl_exit to_file(const char *path, const struct history_data *h, uint64_t end_us, bool svg)
 {
-	bool standard = strcmp(path, "-") == 0;
 	_cleanup_free_ char *text = NULL;
 	size_t n = 0;
 	FILE *f;
 	int r;
 
-	r = render(h, now_us, svg, &text, &n);
+	r = render(h, end_us, svg, &text, &n);
 	if (r == -ENODATA)
 		return ctl_fail(CTL_FAILED, "there is not enough history for a picture yet; wait 20 "
 				"seconds, or ask for a longer time");
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
-	f = standard ? stdout : fopen(path, "we");
+	f = files_open(path, "w");
 	if (!f)
 		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(errno));
-	if (fwrite(text, 1, n, f) < n || fflush(f) != 0)
-		r = -(errno ?: EIO);
-	if (!standard && fclose(f) != 0 && r == 0)
-		r = -errno;
+	/* What is short of it is found when it is closed. */
+	fwrite(text, 1, n, f);
+	r = files_close(f);
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
 	return CTL_OK;
 }
 
-static enum ctl_exit show(const struct ctl_args *args, struct history_data *h, uint64_t since_us)
+static void print_json(const struct history_data *h, enum json_form form)
+{
+	struct json j;
+
+	json_init(&j, stdout, form);
+	json_array_begin(&j, NULL);
+	for (size_t i = 0; i < h->n; i++)
+		history_json_record(&j, &h->records[i]);
+	json_array_end(&j);
+}
+
+static enum ctl_exit show(const struct ctl_args *args, const struct history_data *h, uint64_t until_us)
 {
 	const char *svg = args->option[OPT_SVG], *csv = args->option[OPT_CSV];
-	uint64_t now_us = history_data_now();
+	uint64_t now_us = history_data_now(), end_us = until_us < now_us ? until_us : now_us;
 	enum ctl_exit code = CTL_OK;
 
-	history_data_trim(h, now_us, since_us);
 	if (csv)
-		code = to_file(csv, h, now_us, false);
+		code = to_file(csv, h, end_us, false);
 	if (svg && code == CTL_OK)
-		code = to_file(svg, h, now_us, true);
+		code = to_file(svg, h, end_us, true);
 	if (csv || svg)
 		return code;
-	if (h->n == 0)
+	pager_open();
+	if (args->json)
+		print_json(h, args->json);
+	else if (h->n == 0)
 		printf("nothing was recorded in that time\n");
 	else
-		print_table(h);
+		print_table(h, !args->no_legend);
 	return CTL_OK;
 }
 
 static enum ctl_exit run(const struct ctl_args *args)
 {
+	uint64_t since_us = 0, until_us = UINT64_MAX;
 	struct history_data h = { 0 };
-	/* Longer than any clock has run. */
-	uint64_t since_us = UINT64_MAX / 4;
-	const char *reason;
 	struct ctl_bus bus;
 	enum ctl_exit code;
 
-	if (args->option[OPT_SINCE] &&
-	    units_parse_time(args->option[OPT_SINCE], &since_us, &reason) < 0)
-		return ctl_fail(CTL_USAGE, "--since: '%s': %s", args->option[OPT_SINCE], reason);
+	if (history_data_when("since", args->option[OPT_SINCE], &since_us) != CTL_OK ||
+	    history_data_when("until", args->option[OPT_UNTIL], &until_us) != CTL_OK)
+		return CTL_USAGE;
+	if (since_us > until_us)
+		return ctl_fail(CTL_USAGE, "--since '%s' is later than --until '%s'",
+				args->option[OPT_SINCE], args->option[OPT_UNTIL]);
 	if (args->option[OPT_SVG] && args->option[OPT_CSV] &&
 	    strcmp(args->option[OPT_SVG], args->option[OPT_CSV]) == 0)
 		return ctl_fail(CTL_USAGE, "--svg and --csv need two different files");
-	code = ctl_bus_open(&bus, args->bus_address);
+	if (args->json && (args->option[OPT_SVG] || args->option[OPT_CSV]))
+		return ctl_fail(CTL_USAGE, "--json is in the place of --svg and --csv");
+	code = ctl_bus_open(&bus, &args->where);
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	else
 		code = history_data_load(&bus, &h);
 	ctl_bus_done(&bus);
-	if (code == CTL_OK)
-		code = show(args, &h, since_us);
+	if (code == CTL_OK) {
+		history_data_trim(&h, since_us, until_us);
+		code = show(args, &h, until_us);
+	}
 	history_data_done(&h);
 	return code;
 }
@@ -243,7 +266,9 @@ const struct ctl_verb ctl_verb_history = {
 	.help = "Show what balloond saw and did in the last 24 hours: as a table, with --csv as a\n"
 		"file for other programs, with --svg as a picture. A line of the table shows the\n"
 		"range of the balloon, the least memory available, the largest share of time\n"
-		"stalled (some, full) and the reason that held longest. Everyone may ask.\n",
+		"stalled (some, full) and the reason that held longest. Everyone may ask.\n\n"
+		"WHEN is " WHEN_HELP ".\n",
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG | CTL_TITLES,
 	.options = options,
 	.run = run,
 };

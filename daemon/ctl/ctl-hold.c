@@ -56,7 +56,7 @@ static enum ctl_exit run_hold(const struct ctl_args *args)
 				"balloonctl release");
 	if (join(args, reason, sizeof(reason)) != CTL_OK)
 		return CTL_USAGE;
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code == CTL_OK)
 		code = ctl_bus_hold(&bus, reason, for_us, &kept);
 	if (code != CTL_OK) {
@@ -83,7 +83,7 @@ static enum ctl_exit run_release(const struct ctl_args *args)
 	struct ctl_bus bus;
 	bool was = false;
 
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code == CTL_OK)
 		code = ctl_bus_release(&bus, &was);
 	if (code != CTL_OK)
@@ -106,6 +106,7 @@ const struct ctl_verb ctl_verb_hold = {
 		"may do this.\n",
 	.min_args = 1,
 	.max_args = 64,
+	.traits = CTL_ASKS | CTL_AFAR,
 	.options = hold_options,
 	.run = run_hold,
 };
@@ -115,5 +116,6 @@ const struct ctl_verb ctl_verb_release = {
 	.args = "",
 	.summary = "end a hold",
 	.help = "Let the balloon move again. Only root may do this.\n",
+	.traits = CTL_ASKS | CTL_AFAR,
 	.run = run_release,
 };

@@ -10,6 +10,21 @@
 
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
+#include "ctl/metrics-json.h"
+#include "ctl/pager.h"
+
+static void show(const struct ctl_args *args, char *text)
+{
+	struct json j;
+
+	pager_open();
+	if (!args->json) {
+		fputs(text, stdout);
+		return;
+	}
+	json_init(&j, stdout, args->json);
+	metrics_json(&j, text);
+}
 
 static enum ctl_exit run(const struct ctl_args *args)
 {
@@ -17,13 +32,13 @@ static enum ctl_exit run(const struct ctl_args *args)
 	struct ctl_bus bus;
 	char *text = NULL;
 
-	code = ctl_bus_open(&bus, args->bus_address);
+	code = ctl_bus_open(&bus, &args->where);
 	if (code == CTL_OK)
 		code = ctl_bus_metrics(&bus, &text);
 	if (code != CTL_OK)
 		ctl_fail(code, "%s", ctl_bus_why(&bus));
 	else
-		fputs(text, stdout);
+		show(args, text);
 	free(text);
 	ctl_bus_done(&bus);
 	return code;
@@ -36,5 +51,6 @@ const struct ctl_verb ctl_verb_metrics = {
 	.help = "Print the state in the text format of OpenMetrics, which Prometheus and others\n"
 		"read. For a node_exporter on the machine set metrics_file in balloond.conf; see\n"
 		"balloond.conf(5). Everyone may ask.\n",
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG,
 	.run = run,
 };

@@ -24,11 +24,13 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "basic/cleanup.h"
 #include "basic/units.h"
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
+#include "ctl/files.h"
 #include "sense/sense.h"
 #include "sim/recording.h"
 
@@ -58,11 +60,12 @@ struct recorder {
 	uint64_t duration_us;	/* UINT64_MAX = until told to stop */
 	off_t whole;		/* length of the file up to the last whole line */
 	bool can_truncate;
+	bool torn;		/* it was not, and the last line is a part of one */
 	uint64_t lines;
 	uint64_t missed;	/* intervals without a line, the machine was too slow */
 
 	struct sense *sense;
-	const char *bus_address;
+	const struct ctl_where *where;
 	struct ctl_bus bus;
 	bool connected;
 	uint64_t next_try_us;
@@ -86,6 +89,14 @@ static enum ctl_exit open_output(struct recorder *r)
 {
 	struct stat st;
 
+	/* Where its lines begin and end is known to whoever redirects it; a pipe has no length. */
+	if (files_is_standard(r->path)) {
+		r->path = "the standard output";
+		r->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (r->fd < 0)
+			return ctl_fail(CTL_FAILED, "%s: %s", r->path, strerror(errno));
+		return CTL_OK;
+	}
 	r->fd = open(r->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (r->fd < 0 && errno == EEXIST && stat(r->path, &st) == 0 && !S_ISREG(st.st_mode))
 		r->fd = open(r->path, O_WRONLY | O_CLOEXEC);
@@ -119,6 +130,7 @@ static int write_line(struct recorder *r, const char *line, size_t n)
 		r->whole += n;
 		return 0;
 	}
+	r->torn = done && !r->can_truncate;
 	if (done && r->can_truncate && ftruncate(r->fd, r->whole) < 0)
 		return -errno;
 	return error;
@@ -128,8 +140,9 @@ static enum ctl_exit write_failed(const struct recorder *r, int error)
 {
 	bool full = error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
 
-	return ctl_fail(CTL_FAILED, "%s: %s; stopped after %" PRIu64 " lines, all of them whole",
-			r->path, full ? "no space left" : strerror(-error), r->lines);
+	return ctl_fail(CTL_FAILED, "%s: %s; stopped after %" PRIu64 " lines, %s", r->path,
+			full ? "no space left" : strerror(-error), r->lines,
+			r->torn ? "and a part of another one" : "all of them whole");
 }
 
 static int write_header(struct recorder *r)
@@ -157,7 +170,7 @@ static void ask_daemon(struct recorder *r, uint64_t now_us)
 		if (now_us < r->next_try_us)
 			return;
 		r->next_try_us = now_us + DAEMON_RETRY_US;
-		if (ctl_bus_open(&r->bus, r->bus_address) != CTL_OK) {
+		if (ctl_bus_open(&r->bus, r->where) != CTL_OK) {
 			ctl_bus_done(&r->bus);
 			return;
 		}
@@ -328,7 +341,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 		.signal_fd = -1,
 		.interval_us = SECOND_US,
 		.duration_us = UINT64_MAX,
-		.bus_address = args->bus_address,
+		.where = &args->where,
 	};
 	enum ctl_exit code = parse(args, &r);
 	int res;
@@ -364,10 +377,11 @@ const struct ctl_verb ctl_verb_record = {
 	.help = "Write memory, events, stalls and the balloon to FILE, one line of CSV at each\n"
 		"interval, until Ctrl-C or until the disk is full. The file ends with a whole line\n"
 		"whatever happens; FILE must not exist yet. Columns: balloon-trace(5); judge the\n"
-		"policy by it with 'balloonctl simulate FILE'. Needs neither balloond nor root;\n"
-		"without balloond the balloon's columns stay empty.\n",
+		"policy by it with 'balloonctl simulate FILE'. - is the standard output. Needs\n"
+		"neither balloond nor root; without balloond the balloon's columns stay empty.\n",
 	.min_args = 1,
 	.max_args = 1,
+	.traits = CTL_ASKS,
 	.options = options,
 	.run = run,
 };

@@ -15,11 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "basic/cleanup.h"
 #include "basic/units.h"
 #include "config.h"
 #include "ctl/ctl.h"
+#include "ctl/files.h"
 #include "ctl/simulate-report.h"
 #include "sim/picture.h"
 
@@ -31,7 +33,6 @@ enum {
 	OPT_COMPARE,
 	OPT_SVG,
 	OPT_CSV,
-	OPT_JSON,
 	OPT_SKIP_BAD,
 	OPT_INTERPOLATE,
 	OPT_DISK,
@@ -42,14 +43,13 @@ enum {
 };
 
 static const struct ctl_option options[] = {
-	[OPT_CONFIG] = { "config", "FILE", "with the settings of this file, not the defaults" },
+	[OPT_CONFIG] = { "config", "FILE", "with the settings of this file (- = standard input), not the defaults" },
 	[OPT_LAW] = { "law", "NAME", "adaptive, committed, one of --compare, or recorded" },
 	[OPT_RAM] = { "ram", "SIZE", "the guest's RAM (default: what the trace says)" },
 	[OPT_SWAP] = { "swap", "SIZE", "the guest's swap (default: what the trace says, or none)" },
 	[OPT_COMPARE] = { "compare", NULL, "run the laws of others, too" },
-	[OPT_SVG] = { "svg", "FILE", "draw the run as a picture (one TRACE only)" },
+	[OPT_SVG] = { "svg", "FILE", "draw the run as a picture, - = standard output (one TRACE only)" },
 	[OPT_CSV] = { "csv", "FILE", "write the guest at each row, - = standard output (one TRACE only)" },
-	[OPT_JSON] = { "json", NULL, "for programs: one JSON array" },
 	[OPT_SKIP_BAD] = { "skip-bad", NULL, "leave bad rows out, instead of refusing the trace" },
 	[OPT_INTERPOLATE] = { "interpolate", "HOW", "linear or steps, whatever the trace says" },
 	[OPT_DISK] = { "disk", "RATE", "the guest's disk (default: what the trace says, or 125MiB/s)" },
@@ -85,6 +85,7 @@ struct request {
 	bool compare;
 	const char *svg;
 	const char *csv;
+	bool no_scores;			/* the standard output has one of these */
 };
 
 struct reporter {
@@ -109,14 +110,21 @@ static void report_row(void *userdata, size_t line, const char *why, bool bad)
 
 static enum ctl_exit read_config(const char *path, struct config *ret)
 {
+	_cleanup_(config_origins_done) struct config_origins origins;
 	struct config_errors errors = { 0 };
+	bool standard = files_is_standard(path);
 	enum ctl_exit code = CTL_OK;
-	int r = config_load(path, ret, &errors);
+	int r;
 
+	if (standard)
+		r = config_load_fd(STDIN_FILENO, FILES_STDIN, ret, &origins, &errors);
+	else
+		r = config_load_from(path, NULL, ret, &origins, &errors);
 	if (r < 0) {
 		for (size_t i = 0; i < errors.n; i++)
 			fprintf(stderr, "%s\n", errors.lines[i]);
-		code = ctl_fail(CTL_CONFIG, "%s is not valid; nothing was simulated", path);
+		code = ctl_fail(CTL_CONFIG, "%s is not valid; nothing was simulated",
+				standard ? FILES_STDIN : path);
 	} else if (r == 0) {
 		code = ctl_fail(CTL_CONFIG, "%s: there is no such file", path);
 	}
@@ -217,13 +225,36 @@ static enum ctl_exit parse_speed(const struct ctl_args *args, struct guest_speed
 	return code;
 }
 
+/* Each standard stream is for one thing. */
+static enum ctl_exit judge_standard(const struct ctl_args *args, struct request *q)
+{
+	int read = files_is_standard(args->option[OPT_CONFIG]);
+
+	for (int i = 0; i < args->argc; i++)
+		read += files_is_standard(args->argv[i]);
+	if (read > 1)
+		return ctl_fail(CTL_USAGE, "the standard input can be read as one file only");
+	if (q->svg && q->csv && strcmp(q->svg, q->csv) == 0)
+		return ctl_fail(CTL_USAGE, "--svg and --csv need two different files");
+	q->no_scores = files_is_standard(q->svg) || files_is_standard(q->csv);
+	if (q->no_scores && args->json)
+		return ctl_fail(CTL_USAGE, "%s - and --json cannot both have the standard output",
+				files_is_standard(q->svg) ? "--svg" : "--csv");
+	return CTL_OK;
+}
+
 static enum ctl_exit parse_request(const struct ctl_args *args, struct request *q)
 {
-	enum ctl_exit code = CTL_OK;
+	enum ctl_exit code;
 
-	*q = (struct request){ .swap = UINT64_MAX };
+	*q = (struct request){
+		.swap = UINT64_MAX,
+		.svg = args->option[OPT_SVG],
+		.csv = args->option[OPT_CSV],
+	};
 	config_default(&q->config);
-	if (args->option[OPT_CONFIG])
+	code = judge_standard(args, q);
+	if (code == CTL_OK && args->option[OPT_CONFIG])
 		code = read_config(args->option[OPT_CONFIG], &q->config);
 	/* Observing would move nothing, and whoever simulates wants to see what would be moved. */
 	if (q->config.policy.mode == MODE_OBSERVE)
@@ -252,19 +283,22 @@ static enum ctl_exit parse_request(const struct ctl_args *args, struct request *
 						      policy_mode_name(q->config.policy.mode);
 	q->skip_bad = args->option[OPT_SKIP_BAD];
 	q->compare = args->option[OPT_COMPARE];
-	q->svg = args->option[OPT_SVG];
-	q->csv = args->option[OPT_CSV];
 	if ((q->svg || q->csv) && args->argc > 1)
 		return ctl_fail(CTL_USAGE, "--svg and --csv are for one trace, and there are %d",
 				args->argc);
-	if (q->csv && !strcmp(q->csv, "-") && args->option[OPT_JSON])
-		return ctl_fail(CTL_USAGE, "--csv - and --json cannot both have the standard output");
 	return CTL_OK;
+}
+
+/* As messages and reports name it. */
+static const char *shown(const char *path)
+{
+	return files_is_standard(path) ? FILES_STDIN : path;
 }
 
 static enum ctl_exit read_trace(const struct request *q, const char *path, struct trace **ret)
 {
-	struct reporter reporter = { .file = path, .skip_bad = q->skip_bad };
+	const char *name = shown(path);
+	struct reporter reporter = { .file = name, .skip_bad = q->skip_bad };
 	const struct trace_options o = {
 		.ram = q->ram,
 		.swap = q->swap,
@@ -274,22 +308,23 @@ static enum ctl_exit read_trace(const struct request *q, const char *path, struc
 		.report = report_row,
 		.userdata = &reporter,
 	};
-	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	FILE *f = files_open(path, "r");
 	int r;
 
 	if (!f)
-		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+		return ctl_fail(CTL_FAILED, "%s: %s", name, strerror(errno));
 	r = trace_read(f, &o, ret);
+	files_close(f);
 	if (reporter.n_bad > REPORTS_MAX)
-		ctl_fail(CTL_FAILED, "%s: and %zu more", path, reporter.n_bad - REPORTS_MAX);
+		ctl_fail(CTL_FAILED, "%s: and %zu more", name, reporter.n_bad - REPORTS_MAX);
 	if (r == -EBADMSG)
-		return ctl_fail(CTL_FAILED, "%s: not used%s", path,
+		return ctl_fail(CTL_FAILED, "%s: not used%s", name,
 				reporter.n_bad && !q->skip_bad ?
 					"; --skip-bad leaves out rows that are bad" : "");
 	if (r == -ENODATA || r == -E2BIG)
-		return ctl_fail(CTL_FAILED, "%s: not used", path);
+		return ctl_fail(CTL_FAILED, "%s: not used", name);
 	if (r < 0)
-		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));
+		return ctl_fail(CTL_FAILED, "%s: %s", name, strerror(-r));
 	return CTL_OK;
 }
 
@@ -332,11 +367,11 @@ static int run_all(const struct request *q, struct sim_setup *s, struct sim_chec
 static enum ctl_exit draw(const struct request *q, const char *trace, const struct timeline *t,
 			  const struct simulate_result *result)
 {
-	_cleanup_fclose_ FILE *f = fopen(q->svg, "we");
+	FILE *f = files_open(q->svg, "w");
 	const struct score *s = &result->score;
 	char title[200], subtitle[200];
 	const char *base = strrchr(trace, '/');
-	int r;
+	int r, closed;
 
 	if (!f)
 		return ctl_fail(CTL_FAILED, "%s: %s", q->svg, strerror(errno));
@@ -345,6 +380,9 @@ static enum ctl_exit draw(const struct request *q, const char *trace, const stru
 		 "reclaimed %.1f %% of what a clairvoyant could; short %.4f %% of the time",
 		 100 * score_share(s), 100 * score_short_share(s));
 	r = picture_write(f, t, s->ram, s->duration_us, title, subtitle);
+	closed = files_close(f);
+	if (r >= 0)
+		r = closed;
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s: %s", q->svg, strerror(-r));
 	return CTL_OK;
@@ -368,10 +406,10 @@ static void write_row(void *userdata, const struct sim_row *row)
 	fputc('\n', f);
 }
 
-/* The rows of the run. *ret is the caller's to close, unless it is the standard output. */
+/* The rows of the run. *ret is for close_rows(). */
 static enum ctl_exit open_rows(const char *path, const struct trace *t, FILE **ret)
 {
-	FILE *f = strcmp(path, "-") ? fopen(path, "we") : stdout;
+	FILE *f = files_open(path, "w");
 
 	if (!f)
 		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
@@ -389,14 +427,9 @@ static enum ctl_exit open_rows(const char *path, const struct trace *t, FILE **r
 
 static enum ctl_exit close_rows(const char *path, FILE *f)
 {
-	bool failed;
+	int r = f ? files_close(f) : 0;
 
-	if (!f || f == stdout)
-		return CTL_OK;
-	failed = ferror(f);
-	if (fclose(f) || failed)
-		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno ?: EIO));
-	return CTL_OK;
+	return r < 0 ? ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r)) : CTL_OK;
 }
 
 /* Whether what was asked for can be run on it. */
@@ -419,7 +452,8 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 	struct simulate_result results[RESULTS_MAX];
 	struct sim_check check, guest_check;
 	struct sim_setup setup;
-	struct simulate_report report = { .file = path, .results = results };
+	const char *name = shown(path);
+	struct simulate_report report = { .file = name, .results = results };
 	enum ctl_exit code = read_trace(q, path, &t);
 	FILE *rows = NULL;
 	int r;
@@ -428,7 +462,7 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 		return code;
 	report.trace = t;
 	report.ram = t->ram ?: sim_ram_for(t);
-	code = judge_trace(q, path, t, report.ram);
+	code = judge_trace(q, name, t, report.ram);
 	if (code != CTL_OK)
 		return code;
 	report.swap = t->swap;
@@ -442,7 +476,7 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 	if (q->svg) {
 		r = timeline_init(&timeline, PICTURE_BUCKETS);
 		if (r < 0)
-			return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));
+			return ctl_fail(CTL_FAILED, "%s: %s", name, strerror(-r));
 		setup.timeline = &timeline;
 	}
 	if (q->csv) {
@@ -459,19 +493,18 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 	r = run_all(q, &setup, &guest_check, results, &report.n_results);
 	code = close_rows(q->csv, rows);
 	if (r < 0)
-		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r));
+		return ctl_fail(CTL_FAILED, "%s: %s", name, strerror(-r));
 	if (code != CTL_OK)
 		return code;
 	if (j)
 		simulate_json(j, &report);
-	else if (rows != stdout)
+	else if (!q->no_scores)
 		simulate_print(&report);
-	return q->svg ? draw(q, path, &timeline, &results[0]) : CTL_OK;
+	return q->svg ? draw(q, name, &timeline, &results[0]) : CTL_OK;
 }
 
 static enum ctl_exit run(const struct ctl_args *args)
 {
-	bool as_json = args->option[OPT_JSON];
 	enum ctl_exit code, worst = CTL_OK;
 	struct request q;
 	struct json j;
@@ -479,16 +512,16 @@ static enum ctl_exit run(const struct ctl_args *args)
 	code = parse_request(args, &q);
 	if (code != CTL_OK)
 		return code;
-	if (as_json) {
-		json_init(&j, stdout);
+	if (args->json) {
+		json_init(&j, stdout, args->json);
 		json_array_begin(&j, NULL);
 	}
 	for (int i = 0; i < args->argc; i++) {
-		code = simulate(&q, args->argv[i], as_json ? &j : NULL);
+		code = simulate(&q, args->argv[i], args->json ? &j : NULL);
 		if (code != CTL_OK)
 			worst = code;
 	}
-	if (as_json)
+	if (args->json)
 		json_array_end(&j);
 	return worst;
 }
@@ -501,9 +534,11 @@ const struct ctl_verb ctl_verb_simulate = {
 		"guest, and print how much memory it would have given back, and how often the\n"
 		"guest would have been short of it. TRACE is what 'balloonctl record' wrote, or a\n"
 		"CSV file with the columns t_s,need_kib[,hot_cache_kib,cold_cache_kib]; all\n"
-		"formats and all scores: balloon-trace(5). Needs neither balloond nor root.\n",
+		"formats and all scores: balloon-trace(5). - is the standard input. Needs neither\n"
+		"balloond nor root.\n",
 	.min_args = 1,
 	.max_args = 10000,
+	.traits = CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

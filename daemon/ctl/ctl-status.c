@@ -8,7 +8,8 @@
  * microseconds and permille, null where there is no value.
  *
  * Where the daemon has no device, or one that lacks something, it says what to change
- * on the host, in the words of the hosts that most people have.
+ * on the host, in the words of the hosts that most people have; if it is one of this
+ * machine, at which it looks for that.
  *
  * Reads, never changes; exits 0 also when the daemon reports a problem, since
  * the question was answered (scripts read "problem" in the JSON).
@@ -23,15 +24,6 @@
 #include "ctl/ctl.h"
 #include "ctl/props-json.h"
 #include "ctl/term.h"
-
-enum {
-	OPT_JSON,
-};
-
-static const struct ctl_option options[] = {
-	[OPT_JSON] = { "json", NULL, "for programs: one JSON object" },
-	{ 0 },
-};
 
 static bool some(const char *text)
 {
@@ -276,11 +268,14 @@ static void print_proof(const struct ctl_props *p)
 		printf("the host has not been asked yet whether it takes what it is given\n");
 }
 
-static void print_host(const struct ctl_props *p)
+static void print_host(const struct ctl_props *p, bool afar)
 {
 	label("Host");
 	if (!some(p->host)) {
-		print_no_device(p);
+		if (afar)
+			printf("none\n");
+		else
+			print_no_device(p);
 		return;
 	}
 	printf("%s", p->host);
@@ -289,10 +284,10 @@ static void print_host(const struct ctl_props *p)
 	for (char **s = p->capabilities; s && *s; s++)
 		printf("%s%s%s", s == p->capabilities ? " [" : " ", *s, s[1] ? "" : "]");
 	putchar('\n');
-	if (strcmp(p->host, "reporting") == 0)
-		print_reporting();
-	else
+	if (strcmp(p->host, "reporting") != 0)
 		print_missing(p);
+	else if (!afar)
+		print_reporting();
 	print_proof(p);
 	if (known(p->lease_left) && p->lease_left > 0) {
 		label("Lease");
@@ -328,17 +323,17 @@ static enum ctl_exit run(const struct ctl_args *args)
 	struct ctl_bus bus;
 	enum ctl_exit code;
 
-	code = ctl_bus_ask(&bus, args->bus_address, &props);
-	if (code == CTL_OK && args->option[OPT_JSON]) {
+	code = ctl_bus_ask(&bus, &args->where, &props);
+	if (code == CTL_OK && args->json) {
 		struct json j;
 
-		json_init(&j, stdout);
+		json_init(&j, stdout, args->json);
 		props_json(&j, NULL, &props);
 	} else if (code == CTL_OK) {
 		print_head(&props);
 		print_memory(&props);
 		print_policy(&props);
-		print_host(&props);
+		print_host(&props, ctl_is_afar(&args->where));
 		print_totals(&props);
 	}
 	ctl_props_done(&props);
@@ -353,6 +348,6 @@ const struct ctl_verb ctl_verb_status = {
 	.help = "Show what the guest has, what the balloon holds, where it is going and why.\n"
 		"Everyone may ask. With --json: bytes, microseconds and permille; null where\n"
 		"there is no value.\n",
-	.options = options,
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS,
 	.run = run,
 };

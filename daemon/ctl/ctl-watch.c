@@ -9,6 +9,7 @@
  * Each round asks for all properties and for the records that the history has
  * got since the last one. A daemon that goes away while it is watched is said
  * on the screen and waited for; where there is no screen it ends the watching.
+ * For programs there is no screen either, but the properties as status has them.
  * However it ends, the terminal is put back as it was.
  */
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
 #include "ctl/history-data.h"
+#include "ctl/props-json.h"
 #include "ctl/term.h"
 #include "ctl/watch-view.h"
 
@@ -58,7 +60,7 @@ static void on_resize(int sig)
 }
 
 struct watch {
-	const char *address;
+	const struct ctl_where *where;
 	struct ctl_bus bus;
 	struct ctl_props props;
 	bool bus_open;
@@ -70,6 +72,7 @@ struct watch {
 	unsigned int n_events;
 	uint64_t interval_us;
 	bool screen;
+	enum json_form json;
 	bool keys;		/* standard input gives them */
 };
 
@@ -151,7 +154,7 @@ static enum ctl_exit look(struct watch *w)
 
 	if (!w->bus_open) {
 		ctl_bus_done(&w->bus);
-		code = ctl_bus_open(&w->bus, w->address);
+		code = ctl_bus_open(&w->bus, w->where);
 		if (code == CTL_OK)
 			ctl_bus_set_timeout(&w->bus, ANSWER_TIMEOUT_US);
 	}
@@ -181,7 +184,12 @@ static void show(struct watch *w)
 		.now_us = history_data_now(),
 	};
 
-	if (w->screen) {
+	if (w->json) {
+		struct json j;
+
+		json_init(&j, stdout, w->json);
+		props_json(&j, NULL, &w->props);
+	} else if (w->screen) {
 		v.columns = term_columns();
 		v.lines = term_lines();
 		watch_draw(stdout, &v);
@@ -289,10 +297,11 @@ static enum ctl_exit run(const struct ctl_args *args)
 {
 	const char *interval = args->option[OPT_INTERVAL], *reason;
 	struct watch w = {
-		.address = args->bus_address,
+		.where = &args->where,
 		.history_fd = -1,
 		.interval_us = SEC,
-		.screen = term_is_live(),
+		.screen = !args->json && term_is_live(),
+		.json = args->json,
 	};
 	sigset_t while_waiting;
 	enum ctl_exit code;
@@ -318,7 +327,9 @@ const struct ctl_verb ctl_verb_watch = {
 	.summary = "a live view, until q",
 	.help = "Show the guest's memory as a bar, with the balloon and its targets, pressure,\n"
 		"refaults, the reason, the lease and the last events, once a second until q or\n"
-		"Ctrl-C. Where the output is not a terminal: one line a second. Everyone may look.\n",
+		"Ctrl-C. Where the output is not a terminal: one line a second; with --json an\n"
+		"object a second, as of status --json. Everyone may look.\n",
+	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS,
 	.options = options,
 	.run = run,
 };

@@ -10,6 +10,9 @@
 #pragma once
 
 #include <stdarg.h>
+#include <stdbool.h>
+
+#include "ctl/json.h"
 
 /* Exit status of the program; documented in balloonctl(1). */
 enum ctl_exit {
@@ -27,12 +30,40 @@ struct ctl_option {
 	const char *name;	/* long name without dashes; NULL ends a table */
 	const char *arg;	/* NULL: none; "ADDR": needed; "[TIME]": may be left out */
 	const char *help;
+	char letter;		/* -h for --help; 0: none */
 };
+
+/*
+ * Options that several verbs share stand in one table (options.c). A verb takes
+ * those that mean something to it, by what it does.
+ */
+enum ctl_trait {
+	CTL_ASKS = 1 << 0,	/* the daemon */
+	CTL_SHOWS = 1 << 1,	/* what programs want to read, too */
+	CTL_LONG = 1 << 2,	/* more than a screen, perhaps */
+	CTL_TITLES = 1 << 3,	/* lines above or below a table */
+	CTL_AFAR = 1 << 4,	/* the daemon of another machine will do */
+};
+
+/* Whose daemon; at most one is not NULL, without one it is that of this machine. */
+struct ctl_where {
+	const char *address;	/* of a bus */
+	const char *host;	/* [USER@]HOST, by ssh */
+	const char *machine;	/* [USER@]NAME, a container here */
+};
+
+/* What can be seen of this machine says nothing about the daemon's. */
+static inline bool ctl_is_afar(const struct ctl_where *where)
+{
+	return where->host || where->machine;
+}
 
 #define CTL_OPTIONS_MAX 16
 
 struct ctl_args {
-	const char *bus_address;	/* NULL: the system bus */
+	struct ctl_where where;
+	enum json_form json;
+	bool no_legend;
 	int argc;			/* positional arguments after the verb */
 	char **argv;
 	/* By index into the verb's options: NULL not given, "" given without an argument. */
@@ -46,7 +77,8 @@ struct ctl_verb {
 	const char *help;		/* paragraphs for --help, lines under 80 columns */
 	int min_args;
 	int max_args;
-	const struct ctl_option *options;	/* NULL if none */
+	unsigned int traits;			/* of enum ctl_trait */
+	const struct ctl_option *options;	/* its own; NULL if none */
 	enum ctl_exit (*run)(const struct ctl_args *args);
 };
 

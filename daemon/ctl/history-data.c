@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "basic/when.h"
 #include "decide/policy.h"
 
 #define SEC 1000000ULL
@@ -106,13 +107,24 @@ void history_data_done(struct history_data *h)
 	*h = (struct history_data){ 0 };
 }
 
-void history_data_trim(struct history_data *h, uint64_t now_us, uint64_t since_us)
+void history_data_trim(struct history_data *h, uint64_t from_us, uint64_t until_us)
 {
 	size_t first = 0;
 
-	while (first < h->n && h->records[first].time_us + since_us < now_us)
+	while (first < h->n && h->records[first].time_us < from_us)
 		first++;
 	forget_before(h, first);
+	while (h->n > 0 && h->records[h->n - 1].time_us > until_us)
+		h->n--;
+}
+
+enum ctl_exit history_data_when(const char *option, const char *text, uint64_t *ret_us)
+{
+	const char *why;
+
+	if (text && when_parse(text, history_data_now(), ret_us, &why) < 0)
+		return ctl_fail(CTL_USAGE, "--%s: '%s': %s", option, text, why);
+	return CTL_OK;
 }
 
 uint64_t history_data_now(void)
@@ -131,6 +143,16 @@ const char *history_data_time(char *buf, size_t n, uint64_t time_us)
 	if (!localtime_r(&t, &tm) || strftime(buf, n, "%b %d %H:%M:%S", &tm) == 0)
 		buf[0] = '\0';
 	return buf;
+}
+
+const char *history_data_move(const struct history_record *r)
+{
+	return r->flags & HISTORY_INFLATES ? "inflate" : r->flags & HISTORY_DEFLATES ? "deflate" : "";
+}
+
+const char *history_data_trigger(const struct history_record *r)
+{
+	return r->flags & HISTORY_EMERGENCY ? "emergency" : r->flags & HISTORY_EARLY ? "early" : "";
 }
 
 const char *history_data_reason(const struct history_numbers *n)

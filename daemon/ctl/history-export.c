@@ -50,9 +50,7 @@ static void put_decision(FILE *f, const struct history_record *r)
 	const struct history_numbers *n = &r->n;
 
 	fprintf(f, ",decision,%s,%s,%s,%d,%s,%s", n->mode, n->law, n->reason,
-		!!(r->flags & HISTORY_CHANGED),
-		r->flags & HISTORY_INFLATES ? "inflate" : r->flags & HISTORY_DEFLATES ? "deflate" : "",
-		r->flags & HISTORY_EMERGENCY ? "emergency" : r->flags & HISTORY_EARLY ? "early" : "");
+		!!(r->flags & HISTORY_CHANGED), history_data_move(r), history_data_trigger(r));
 	put_number(f, n->ram);
 	put_number(f, r->flags & HISTORY_NO_BALLOON ? UINT64_MAX : n->size);
 	put_number(f, n->target);

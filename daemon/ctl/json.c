@@ -19,9 +19,9 @@
 
 #include "basic/utf8.h"
 
-void json_init(struct json *j, FILE *stream)
+void json_init(struct json *j, FILE *stream, enum json_form form)
 {
-	*j = (struct json){ .stream = stream, .open_empty = true };
+	*j = (struct json){ .stream = stream, .form = form, .open_empty = true };
 }
 
 static void put_string(FILE *f, const char *text)
@@ -56,6 +56,8 @@ static void put_string(FILE *f, const char *text)
 
 static void indent(const struct json *j)
 {
+	if (j->form == JSON_SHORT)
+		return;
 	putc('\n', j->stream);
 	for (unsigned int i = 0; i < j->depth; i++)
 		fputs("  ", j->stream);
@@ -70,7 +72,7 @@ static void member(struct json *j, const char *key)
 		indent(j);
 	if (key) {
 		put_string(j->stream, key);
-		fputs(": ", j->stream);
+		fputs(j->form == JSON_SHORT ? ":" : ": ", j->stream);
 	}
 	j->open_empty = false;
 }
@@ -128,6 +130,12 @@ void json_uint(struct json *j, const char *key, uint64_t value)
 {
 	member(j, key);
 	fprintf(j->stream, "%" PRIu64, value);
+}
+
+void json_bool(struct json *j, const char *key, bool value)
+{
+	member(j, key);
+	fputs(value ? "true" : "false", j->stream);
 }
 
 void json_null(struct json *j, const char *key)

@@ -18,8 +18,12 @@
 bool term_is_live(void)
 {
 	const char *term = getenv("TERM");
+	static int live = -1;
 
-	return isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+	/* Asked once: what a pager shows is for the same terminal. */
+	if (live < 0)
+		live = isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+	return live;
 }
 
 unsigned int term_columns(void)

@@ -14,7 +14,7 @@ enum term_style {
 	TERM_FAINT,
 };
 
-/* Standard output is a terminal that can move its cursor back. */
+/* Standard output is, or was before a pager had it, a terminal that can move its cursor back. */
 bool term_is_live(void);
 
 /* Columns and lines of that terminal, 80 and 24 if unknown. */

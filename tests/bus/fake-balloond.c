@@ -13,7 +13,8 @@
  *   changed                      PropertiesChanged, with nothing in it
  *   answer METHOD nothing        an empty reply (as at the start)
  *   answer METHOD error NAME TEXT
- *   answer METHOD bool NUMBER | text TEXT | file PATH
+ *   answer METHOD bool NUMBER | text TEXT | file PATH | config LIMIT
+ *                                (a vertical tab is a line feed here, too)
  *   answer METHOD silence        no reply
  *   answer METHOD end            ends instead of replying
  *   answer METHOD props          the properties (GetAll, as at the start)
@@ -142,11 +143,19 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		must(sd_bus_message_append(reply, "b", atoi(a->text)), "reply");
 	else if (strcmp(kind, "text") == 0)
 		must(sd_bus_message_append(reply, "s", a->text), "reply");
+	else if (strcmp(kind, "config") == 0)
+		must(sd_bus_message_append(reply, "a{ss}", 1, "limit", a->text), "reply");
 	else if (strcmp(kind, "file") == 0)
 		must(sd_bus_message_append(reply, "h", open(a->text, O_RDONLY | O_CLOEXEC)), "reply");
 	must(sd_bus_send(NULL, reply, NULL), "reply");
 	sd_bus_message_unref(reply);
 	return 1;
+}
+
+static void break_lines(char *text)
+{
+	for (; *text; text++)
+		*text = *text == '\v' ? '\n' : *text;
 }
 
 static void obey(const char *line)
@@ -155,14 +164,14 @@ static void obey(const char *line)
 	struct prop p = { 0 };
 
 	if (sscanf(line, "prop %31s %3s %1023[^\n]", p.name, p.type, p.value) >= 2) {
-		for (char *s = p.value; *s; s++)
-			*s = *s == '\v' ? '\n' : *s;
+		break_lines(p.value);
 		*find_prop(p.name) = p;
 	} else if (sscanf(line, "unset %31s", p.name) == 1)
 		memset(find_prop(p.name), 0, sizeof(p));
-	else if (sscanf(line, "answer %31s %15s %1023[^\n]", a.method, a.kind, a.text) >= 2)
+	else if (sscanf(line, "answer %31s %15s %1023[^\n]", a.method, a.kind, a.text) >= 2) {
+		break_lines(a.text);
 		*find_answer(a.method) = a;
-	else if (strcmp(line, "clear") == 0)
+	} else if (strcmp(line, "clear") == 0)
 		memset(props, 0, sizeof(props)), memset(answers, 0, sizeof(answers));
 	else if (strcmp(line, "changed") == 0)
 		must(sd_bus_emit_signal(bus, PATH, PROPERTIES, "PropertiesChanged", "sa{sv}as", INTERFACE, 0, 0),

@@ -308,6 +308,26 @@ def table(t):
              ["100 MiB - 200 MiB", "390 MiB", "0.0%", "0.0%", "free"],
              ["300 MiB", "10 MiB", "51.2%", "10.0%", "emergency"],
              ["0", "512 MiB", "0.0%", "0.0%", "would be: hold-off"]], "lines")
+    with t.subtest("--since and --until, by the clock of TZ"):
+        def seen(*args, zone="UTC"):
+            p = expect(t, ctl(bus, "history", "--csv", "-", *args, env={**os.environ, "TZ": zone}), 0)
+            return [(int(r["time"][11:13]) - 12) * 3600 + int(r["time"][14:16]) * 60 + int(r["time"][17:19])
+                    for r in csv.DictReader(io.StringIO(p.stdout))]
+        # Of a day long ago, at noon.
+        noon = 1700049600
+        some_history(bus, fake, noon * SEC)
+        t.equal(seen("--since", "2023-11-15 12:00:20", "--until", "2023-11-15 12:01:40"), [20, 30, 100], "to the second")
+        t.equal(seen("--since", "2023-11-15T13:01:00", zone="CET-1"), [100, 125, 130], "elsewhere it is 13:01 then")
+        t.equal(seen("--until", f"@{noon + 10}.5"), [0, 10], "seconds since 1970")
+        t.equal(seen("--since", "today"), [], "it was not today")
+        t.equal(seen("--until", "yesterday"), [0, 10, 20, 30, 100, 125, 130], "but before yesterday")
+        t.contains(utc(bus, "history", "--svg", "-", "--until", "2023-11-15 12:01:40").stdout,
+                   "5 records until 2023-11-15 12:01:40 +0000", "the picture ends there")
+        some_history(bus, fake, t0)
+        t.equal(len(seen("--since", "4h ago")), 7, "ago")
+        t.equal(seen("--since", "-5h", "--until", "4h ago"), [], "all is younger")
+    with t.subtest("--no-legend"):
+        t.equal(utc(bus, "history", "--no-legend").stdout.splitlines(), lines[1:], "without its head")
     with t.subtest("the reason that was there most often"):
         path = history(f"{bus.folder}/mixed", [record(n, t0 + n * SEC, reason=r) for n, r in
                                                enumerate(["free", "cache", "cache", "free", "cache", "steady"], 1)])
@@ -381,6 +401,75 @@ def exported(t):
         expect(t, ctl(bus, "history", "--svg", f"{bus.folder}/x.svg"), 1)
         with open(f"{bus.folder}/x.svg") as f:
             t.equal(f.read(), "yesterday's", "a picture that is there")
+
+
+@tap.case("--json: each verb that shows something, in each form")
+def as_json(t):
+    bus, fake = start(t)
+    t0 = int(time.time()) * SEC - HOUR
+
+    def said(*args):
+        """The same value, whatever the form; of the texts only the one for people is no JSON."""
+        forms = {form: expect(t, ctl(bus, *args, *form), 0).stdout
+                 for form in (("--json",), ("--json=pretty",), ("--json=short",))}
+        bare, pretty, short = forms.values()
+        t.equal(short.count("\n"), 1, "lines of the short form")
+        value = json.loads(short)
+        with t.subtest(" ".join(args)):
+            # Time goes on, and what the kernel says changes.
+            if args[0] in ("dump", "explain"):
+                t.equal([set(json.loads(form)) for form in (bare, pretty)], [set(value)] * 2, "keys")
+            else:
+                t.equal((bare == pretty, json.loads(pretty) == value), (True, True), "the same in each form")
+            t.equal(pretty, json.dumps(json.loads(pretty), indent=2, ensure_ascii=False) + "\n", "the form")
+        return value
+
+    some_history(bus, fake, t0)
+    t.equal(said("status")["size"], 256 * MIB, "size")
+    t.equal((said("mode"), said("policy")), ({"mode": "auto"}, {"law": "adaptive"}), "mode and policy")
+    t.equal(expect(t, ctl(bus, "status", "--json=off"), 0).stdout, ALL_WELL, "off")
+    with t.subtest("before the verb, and the last one counts"):
+        t.equal(json.loads(ctl(bus, "--json", "mode", "--json=short").stdout), {"mode": "auto"}, "mode")
+        t.equal(ctl(bus, "--json", "mode", "--json=off").stdout, "auto\n", "mode")
+
+    records = said("history")
+    t.equal([r["time_us"] - t0 for r in records], [n * SEC for n in (0, 10, 20, 30, 100, 125, 130)], "times")
+    t.equal([r.get("reason") for r in records],
+            ["no-device", None, "free", "free", "emergency", None, "hold-off"], "reasons")
+    t.equal(records[1], {"time_us": t0 + 10 * SEC, "note": 'device "virtio"'}, "a note")
+    t.equal((records[0]["size"], records[2]["size"]), (None, 100 * MIB), "no balloon, and one")
+    t.equal([(r["changed"], r["move"], r["trigger"]) for r in records if "move" in r],
+            [(True, None, None), (True, "inflate", None), (False, "inflate", None),
+             (True, "deflate", "emergency"), (True, None, "early")], "what they do")
+    t.equal(said("history", "--since", "now"), [], "nothing")
+    for other in ("--csv", "--svg"):
+        expect(t, ctl(bus, "history", "--json", other, "-"), 2, "--json is in the place of")
+
+    told = said("explain", "--last", "2")
+    t.equal([r.get("reason", r.get("note")) for r in told["past"]], ["emergency", "mode observe", "hold-off"], "past")
+    t.equal((told["past"][0]["lasted"], "lasted" in told["past"][1]), (30 * SEC, False), "how long")
+    t.contains(told["past"][0]["reason_text"], "Giving everything back", "the reason in words")
+    t.equal(told["now"], said("status"), "now")
+
+    fake.say("answer GetConfig config 512M")
+    dump = said("dump")
+    t.equal(expect(t, ctl(bus, "dump", "--json=off"), 0).stdout[0], "{", "there is no other form of it")
+    t.equal(set(dump), {"balloonctl", "time_us", "status", "config", "system", "history"}, "dump")
+    t.equal(dump["config"], {"limit": "512M"}, "configuration")
+    t.equal(dump["history"], records, "its records are those of history")
+
+    said_by_it = ("# HELP a_bytes Of a kind, with words.\n# TYPE a_bytes gauge\n# UNIT a_bytes bytes\n"
+                  "a_bytes 18446744073709551615\n# HELP b Times.\n# TYPE b counter\nb_total 1.250000\n"
+                  '# HELP c Words.\n# TYPE c gauge\nc{x="one",y=""} 1\nc{x="two"} NaN\n# EOF\n')
+    fake.say("answer GetMetrics text " + said_by_it.replace("\n", "\v"))
+    t.equal(said("metrics"), [
+        {"name": "a_bytes", "type": "gauge", "unit": "bytes", "help": "Of a kind, with words.", "labels": {},
+         "value": 2 ** 64 - 1},
+        {"name": "b_total", "type": "counter", "unit": None, "help": "Times.", "labels": {}, "value": 1.25},
+        {"name": "c", "type": "gauge", "unit": None, "help": "Words.", "labels": {"x": "one", "y": ""}, "value": 1},
+        {"name": "c", "type": "gauge", "unit": None, "help": "Words.", "labels": {"x": "two"}, "value": None}], "metrics")
+    fake.say("answer GetMetrics text none \v# frob\v#\vc{x 1\vd 2")
+    t.equal([s["value"] for s in said("metrics")], [2], "lines that are no samples are left out")
 
 
 @tap.case("record: the columns of the balloon, as long as the daemon is there and has one")

@@ -6,6 +6,7 @@ that the program is meant to use. Any other fails the case, and so does a screen
 that scrolls.
 """
 import fcntl
+import json
 import os
 import re
 import select
@@ -351,6 +352,19 @@ def bad(t):
     w = Watch(t, bus)
     w.ended(3)
     t.check("\033" not in w.all, "a screen although there is nothing to show")
+
+
+@tap.case("watch --json: the status, look by look, and no screen")
+def objects(t):
+    bus = Bus(t)
+    Daemon(t, bus)
+    p = subprocess.Popen([lab.BALLOONCTL, "--bus-address", bus.address, "watch", "--json=short", "--interval=100ms"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    t.defer(p.stdout.close)
+    t.defer(lab.end, p)
+    looks = [json.loads(p.stdout.readline()) for _ in range(3)]
+    t.equal([set(look) for look in looks], [set(json.loads(ctl(bus, "status", "--json").stdout))] * 3, "keys")
+    t.check(looks[0]["ticks"] <= looks[2]["ticks"], "they are of different times")
 
 
 if __name__ == "__main__":

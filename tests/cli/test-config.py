@@ -25,6 +25,10 @@ def run(*argv, **kwargs):
                           text=True, errors="surrogateescape", timeout=60, **kwargs)
 
 
+def run_with(text, cwd, *argv):
+    return subprocess.run(argv, input=text, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+
+
 def ctl(*args):
     return run(BALLOONCTL, *args)
 
@@ -68,6 +72,8 @@ def config(t):
         p = ctl("config", "--json", path)
         t.equal((p.returncode, p.stderr), (0, ""), "outcome")
         said = json.loads(p.stdout)
+        p = ctl("config", "--json=short", path)
+        t.equal((p.stdout.count("\n"), json.loads(p.stdout)), (1, said), "on one line")
         t.equal(said["files"], files, "files")
         t.equal({key: (v["value"], v["origin"]) for key, v in said["keys"].items()}, want, "values and origins")
 
@@ -103,6 +109,20 @@ def counted(t):
     os.symlink("/dev/null", f"{path}.d/3.conf")
     write(f"{path}.d/README", "no drop-in")
     t.equal(ctl("check-config", path).stdout, f"{path}: valid, with 2 drop-ins\n", "two")
+    with t.subtest("as JSON"):
+        p = ctl("check-config", "--json=short", path)
+        t.equal((p.returncode, p.stdout.count("\n")), (0, 1), "status and lines")
+        t.equal(json.loads(p.stdout), {"valid": True, "files": [path, f"{path}.d/1.conf", f"{path}.d/2.conf"],
+                                       "errors": []}, "valid")
+        write(f"{path}.d/4.conf", "frob = 1;\n")
+        p = ctl("check-config", "--json", path)
+        said = json.loads(p.stdout)
+        t.equal((p.returncode, said["valid"], said["errors"]),
+                (6, False, [f"{path}.d/4.conf:1: frob: unknown key"]), "not valid")
+        t.contains(p.stderr, "is not valid: 1 error;")
+        os.unlink(f"{path}.d/4.conf")
+        t.equal(json.loads(ctl("check-config", "--json", f"{path}x").stdout),
+                {"valid": False, "files": [], "errors": [f"{path}x: there is no such file"]}, "no file")
     with t.subtest("drop-ins are not enough for who names a file"):
         os.unlink(path)
         for verb in ("check-config", "config"):
@@ -112,6 +132,35 @@ def counted(t):
         p = run(BALLOOND, "--no-bus", "--check-config", "--config", path)
         t.equal(p.returncode, 6, "balloond")
         t.contains(p.stderr, f"{path}: there is no such file", "balloond")
+
+
+@tap.case("config, check-config: - is the standard input, without drop-ins")
+def standard_input(t):
+    d = folder(t)
+    for name in ("-.d", "<stdin>.d"):
+        write(f"{d}/{name}/1.conf", "frob = 1;\n")
+
+    def piped(verb, text):
+        return run_with(text, d, BALLOONCTL, verb, "-")
+    p = piped("check-config", 'lease = "20s";\n')
+    t.equal((p.returncode, p.stdout, p.stderr), (0, "<stdin>: valid\n", ""), "valid")
+    p = piped("check-config", 'lease = "20s";\n\nlimit = "5";\ninterval = "1min"; idle_interval = "1s";')
+    t.equal(p.returncode, 6, "status")
+    t.equal([line.split(": ")[:2] for line in p.stdout.splitlines()],
+            [["<stdin>:3", "limit"], ["<stdin>:4", "interval"]], "errors")
+    p = piped("check-config", "x" * 65537)
+    t.equal((p.returncode, p.stdout), (6, "<stdin>: is larger than 64 KiB; this is not a balloond.conf\n"), "too long")
+    p = piped("config", '\nlease = "20s";\n')
+    t.equal(p.stdout.splitlines()[0], "# <stdin>", "files")
+    got = origins(p.stdout)
+    t.equal((got["lease"], got["limit"][1]), (("20s", "<stdin>:2"), "default"), "values and origins")
+    p = piped("config", "")
+    t.equal((p.returncode, {v[1] for v in origins(p.stdout).values()}), (0, {"default"}), "nothing is said")
+    fd = os.open("/", os.O_RDONLY)
+    t.defer(os.close, fd)
+    p = subprocess.run([BALLOONCTL, "check-config", "-"], stdin=fd, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                       text=True, timeout=60)
+    t.equal((p.returncode, p.stdout), (6, "<stdin>: cannot be read: Is a directory\n"), "no text at all")
 
 
 @tap.case("a name that is no text is one line, and valid JSON")

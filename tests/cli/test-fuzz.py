@@ -29,7 +29,7 @@ LIMIT_S = 60
 MEMORY = 512 << 20
 VERBS = ("status", "set-target", "mode", "policy", "hold", "release", "explain", "history", "watch", "metrics",
          "dump", "reload", "check-config", "simulate", "help")
-OPTIONS = ("--json", "--memory", "--wait", "--for", "--since", "--last", "--csv", "--svg", "--interval", "--help",
+OPTIONS = ("--json", "--memory", "--wait", "--for", "--since", "--until", "--last", "--csv", "--svg", "--interval", "--help",
            "--law", "--version", "--", "-", "-h", "-x", "--wait=", "--for=", "--interval=", "--last=")
 WORDS = (b"", b" ", b"auto", b"-1", b"0", b"nan", b"inf", b"1e999G", b"18446744073709551615",
          b"18446744073709551616T", b"-0x1", b"99999999999999999999%", b"5G", b"10%", b"1s", b"%s%n%p%999999d",

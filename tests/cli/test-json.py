@@ -19,9 +19,21 @@ codecs.register_error("each", lambda e: ("\ufffd" * (e.end - e.start), e.end))
 
 
 def echo(strings):
-    p = subprocess.run([JSON_ECHO], input=b"\0".join(strings) + b"\0", stdout=subprocess.PIPE,
-                       timeout=30, check=True)
-    return json.loads(p.stdout.decode("utf-8", errors="strict"))
+    said = []
+    for form in ("pretty", "short"):
+        p = subprocess.run([JSON_ECHO, form], input=b"\0".join(strings) + b"\0", stdout=subprocess.PIPE,
+                           timeout=30, check=True)
+        said.append(p.stdout.decode("utf-8", errors="strict"))
+    pretty, short = said
+    out = json.loads(pretty)
+    # The one is what Python makes of it, too, but for escapes; the other is a line.
+    if pretty.isascii() and "\\" not in pretty:
+        for text, kwargs in ((pretty, {"indent": 2}), (short, {"separators": (",", ":")})):
+            if text != json.dumps(out, **kwargs) + "\n":
+                raise tap.Failure(f"another form: {text!r}")
+    if short.count("\n") != 1 or json.loads(short) != out:
+        raise tap.Failure(f"not the same on one line: {short!r}")
+    return out
 
 
 def compare(t, strings):
@@ -40,6 +52,7 @@ def shapes(t):
     out = compare(t, [b"x"])
     t.equal(out["max"], 2 ** 64 - 1, "the largest number")
     t.equal(out["none"], None, "null")
+    t.equal((out["yes"], out["no"]), (True, False), "truth")
     t.equal(out["empty_object"], {}, "empty object")
     t.equal(out["empty_array"], [], "empty array")
 

@@ -163,6 +163,14 @@ def outputs(t):
         os.close(r)
         t.equal(p.wait(10 * tap.PATIENCE), 1, "exit status")
         t.contains(p.stderr.read(), "Broken pipe", "reason")
+    with t.subtest("- is the standard output"):
+        p = ctl("record", "--interval", "10ms", "--duration", "30ms", "-", cwd=d)
+        expect(t, p, 0, r"^\d lines in the standard output")
+        t.contains(p.stdout, "\nt_s,ram_kib", "the header")
+        rows(t, write(os.path.join(d, "copy"), p.stdout))
+        t.equal(set(os.listdir(d)), {"old", "copy"}, "files")
+        with open("/dev/full", "w") as out:
+            expect(t, ctl("record", "-", stdout=out), 1, "the standard output: no space left; stopped after 0 lines, all")
     for args, error in ((("--interval", "1"), "needs a unit"), (("--interval", "1ms"), "from 10ms to 1h"),
                         (("--interval", "2h"), "from 10ms to 1h"), (("--interval", "x"), "'x'"),
                         (("--duration", "5"), "needs a unit"), (("--frob",), "not an option")):
@@ -340,6 +348,28 @@ def options(t):
         t.check(int(r[0]["balloon_kib"]) > 0, "balloon")
         expect(t, ctl("simulate", "--csv", "-", "--json", path), 2, "standard output")
         expect(t, ctl("simulate", "--csv", "/dev/full", path), 1, "No space")
+    with t.subtest("- is the standard input, and the standard output"):
+        def piped(file, *args):
+            with open(file) as f:
+                return ctl("simulate", *args, stdin=f, cwd=d)
+        before = set(os.listdir(d))
+        p = piped(path, "--json", "-")
+        expect(t, p, 0)
+        got, = json.loads(p.stdout)
+        t.equal(got.pop("trace"), "<stdin>", "its name")
+        t.equal(got, {k: v for k, v in one().items() if k != "trace"}, "as from a file")
+        p = piped(conf, "--config", "-", path)
+        expect(t, p, 6, "^<stdin>:1: limit: .*\n.*: <stdin> is not valid")
+        expect(t, piped(write(os.path.join(d, "bad"), "t_s,need_kib\n1,x\n"), "-"), 1, "<stdin>:2: ")
+        expect(t, piped(path, "-", "-"), 2, "the standard input can be read as one file only")
+        expect(t, piped(path, "--config", "-", "-"), 2, "one file only")
+        p = ctl("simulate", "--svg", "-", path, cwd=d)
+        expect(t, p, 0)
+        t.equal(xml.etree.ElementTree.fromstring(p.stdout).tag, "{http://www.w3.org/2000/svg}svg", "only a picture")
+        expect(t, ctl("simulate", "--svg", "-", "--json", path), 2, "--svg - and --json cannot both")
+        expect(t, ctl("simulate", "--svg", "-", "--csv", "-", path), 2, "two different files")
+        expect(t, ctl("simulate", "--svg", "/dev/full", path), 1, "No space")
+        t.equal(set(os.listdir(d)) - before, {"bad"}, "new files")
     for args, error in ((("--ram", "512"), "needs a unit"), (("--ram", "1M"), "too small"), (("--ram", "9999999T"), "'9999999T'"),
                         (("--swap", "x"), "'x'"), (("--disk", "5M"), "'5M'"), (("--disk", "1KiB/s"), "too small"),
                         (("--iops", "0"), "too small"), (("--iops", "1k"), "not a number"), (("--iops", "-1"), "not a number"),

@@ -154,7 +154,7 @@ static void what_is_quoted(void **state)
 	complains("metrics_file = \"/prom\";", "must end with .prom");
 	complains("metrics_file = \"/a.txt\";", "must end with .prom, or the collector ignores it: \"/a.txt\"");
 	complains("tail: { inflate_rate = \"1\"; };", "inflate_rate");
-	complains("mode = ;", "a key is written as NAME = \"VALUE\";");
+	complains("mode = ;", ":1: syntax error; a key is written as NAME = \"VALUE\";");
 	complains("limit = \"0.00001%\";", "limit: ");
 }
 
