@@ -23,20 +23,43 @@ static const struct shared {
 	unsigned int traits;	/* a verb with one of these takes it */
 	bool harmless;		/* ... and every other one, to which it means nothing */
 } shared[_SHARED_MAX] = {
-	[SHARED_HELP] = { { "help", NULL, "show this help, or the help of the verb", 'h' }, 0, true },
-	[SHARED_VERSION] = { { "version", NULL, "show the version", 0 }, 0, true },
-	[SHARED_HOST] = { { "host", "HOST", "the daemon of another host, by ssh ([USER@]HOST)", 'H' },
-			  CTL_AFAR, false },
-	[SHARED_MACHINE] = { { "machine", "NAME", "the daemon in a container of this machine", 'M' },
-			     CTL_AFAR, false },
-	[SHARED_BUS_ADDRESS] = { { "bus-address", "ADDR",
-				   "talk to the bus at this D-Bus address, not to the system bus", 0 },
-				 CTL_ASKS, true },
-	[SHARED_JSON] = { { "json", "[FORM]", "for programs: JSON, pretty (default), short or off", 0 },
-			  CTL_SHOWS, false },
-	[SHARED_NO_PAGER] = { { "no-pager", NULL, "no pager, also if it is long and for a terminal", 0 },
-			      CTL_LONG, true },
-	[SHARED_NO_LEGEND] = { { "no-legend", NULL, "no titles above a table", 0 }, CTL_TITLES, false },
+	[SHARED_HELP] = {
+		.option = { "help", NULL, "show this help, or the help of the verb", 'h' },
+		.harmless = true,
+	},
+	[SHARED_VERSION] = {
+		.option = { "version", NULL, "show the version" },
+		.harmless = true,
+	},
+	[SHARED_HOST] = {
+		.option = { "host", "HOST",
+			    "the daemon of another host, by ssh ([USER@]HOST)", 'H' },
+		.traits = CTL_AFAR,
+	},
+	[SHARED_MACHINE] = {
+		.option = { "machine", "NAME", "the daemon in a container of this machine", 'M' },
+		.traits = CTL_AFAR,
+	},
+	[SHARED_BUS_ADDRESS] = {
+		.option = { "bus-address", "ADDR",
+			    "talk to the bus at this D-Bus address, not to the system bus" },
+		.traits = CTL_ASKS,
+		.harmless = true,
+	},
+	[SHARED_JSON] = {
+		.option = { "json", "[FORM]",
+			    "for programs: JSON, pretty (default), short or off" },
+		.traits = CTL_SHOWS,
+	},
+	[SHARED_NO_PAGER] = {
+		.option = { "no-pager", NULL, "no pager, also if it is long and for a terminal" },
+		.traits = CTL_LONG,
+		.harmless = true,
+	},
+	[SHARED_NO_LEGEND] = {
+		.option = { "no-legend", NULL, "no titles above a table" },
+		.traits = CTL_TITLES,
+	},
 };
 
 static bool takes(const struct ctl_verb *verb, int i)
@@ -85,9 +108,11 @@ struct grammar {
 
 static void add(struct grammar *g, const struct ctl_option *o, int value)
 {
+	bool optional = o->arg && o->arg[0] == '[';
+
 	g->rows[g->n++] = (struct option){
 		.name = o->name,
-		.has_arg = !o->arg ? no_argument : o->arg[0] == '[' ? optional_argument : required_argument,
+		.has_arg = !o->arg ? no_argument : optional ? optional_argument : required_argument,
 		.val = value,
 	};
 }
@@ -98,7 +123,7 @@ static void grammar_init(struct grammar *g, const struct ctl_verb *verb)
 	char *letter;
 
 	*g = (struct grammar){ 0 };
-	/* An argument that is missing is told from an option that is; before the verb words end it. */
+	/* ":" tells an argument that is missing from an option; "+" ends at the verb. */
 	letter = stpcpy(g->letters, verb ? ":" : "+:");
 	for (int i = 0; own && own[i].name; i++)
 		add(g, &own[i], VERB_BASE + i);
@@ -163,8 +188,8 @@ static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option
 		return ctl_fail(CTL_USAGE, "%s needs an argument; see balloonctl%s%s --help",
 				word, space, name);
 	if (word[0] == '-' && ((word[1] >= '0' && word[1] <= '9') || word[1] == '.'))
-		return ctl_fail(CTL_USAGE, "'%s' is negative; sizes are written as 512M, 2GiB or 10%%",
-				word);
+		return ctl_fail(CTL_USAGE, "'%s' is negative; "
+				"sizes are written as 512M, 2GiB or 10%%", word);
 	if (begun == 1)
 		return ctl_fail(CTL_USAGE, "'%s': it takes no argument; see balloonctl%s%s --help",
 				word, space, name);
@@ -174,7 +199,8 @@ static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option
 	if (strncmp(word, "--", 2) == 0)
 		near = nearest_option(verb, word);
 	if (near)
-		return ctl_fail(CTL_USAGE, "'%s' is not an option here; did you mean --%s?", word, near);
+		return ctl_fail(CTL_USAGE, "'%s' is not an option here; did you mean --%s?", word,
+				near);
 	return ctl_fail(CTL_USAGE, "'%s' is not an option here; see balloonctl%s%s --help", word,
 			space, name);
 }
@@ -234,15 +260,17 @@ enum ctl_exit options_settle(struct options *o, const struct ctl_verb *verb)
 {
 	for (int i = 0; i < _SHARED_MAX; i++)
 		if (o->shared[i] && !takes(verb, i))
-			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; see balloonctl %s --help",
-					shared[i].option.name, verb->name, verb->name);
+			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; "
+					"see balloonctl %s --help", shared[i].option.name,
+					verb->name, verb->name);
 	o->args.where = (struct ctl_where){
 		.address = o->shared[SHARED_BUS_ADDRESS],
 		.host = o->shared[SHARED_HOST],
 		.machine = o->shared[SHARED_MACHINE],
 	};
 	if (!!o->args.where.address + !!o->args.where.host + !!o->args.where.machine > 1)
-		return ctl_fail(CTL_USAGE, "--host, --machine and --bus-address exclude each other");
+		return ctl_fail(CTL_USAGE,
+				"--host, --machine and --bus-address exclude each other");
 	o->args.no_legend = o->shared[SHARED_NO_LEGEND];
 	return parse_json(o->shared[SHARED_JSON], &o->args.json);
 }
