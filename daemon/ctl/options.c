@@ -20,11 +20,13 @@
 
 static const struct shared {
 	struct ctl_option option;
+	char letter;		/* -h for --help; 0: none */
 	unsigned int traits;	/* a verb with one of these takes it */
 	bool harmless;		/* ... and every other one, to which it means nothing */
 } shared[_SHARED_MAX] = {
 	[SHARED_HELP] = {
-		.option = { "help", NULL, "show this help, or the help of the verb", 'h' },
+		.option = { "help", NULL, "show this help, or the help of the verb" },
+		.letter = 'h',
 		.harmless = true,
 	},
 	[SHARED_VERSION] = {
@@ -33,11 +35,13 @@ static const struct shared {
 	},
 	[SHARED_HOST] = {
 		.option = { "host", "HOST",
-			    "the daemon of another host, by ssh ([USER@]HOST)", 'H' },
+			    "the daemon of another host, by ssh ([USER@]HOST)" },
+		.letter = 'H',
 		.traits = CTL_AFAR,
 	},
 	[SHARED_MACHINE] = {
-		.option = { "machine", "NAME", "the daemon in a container of this machine", 'M' },
+		.option = { "machine", "NAME", "the daemon in a container of this machine" },
+		.letter = 'M',
 		.traits = CTL_AFAR,
 	},
 	[SHARED_BUS_ADDRESS] = {
@@ -69,13 +73,14 @@ static bool takes(const struct ctl_verb *verb, int i)
 
 /* --- help --- */
 
-static void print_option(const struct ctl_option *o)
+/* @short_name 0: it has none. */
+static void print_option(const struct ctl_option *o, char short_name)
 {
 	bool optional = o->arg && o->arg[0] == '[';
 	char left[64], letter[8] = "";
 
-	if (o->letter)
-		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	if (short_name)
+		snprintf(letter, sizeof(letter), "-%c, ", short_name);
 	/* "[TIME]" is shown as --wait[=TIME]. */
 	if (optional)
 		snprintf(left, sizeof(left), "%s--%s[=%s", letter, o->name, o->arg + 1);
@@ -88,10 +93,10 @@ static void print_option(const struct ctl_option *o)
 void options_print(const struct ctl_verb *verb)
 {
 	for (const struct ctl_option *o = verb ? verb->options : NULL; o && o->name; o++)
-		print_option(o);
+		print_option(o, 0);
 	for (int i = 0; i < _SHARED_MAX; i++)
 		if (!verb || (shared[i].traits & verb->traits))
-			print_option(&shared[i].option);
+			print_option(&shared[i].option, shared[i].letter);
 }
 
 /* --- parsing --- */
@@ -129,9 +134,9 @@ static void grammar_init(struct grammar *g, const struct ctl_verb *verb)
 		add(g, &own[i], VERB_BASE + i);
 	for (int i = 0; i < _SHARED_MAX; i++) {
 		add(g, &shared[i].option, SHARED_BASE + i);
-		if (shared[i].option.letter)
-			*letter++ = shared[i].option.letter;
-		if (shared[i].option.letter && shared[i].option.arg)
+		if (shared[i].letter)
+			*letter++ = shared[i].letter;
+		if (shared[i].letter && shared[i].option.arg)
 			*letter++ = ':';
 	}
 }
@@ -142,7 +147,7 @@ static int shared_of(int c)
 
 	if (c >= SHARED_BASE)
 		return c - SHARED_BASE;
-	while (shared[i].option.letter != c)
+	while (shared[i].letter != c)
 		i++;
 	return i;
 }
