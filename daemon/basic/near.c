@@ -50,7 +50,9 @@ void near_init(struct near *n, const char *word, size_t length)
 {
 	*n = (struct near){ .word = word, .length = length };
 	/* Of a word of two letters one may be wrong. */
-	n->distance = length < 2 ? 1 : length < 6 ? 2 : least((unsigned int)length, LENGTH_MAX) / 3 + 1;
+	if (length > LENGTH_MAX)
+		length = LENGTH_MAX;
+	n->distance = length < 2 ? 1 : length < 6 ? 2 : (unsigned int)length / 3 + 1;
 }
 
 void near_try(struct near *n, const char *candidate)

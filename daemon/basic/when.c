@@ -53,7 +53,8 @@ static const char *unit_of(const char *word, size_t n, unsigned int *ret_times)
 	} words[] = {
 		{ "us", "us", 1 }, { "usec", "us", 1 }, { "ms", "ms", 1 }, { "msec", "ms", 1 },
 		{ "s", "s", 1 }, { "sec", "s", 1 }, { "second", "s", 1 }, { "seconds", "s", 1 },
-		{ "m", "min", 1 }, { "min", "min", 1 }, { "minute", "min", 1 }, { "minutes", "min", 1 },
+		{ "m", "min", 1 }, { "min", "min", 1 }, { "minute", "min", 1 },
+		{ "minutes", "min", 1 },
 		{ "h", "h", 1 }, { "hr", "h", 1 }, { "hour", "h", 1 }, { "hours", "h", 1 },
 		{ "d", "d", 1 }, { "day", "d", 1 }, { "days", "d", 1 },
 		{ "w", "d", 7 }, { "week", "d", 7 }, { "weeks", "d", 7 },

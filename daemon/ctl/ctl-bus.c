@@ -122,18 +122,20 @@ static int open_remote(sd_bus **ret, const char *host)
 static enum ctl_exit no_host(struct ctl_bus *b, int r, const char *host)
 {
 	if (r == -EINVAL)
-		return why(b, CTL_USAGE, "'%s' is not a host; it is written as [USER@]HOST[:PORT]", host);
+		return why(b, CTL_USAGE, "'%s' is not a host; it is written as [USER@]HOST", host);
 	return why(b, CTL_NO_DAEMON, "cannot connect to the system bus of %s (%s); "
-		   "it is reached by ssh, and needs systemd-stdio-bridge there", host, strerror(-r));
+		   "it is reached by ssh, and needs systemd-stdio-bridge there", host,
+		   strerror(-r));
 }
 
 static enum ctl_exit no_machine(struct ctl_bus *b, int r, const char *machine)
 {
 	if (r == -EINVAL)
-		return why(b, CTL_USAGE, "'%s' is not a name of a machine; machinectl lists those there are",
-			   machine);
+		return why(b, CTL_USAGE, "'%s' is not a name of a machine; "
+			   "machinectl lists those there are", machine);
 	if (r == -EACCES || r == -EPERM)
-		return why(b, CTL_DENIED, "only root may look into machine %s; try again with sudo", machine);
+		return why(b, CTL_DENIED, "only root may look into machine %s; "
+			   "try again with sudo", machine);
 	if (r == -EHOSTDOWN || r == -ENXIO || r == -ENOENT)
 		return why(b, CTL_NO_DAEMON, "there is no machine %s, or no bus in it; "
 			   "machinectl lists those there are", machine);
@@ -173,7 +175,8 @@ enum ctl_exit ctl_bus_open(struct ctl_bus *b, const struct ctl_where *where)
 		return why(b, CTL_USAGE, "'%s' is not a D-Bus address; "
 			   "write it as unix:path=/run/dbus/system_bus_socket", name);
 	if (r == -EACCES || r == -EPERM)
-		return why(b, CTL_DENIED, "not allowed to connect to %s; try again with sudo", name);
+		return why(b, CTL_DENIED, "not allowed to connect to %s; try again with sudo",
+			   name);
 	return why(b, CTL_NO_DAEMON, "cannot connect to %s (%s); check that the D-Bus daemon is running",
 		   name, strerror(-r));
 }

@@ -311,7 +311,8 @@ static void print_present(const struct ctl_props *p)
 }
 
 /* The same for programs: what changed, and the status as it is. */
-static void print_json(const struct history_data *h, uint64_t n, struct ctl_props *p, enum json_form form)
+static void print_json(const struct history_data *h, uint64_t n, struct ctl_props *p,
+		       enum json_form form)
 {
 	uint64_t now_us = history_data_now();
 	struct json j;

@@ -36,7 +36,8 @@ enum {
 };
 
 static const struct ctl_option options[] = {
-	[OPT_SINCE] = { "since", "WHEN", "only from then on: yesterday, -2h, \"2026-11-28 14:30\"" },
+	[OPT_SINCE] = { "since", "WHEN",
+			"only from then on: yesterday, -2h, \"2026-11-28 14:30\"" },
 	[OPT_UNTIL] = { "until", "WHEN", "only until then" },
 	[OPT_SVG] = { "svg", "FILE", "draw a picture; - is the standard output" },
 	[OPT_CSV] = { "csv", "FILE", "write every record, with units; - is the standard output" },
@@ -153,7 +154,8 @@ static void print_table(const struct history_data *h, bool titles)
 }
 
 /* All of it, before the file is opened: one that is there stays as it is if there is nothing to write. */
-static int render(const struct history_data *h, uint64_t end_us, bool svg, char **ret, size_t *ret_n)
+static int render(const struct history_data *h, uint64_t end_us, bool svg, char **ret,
+		  size_t *ret_n)
 {
 	FILE *f = open_memstream(ret, ret_n);
 	int r = 0;
@@ -170,7 +172,8 @@ static int render(const struct history_data *h, uint64_t end_us, bool svg, char 
 }
 
 /* Renders, and writes to @path; prints its own failure. */
-static enum ctl_exit to_file(const char *path, const struct history_data *h, uint64_t end_us, bool svg)
+static enum ctl_exit to_file(const char *path, const struct history_data *h, uint64_t end_us,
+			     bool svg)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t n = 0;
@@ -205,7 +208,8 @@ static void print_json(const struct history_data *h, enum json_form form)
 	json_array_end(&j);
 }
 
-static enum ctl_exit show(const struct ctl_args *args, const struct history_data *h, uint64_t until_us)
+static enum ctl_exit show(const struct ctl_args *args, const struct history_data *h,
+			  uint64_t until_us)
 {
 	const char *svg = args->option[OPT_SVG], *csv = args->option[OPT_CSV];
 	uint64_t now_us = history_data_now(), end_us = until_us < now_us ? until_us : now_us;

@@ -43,12 +43,13 @@ enum {
 };
 
 static const struct ctl_option options[] = {
-	[OPT_CONFIG] = { "config", "FILE", "with the settings of this file (- = standard input), not the defaults" },
+	[OPT_CONFIG] = { "config", "FILE", "with the settings of this file, not the defaults" },
 	[OPT_LAW] = { "law", "NAME", "adaptive, committed, one of --compare, or recorded" },
 	[OPT_RAM] = { "ram", "SIZE", "the guest's RAM (default: what the trace says)" },
 	[OPT_SWAP] = { "swap", "SIZE", "the guest's swap (default: what the trace says, or none)" },
 	[OPT_COMPARE] = { "compare", NULL, "run the laws of others, too" },
-	[OPT_SVG] = { "svg", "FILE", "draw the run as a picture, - = standard output (one TRACE only)" },
+	[OPT_SVG] = { "svg", "FILE",
+		      "draw the run as a picture, - = standard output (one TRACE only)" },
 	[OPT_CSV] = { "csv", "FILE", "write the guest at each row, - = standard output (one TRACE only)" },
 	[OPT_SKIP_BAD] = { "skip-bad", NULL, "leave bad rows out, instead of refusing the trace" },
 	[OPT_INTERPOLATE] = { "interpolate", "HOW", "linear or steps, whatever the trace says" },
@@ -534,8 +535,8 @@ const struct ctl_verb ctl_verb_simulate = {
 		"guest, and print how much memory it would have given back, and how often the\n"
 		"guest would have been short of it. TRACE is what 'balloonctl record' wrote, or a\n"
 		"CSV file with the columns t_s,need_kib[,hot_cache_kib,cold_cache_kib]; all\n"
-		"formats and all scores: balloon-trace(5). - is the standard input. Needs neither\n"
-		"balloond nor root.\n",
+		"formats and all scores: balloon-trace(5). - is the standard input, also for\n"
+		"--config. Needs neither balloond nor root.\n",
 	.min_args = 1,
 	.max_args = 10000,
 	.traits = CTL_SHOWS,

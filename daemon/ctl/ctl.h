@@ -30,7 +30,6 @@ struct ctl_option {
 	const char *name;	/* long name without dashes; NULL ends a table */
 	const char *arg;	/* NULL: none; "ADDR": needed; "[TIME]": may be left out */
 	const char *help;
-	char letter;		/* -h for --help; 0: none */
 };
 
 /*

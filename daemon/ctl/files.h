@@ -14,5 +14,5 @@
 bool files_is_standard(const char *path);
 /* fopen() with close-on-exec; "-" is the standard input or output, by @mode ("r" or "w"). */
 FILE *files_open(const char *path, const char *mode);
-/* Flush; close what is no standard stream. 0, or the negative errno of anything that was not written. */
+/* Flush; close what is no standard stream. 0, or the negative errno of what was not written. */
 int files_close(FILE *f);

@@ -147,12 +147,16 @@ const char *history_data_time(char *buf, size_t n, uint64_t time_us)
 
 const char *history_data_move(const struct history_record *r)
 {
-	return r->flags & HISTORY_INFLATES ? "inflate" : r->flags & HISTORY_DEFLATES ? "deflate" : "";
+	if (r->flags & HISTORY_INFLATES)
+		return "inflate";
+	return r->flags & HISTORY_DEFLATES ? "deflate" : "";
 }
 
 const char *history_data_trigger(const struct history_record *r)
 {
-	return r->flags & HISTORY_EMERGENCY ? "emergency" : r->flags & HISTORY_EARLY ? "early" : "";
+	if (r->flags & HISTORY_EMERGENCY)
+		return "emergency";
+	return r->flags & HISTORY_EARLY ? "early" : "";
 }
 
 const char *history_data_reason(const struct history_numbers *n)

@@ -46,7 +46,8 @@ static void add_labels(struct json *j, char *labels)
 
 	json_object_begin(j, "labels");
 	for (char *key = strtok_r(labels, "=", &rest); key; key = strtok_r(NULL, "=", &rest)) {
-		char *value = *rest == '"' ? rest + 1 : NULL, *end = value ? strchr(value, '"') : NULL;
+		char *value = *rest == '"' ? rest + 1 : NULL;
+		char *end = value ? strchr(value, '"') : NULL;
 
 		if (!end)
 			break;
@@ -70,7 +71,8 @@ static void add_value(struct json *j, const char *text)
 /* "NAME 1" or "NAME{LABELS} 1" */
 static void add_sample(struct json *j, char *line, const struct family *f)
 {
-	char *value = strrchr(line, ' '), *labels = strchr(line, '{'), *end = labels ? strchr(labels, '}') : NULL;
+	char *value = strrchr(line, ' '), *labels = strchr(line, '{');
+	char *end = labels ? strchr(labels, '}') : NULL;
 
 	if (!value || !value[1] || (labels && !end))
 		return;

@@ -20,23 +20,50 @@
 
 static const struct shared {
 	struct ctl_option option;
+	char letter;		/* -h for --help; 0: none */
 	unsigned int traits;	/* a verb with one of these takes it */
 	bool harmless;		/* ... and every other one, to which it means nothing */
 } shared[_SHARED_MAX] = {
-	[SHARED_HELP] = { { "help", NULL, "show this help, or the help of the verb", 'h' }, 0, true },
-	[SHARED_VERSION] = { { "version", NULL, "show the version", 0 }, 0, true },
-	[SHARED_HOST] = { { "host", "HOST", "the daemon of another host, by ssh ([USER@]HOST)", 'H' },
-			  CTL_AFAR, false },
-	[SHARED_MACHINE] = { { "machine", "NAME", "the daemon in a container of this machine", 'M' },
-			     CTL_AFAR, false },
-	[SHARED_BUS_ADDRESS] = { { "bus-address", "ADDR",
-				   "talk to the bus at this D-Bus address, not to the system bus", 0 },
-				 CTL_ASKS, true },
-	[SHARED_JSON] = { { "json", "[FORM]", "for programs: JSON, pretty (default), short or off", 0 },
-			  CTL_SHOWS, false },
-	[SHARED_NO_PAGER] = { { "no-pager", NULL, "no pager, also if it is long and for a terminal", 0 },
-			      CTL_LONG, true },
-	[SHARED_NO_LEGEND] = { { "no-legend", NULL, "no titles above a table", 0 }, CTL_TITLES, false },
+	[SHARED_HELP] = {
+		.option = { "help", NULL, "show this help, or the help of the verb" },
+		.letter = 'h',
+		.harmless = true,
+	},
+	[SHARED_VERSION] = {
+		.option = { "version", NULL, "show the version" },
+		.harmless = true,
+	},
+	[SHARED_HOST] = {
+		.option = { "host", "HOST",
+			    "the daemon of another host, by ssh ([USER@]HOST)" },
+		.letter = 'H',
+		.traits = CTL_AFAR,
+	},
+	[SHARED_MACHINE] = {
+		.option = { "machine", "NAME", "the daemon in a container of this machine" },
+		.letter = 'M',
+		.traits = CTL_AFAR,
+	},
+	[SHARED_BUS_ADDRESS] = {
+		.option = { "bus-address", "ADDR",
+			    "talk to the bus at this D-Bus address, not to the system bus" },
+		.traits = CTL_ASKS,
+		.harmless = true,
+	},
+	[SHARED_JSON] = {
+		.option = { "json", "[FORM]",
+			    "for programs: JSON, pretty (default), short or off" },
+		.traits = CTL_SHOWS,
+	},
+	[SHARED_NO_PAGER] = {
+		.option = { "no-pager", NULL, "no pager, also if it is long and for a terminal" },
+		.traits = CTL_LONG,
+		.harmless = true,
+	},
+	[SHARED_NO_LEGEND] = {
+		.option = { "no-legend", NULL, "no titles above a table" },
+		.traits = CTL_TITLES,
+	},
 };
 
 static bool takes(const struct ctl_verb *verb, int i)
@@ -46,13 +73,14 @@ static bool takes(const struct ctl_verb *verb, int i)
 
 /* --- help --- */
 
-static void print_option(const struct ctl_option *o)
+/* @short_name 0: it has none. */
+static void print_option(const struct ctl_option *o, char short_name)
 {
 	bool optional = o->arg && o->arg[0] == '[';
 	char left[64], letter[8] = "";
 
-	if (o->letter)
-		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	if (short_name)
+		snprintf(letter, sizeof(letter), "-%c, ", short_name);
 	/* "[TIME]" is shown as --wait[=TIME]. */
 	if (optional)
 		snprintf(left, sizeof(left), "%s--%s[=%s", letter, o->name, o->arg + 1);
@@ -65,10 +93,10 @@ static void print_option(const struct ctl_option *o)
 void options_print(const struct ctl_verb *verb)
 {
 	for (const struct ctl_option *o = verb ? verb->options : NULL; o && o->name; o++)
-		print_option(o);
+		print_option(o, 0);
 	for (int i = 0; i < _SHARED_MAX; i++)
 		if (!verb || (shared[i].traits & verb->traits))
-			print_option(&shared[i].option);
+			print_option(&shared[i].option, shared[i].letter);
 }
 
 /* --- parsing --- */
@@ -85,9 +113,11 @@ struct grammar {
 
 static void add(struct grammar *g, const struct ctl_option *o, int value)
 {
+	bool optional = o->arg && o->arg[0] == '[';
+
 	g->rows[g->n++] = (struct option){
 		.name = o->name,
-		.has_arg = !o->arg ? no_argument : o->arg[0] == '[' ? optional_argument : required_argument,
+		.has_arg = !o->arg ? no_argument : optional ? optional_argument : required_argument,
 		.val = value,
 	};
 }
@@ -98,15 +128,15 @@ static void grammar_init(struct grammar *g, const struct ctl_verb *verb)
 	char *letter;
 
 	*g = (struct grammar){ 0 };
-	/* An argument that is missing is told from an option that is; before the verb words end it. */
+	/* ":" tells an argument that is missing from an option; "+" ends at the verb. */
 	letter = stpcpy(g->letters, verb ? ":" : "+:");
 	for (int i = 0; own && own[i].name; i++)
 		add(g, &own[i], VERB_BASE + i);
 	for (int i = 0; i < _SHARED_MAX; i++) {
 		add(g, &shared[i].option, SHARED_BASE + i);
-		if (shared[i].option.letter)
-			*letter++ = shared[i].option.letter;
-		if (shared[i].option.letter && shared[i].option.arg)
+		if (shared[i].letter)
+			*letter++ = shared[i].letter;
+		if (shared[i].letter && shared[i].option.arg)
 			*letter++ = ':';
 	}
 }
@@ -117,7 +147,7 @@ static int shared_of(int c)
 
 	if (c >= SHARED_BASE)
 		return c - SHARED_BASE;
-	while (shared[i].option.letter != c)
+	while (shared[i].letter != c)
 		i++;
 	return i;
 }
@@ -163,8 +193,8 @@ static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option
 		return ctl_fail(CTL_USAGE, "%s needs an argument; see balloonctl%s%s --help",
 				word, space, name);
 	if (word[0] == '-' && ((word[1] >= '0' && word[1] <= '9') || word[1] == '.'))
-		return ctl_fail(CTL_USAGE, "'%s' is negative; sizes are written as 512M, 2GiB or 10%%",
-				word);
+		return ctl_fail(CTL_USAGE, "'%s' is negative; "
+				"sizes are written as 512M, 2GiB or 10%%", word);
 	if (begun == 1)
 		return ctl_fail(CTL_USAGE, "'%s': it takes no argument; see balloonctl%s%s --help",
 				word, space, name);
@@ -174,7 +204,8 @@ static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option
 	if (strncmp(word, "--", 2) == 0)
 		near = nearest_option(verb, word);
 	if (near)
-		return ctl_fail(CTL_USAGE, "'%s' is not an option here; did you mean --%s?", word, near);
+		return ctl_fail(CTL_USAGE, "'%s' is not an option here; did you mean --%s?", word,
+				near);
 	return ctl_fail(CTL_USAGE, "'%s' is not an option here; see balloonctl%s%s --help", word,
 			space, name);
 }
@@ -234,15 +265,17 @@ enum ctl_exit options_settle(struct options *o, const struct ctl_verb *verb)
 {
 	for (int i = 0; i < _SHARED_MAX; i++)
 		if (o->shared[i] && !takes(verb, i))
-			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; see balloonctl %s --help",
-					shared[i].option.name, verb->name, verb->name);
+			return ctl_fail(CTL_USAGE, "--%s means nothing to %s; "
+					"see balloonctl %s --help", shared[i].option.name,
+					verb->name, verb->name);
 	o->args.where = (struct ctl_where){
 		.address = o->shared[SHARED_BUS_ADDRESS],
 		.host = o->shared[SHARED_HOST],
 		.machine = o->shared[SHARED_MACHINE],
 	};
 	if (!!o->args.where.address + !!o->args.where.host + !!o->args.where.machine > 1)
-		return ctl_fail(CTL_USAGE, "--host, --machine and --bus-address exclude each other");
+		return ctl_fail(CTL_USAGE,
+				"--host, --machine and --bus-address exclude each other");
 	o->args.no_legend = o->shared[SHARED_NO_LEGEND];
 	return parse_json(o->shared[SHARED_JSON], &o->args.json);
 }

@@ -29,7 +29,7 @@ struct options {
  */
 enum ctl_exit options_parse(int argc, char **argv, const struct ctl_verb *verb, struct options *o);
 
-/* Whether @verb takes the shared ones that were given, and what they mean. Prints its own failure. */
+/* Whether @verb takes the shared ones that were given, and what they mean. Prints its failure. */
 enum ctl_exit options_settle(struct options *o, const struct ctl_verb *verb);
 
 /* A line for each option of @verb, its own and shared ones; verb NULL: for all that are shared. */

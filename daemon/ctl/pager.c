@@ -34,7 +34,7 @@
 #include "basic/cleanup.h"
 #include "ctl/term.h"
 
-/* Quit if it fits a screen, and at Ctrl-C; colours; cut long lines; leave the text; more about the place. */
+/* Quit if it fits a screen, and at Ctrl-C; colours; long lines are cut; the text stays. */
 #define LESS_OPTIONS "FRSXMK"
 #define WORDS_MAX 16
 
@@ -97,8 +97,8 @@ static void exec_words(char *command)
 	char *words[WORDS_MAX + 1] = { NULL }, *rest;
 	int n = 0;
 
-	for (char *w = strtok_r(command, " ", &rest); w && n < WORDS_MAX; w = strtok_r(NULL, " ", &rest))
-		words[n++] = w;
+	while (n < WORDS_MAX && (words[n] = strtok_r(n ? NULL : command, " ", &rest)))
+		n++;
 	if (n > 0)
 		execvp(words[0], words);
 }

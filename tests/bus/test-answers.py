@@ -11,12 +11,14 @@ import csv
 import io
 import json
 import os
+import pty
 import re
+import subprocess
 import time
 
 import tap
 from answers import MIB, NONE, SEC, Fake, history, note, record
-from lab import Bus, ctl, expect
+from lab import BALLOONCTL, PATIENCE_S, Bus, ctl, expect
 
 HOUR = 3600 * SEC
 
@@ -470,6 +472,37 @@ def as_json(t):
         {"name": "c", "type": "gauge", "unit": None, "help": "Words.", "labels": {"x": "two"}, "value": None}], "metrics")
     fake.say("answer GetMetrics text none \v# frob\v#\vc{x 1\vd 2")
     t.equal([s["value"] for s in said("metrics")], [2], "lines that are no samples are left out")
+
+
+@tap.case("a pager: it gets colours and all of it, and the exit status is the verb's")
+def paged(t):
+    bus, fake = start(t)
+    some_history(bus, fake, int(time.time()) * SEC - HOUR)
+    master, slave = pty.openpty()
+    t.defer(os.close, master)
+    t.defer(os.close, slave)
+    path = f"{bus.folder}/paged"
+    env = {**os.environ, "TERM": "xterm", "TZ": "UTC", "SYSTEMD_PAGERSECURE": "1",
+           "SYSTEMD_PAGER": f"dd status=none of={path}"}
+
+    def said(status, *args):
+        p = subprocess.run([BALLOONCTL, "--bus-address", bus.address, *args], stdin=slave, stdout=slave,
+                           stderr=subprocess.PIPE, text=True, env=env, timeout=PATIENCE_S)
+        t.equal(p.returncode, status, f"exit status of {args} ({p.stderr})")
+        with open(path) as f:
+            return f.read(), p.stderr
+
+    plain = utc(bus, "history").stdout
+    text, _ = said(0, "history")
+    t.check(text.startswith("\x1b[1mfrom "), f"bold: {text[:40]!r}")
+    t.equal(re.sub("\x1b\\[[0-9;]*m", "", text), plain, "all of it")
+    for verb in ("explain", "metrics"):
+        fake.say("answer GetMetrics text a 1")
+        t.check(said(0, verb)[0], verb)
+    fake.say("answer GetConfig error org.freedesktop.DBus.Error.Failed broken")
+    text, error = said(1, "dump")
+    t.equal(json.loads(text)["config"], {}, "what there is")
+    t.contains(error, "balloond could not do that: broken", "standard error")
 
 
 @tap.case("record: the columns of the balloon, as long as the daemon is there and has one")

@@ -4,7 +4,8 @@
  *
  * Reads standard input, split at NUL bytes, and writes each string three
  * times: as a key, as a member and in an array; with a number, a null, and an
- * empty object and array in between; on one line if its argument is "short". Numbers go through as the text says.
+ * empty object and array in between; on one line if its argument is "short".
+ * Numbers go through as the text says.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,7 +12,8 @@
 #include "basic/near.h"
 
 static const char *const words[] = {
-	"status", "watch", "set-target", "mode", "policy", "hold", "release", "history", "reload", "config", "check-config",
+	"status",  "watch",   "set-target", "mode",   "policy",	    "hold",
+	"release", "history", "reload",	    "config", "check-config",
 };
 
 static const char *best(const char *word)
@@ -28,12 +29,14 @@ static const char *best(const char *word)
 static void suggested(void **state)
 {
 	static const char *const rows[][2] = {
-		{ "stauts", "status" },	   { "staus", "status" },	{ "sstatus", "status" },
-		{ "statuz", "status" },	   { "hlod", "hold" },		{ "old", "hold" },
-		{ "histroy", "history" },  { "hitsory", "history" },	{ "settarget", "set-target" },
-		{ "set_target", "set-target" }, { "set-trgaet", "set-target" }, { "check_confg", "check-config" },
-		{ "polcy", "policy" },	   { "relaod", "reload" },	{ "mdoe", "mode" },
-		{ "status", "status" },
+		{ "stauts", "status" },		{ "staus", "status" },
+		{ "sstatus", "status" },	{ "statuz", "status" },
+		{ "hlod", "hold" },		{ "old", "hold" },
+		{ "histroy", "history" },	{ "hitsory", "history" },
+		{ "settarget", "set-target" },	{ "set_target", "set-target" },
+		{ "set-trgaet", "set-target" },	{ "check_confg", "check-config" },
+		{ "polcy", "policy" },		{ "relaod", "reload" },
+		{ "mdoe", "mode" },		{ "status", "status" },
 	};
 
 	(void)state;
@@ -41,13 +44,16 @@ static void suggested(void **state)
 		const char *got = best(rows[i][0]);
 
 		if (!got || strcmp(got, rows[i][1]) != 0)
-			fail_msg("\"%s\": %s, expected %s", rows[i][0], got ? got : "nothing", rows[i][1]);
+			fail_msg("\"%s\": %s, expected %s", rows[i][0], got ? got : "nothing",
+				 rows[i][1]);
 	}
 }
 
 static void another_word(void **state)
 {
-	static const char *const rows[] = { "", "x", "h", "frob", "start", "stop", "is-active", "hist", "hdlo.", "targetset" };
+	static const char *const rows[] = {
+		"", "x", "h", "frob", "start", "stop", "is-active", "hist", "hdlo.", "targetset",
+	};
 	char longest[200];
 
 	(void)state;
