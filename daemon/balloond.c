@@ -25,7 +25,7 @@
 #include "basic/cleanup.h"
 #include "basic/log.h"
 #include "basic/machine.h"
-#include "config.h"
+#include "config/config.h"
 #include "loop.h"
 #include "sense/psi.h"
 #include "sense/sense.h"

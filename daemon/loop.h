@@ -8,7 +8,7 @@
 
 #include "act/transport.h"
 #include "basic/cleanup.h"
-#include "config.h"
+#include "config/config.h"
 #include "sense/sample.h"
 
 struct loop;

@@ -43,15 +43,15 @@ RULES = [
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
     # Two verbs look for themselves: record at /proc, simulate at the test bench.
     ("daemon/ctl/ctl-record.c", ["ctl/*", "basic/*", "sense/*", "sim/recording.h"]),
-    ("daemon/ctl/*simulate*", ["ctl/*", "basic/*", "config.h", "decide/policy.h", "sim/*"]),
+    ("daemon/ctl/*simulate*", ["ctl/*", "basic/*", "config/config.h", "decide/policy.h", "sim/*"]),
     # A hand of the operator: talks D-Bus, checks files; never the device, never the loop.
-    ("daemon/ctl/*", ["ctl/*", "basic/*", "config.h", "decide/policy.h", "sim/svg.h"]),
+    ("daemon/ctl/*", ["ctl/*", "basic/*", "config/config.h", "decide/policy.h", "sim/svg.h"]),
     # The guest model drives the very policy, and stops moves as the module does.
     ("daemon/sim/*", ["sim/*", "basic/*", "decide/policy.h", "sense/sample.h", "uballoon.h"]),
-    ("daemon/config*", ["config*.h", "basic/*", "decide/policy.h"]),
-    ("daemon/loop*", ["loop*.h", "config.h", "serve/*", "act/*", "decide/policy.h", "sense/*",
+    ("daemon/config/*", ["config/*", "basic/*", "decide/policy.h"]),
+    ("daemon/loop*", ["loop*.h", "config/config.h", "serve/*", "act/*", "decide/policy.h", "sense/*",
                       "basic/*", "uballoon.h"]),
-    ("daemon/balloond.c", ["loop.h", "config.h", "act/*", "sense/*", "basic/*"]),
+    ("daemon/balloond.c", ["loop.h", "config/config.h", "act/*", "sense/*", "basic/*"]),
 
     ("kmod/uapi/*", []),
     ("kmod/compat/*", ["compat/*"]),
@@ -73,7 +73,7 @@ RULES = [
 # Foreign header -> its owners.
 OWNERS = [
     ("libproc2/*", ["daemon/sense/meminfo.c"]),
-    ("libconfig*", ["daemon/config.c"]),
+    ("libconfig*", ["daemon/config/config.c"]),
     ("libudev*", ["daemon/act/discover.c"]),
     ("systemd/sd-device*", []),
     ("systemd/sd-bus*", ["daemon/serve/bus.c", "daemon/serve/sdbus.[ch]", "daemon/serve/startup.c", "daemon/ctl/*"]),
@@ -190,7 +190,7 @@ def the_tree(t):
 
 
 # Headers that the broken files below refer to.
-HEADERS = ["daemon/loop.h", "daemon/config.h", "daemon/basic/log.h", "daemon/sense/sense.h",
+HEADERS = ["daemon/loop.h", "daemon/config/config.h", "daemon/basic/log.h", "daemon/sense/sense.h",
            "daemon/sense/sample.h", "daemon/decide/policy.h", "daemon/act/transport.h",
            "daemon/serve/bus.h", "daemon/ctl/ctl.h", "kmod/uapi/uballoon.h", "kmod/core.h",
            "kmod/chardev.h", "kmod/host/host.h"]

@@ -16,7 +16,7 @@
 
 #include "basic/cleanup.h"
 #include "basic/printable.h"
-#include "config.h"
+#include "config/config.h"
 #include "ctl/ctl.h"
 #include "ctl/json.h"
 

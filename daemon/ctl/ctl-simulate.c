@@ -18,7 +18,7 @@
 
 #include "basic/cleanup.h"
 #include "basic/units.h"
-#include "config.h"
+#include "config/config.h"
 #include "ctl/ctl.h"
 #include "ctl/simulate-report.h"
 #include "sim/picture.h"
