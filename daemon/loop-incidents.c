@@ -69,10 +69,6 @@ static void say_module(struct loop *l)
 void incidents_attached(struct loop *l, const struct sample_balloon *b)
 {
 	l->seen = *b;
-	/* One that a daemon left on stopping was to run out. */
-	if (b->lease_expired && b->lease_us != DEVICE_STOP_LEASE_US && !l->read_only)
-		log_warning("no daemon came within the lease: the module has given back what it "
-			    "could");
 }
 
 void incidents_tick(struct loop *l)

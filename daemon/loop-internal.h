@@ -2,19 +2,17 @@
 /*
  * loop-internal.h - the one state that loop*.c share
  *
- * loop.c: timers, ticks, signals. loop-attach.c: getting a transport. loop-device.c:
- * its life, moves, giving everything back. loop-prove.c: whether the host takes them.
- * loop-swap.c: what comes back from swap. loop-serve.c: what others see. loop-orders.c:
- * what they ask for. loop-keep.c: what is kept in files (history, metrics, hold, peaks).
- * loop-incidents.c: what others did to the guest.
+ * loop.c: timers, ticks, signals. loop-balloon.c: what act/ waits for. loop-prove.c: whether the host takes memory.
+ * loop-serve.c: what others see. loop-orders.c: what they ask for. loop-keep.c: what is kept in
+ * files (history, metrics, hold, peaks). loop-incidents.c: what others did to the guest.
  */
 #pragma once
 
 #include <systemd/sd-event.h>
 
-#include "act/mover.h"
-#include "act/swap-thread.h"
-#include "act/swap.h"
+#include "act/balloon.h"
+#include "act/leave.h"
+#include "act/swap-in.h"
 #include "basic/problem.h"
 #include "loop.h"
 #include "serve/bus.h"
@@ -46,26 +44,11 @@ struct loop {
 	enum sample_trigger trigger;	/* fired since the last tick */
 	uint64_t ram;			/* that `policy` was made for */
 
-	struct transport *transport;	/* NULL = no device */
-	struct transport_info info;
-	bool read_only;			/* opened in mode observe */
-	bool reporting;			/* it is none of ours, but what serves meanwhile */
-	uint64_t reopen_us;		/* not before, after a failure */
-	uint64_t reopen_delay_us;
-	uint64_t refused_us;		/* not permitted to open it since then; 0 = not so */
-	uint64_t attached_us;
-	struct mover mover;
-	enum sample_proof proof;	/* for the next sample */
-	struct swap_thread *swap;	/* NULL: was not needed yet */
-	uint64_t swap_asked_us;
-	uint64_t lease_renewed_us;
-	struct transport_target told;	/* what the module was told last */
+	struct balloon *balloon;
+	struct leave leave;
+	struct swap_in swap_in;
 	struct sample_balloon seen;	/* whose counters have been told of */
-
 	bool stopping;
-	uint64_t stop_deadline_us;
-	uint64_t stop_progress_us;	/* last time that the balloon became smaller */
-	uint64_t stop_left;
 
 	sd_event_source *tick_source;
 	sd_event_source *keepalive_source;
@@ -85,8 +68,6 @@ struct loop {
 	struct bus *bus;
 	int bus_result;			/* of the last bus_maintain() */
 	uint64_t bus_retry_us;
-	uint64_t inflated_total;
-	uint64_t deflated_total;
 	uint64_t emergencies;
 	uint64_t ticks;
 	struct writer *writer;
@@ -102,8 +83,6 @@ struct loop {
 
 /* loop.c */
 
-/* Microseconds of CLOCK_BOOTTIME. */
-uint64_t loop_now(void);
 /* Run a tick as soon as the event that is being handled is done. */
 void loop_tick_soon(struct loop *l);
 /* Make l->policy from the configuration and what was changed at run time. */
@@ -111,48 +90,20 @@ void loop_resolve(struct loop *l);
 /* Open, or close, the PSI triggers as configured. */
 void loop_arm(struct loop *l);
 
-/* loop-attach.c */
+/* loop-balloon.c */
 
-/* Get a transport that fits the mode, if there is one to be had. */
-void device_maintain(struct loop *l);
-
-/* loop-device.c */
-
-/*
- * The lease on giving up: the module goes on by itself after this. None that is configured is so
- * short, so the next daemon knows it by that.
- */
-#define DEVICE_STOP_LEASE_US (1000 * 1000)
-
-int device_init(struct loop *l);
-void device_done(struct loop *l);
-/* Let go of the file, which the service manager may keep for the next daemon. The balloon stays. */
-void device_detach(struct loop *l);
-/* The transport answered with r < 0 to `what`: it ends, and is opened anew some time later. */
-void device_failed(struct loop *l, const char *what, int r);
-/* Tell the transport its bounds, and what else it is to know. */
-int device_bounds(struct loop *l, uint64_t ceiling, uint64_t floor, uint64_t lease_us);
-/* Renew the lease in time from now on. */
-void device_keep(struct loop *l);
-/* Fill b, and take the result of the last step with it. */
-void device_sense(struct loop *l, struct sample_balloon *b);
-/* Begin to carry out the decision. */
-void device_act(struct loop *l, const struct policy_decision *d);
-/* Tell the module the lease of the configuration. */
-void device_lease_changed(struct loop *l);
+/* The objects of act/. */
+int balloon_glue_init(struct loop *l);
+/* What they wait for, once there is l->event. */
+int balloon_glue_sources(struct loop *l);
+void balloon_glue_done(struct loop *l);
 /* Leave: give back or keep, then end the event loop. The second call ends it at once. */
-void device_stop(struct loop *l);
+void loop_stop(struct loop *l);
 
 /* loop-prove.c */
 
-/* Ask the host for the proof that the decision wants, and say what is known by now. */
-void prove_tick(struct loop *l, const struct policy_decision *d);
-
-/* loop-swap.c */
-
-/* Have brought back from swap what the decision allows, beside what follows. */
-void swap_in_ask(struct loop *l, const struct policy_decision *d);
-void swap_in_done(struct loop *l);
+/* Say what is known of whether the host takes memory. */
+void prove_say(struct loop *l, enum policy_taken taken);
 
 /* loop-serve.c */
 
@@ -182,8 +133,6 @@ void incidents_tick(struct loop *l);
 
 /* loop-keep.c */
 
-/* Microseconds of the wall clock. */
-uint64_t keep_clock(void);
 int keep_init(struct loop *l);
 void keep_done(struct loop *l);
 /* Once a tick. */

@@ -14,8 +14,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "basic/clock.h"
 #include "basic/log.h"
 #include "serve/metrics.h"
 #include "serve/peaks-file.h"
@@ -25,14 +25,6 @@
 /* The operator's answer, and with it everything else, waits for the disk so long at most. */
 #define HOLD_WAIT_US (200 * 1000)
 
-uint64_t keep_clock(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 void keep_note(struct loop *l, const char *format, ...)
 {
 	char text[HISTORY_TEXT_MAX];
@@ -41,7 +33,7 @@ void keep_note(struct loop *l, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	history_note(l->history, keep_clock(), "%s", text);
+	history_note(l->history, clock_wall_us(), "%s", text);
 }
 
 static void note_hold(struct loop *l)
@@ -97,8 +89,8 @@ static void load_hold(struct loop *l)
 			    r == -EBADMSG ? "damaged" : strerror(-r));
 	if (r <= 0)
 		return;
-	left = hold_left(&l->hold, keep_clock());
-	l->hold_until_us = left == UINT64_MAX ? left : loop_now() + left;
+	left = hold_left(&l->hold, clock_wall_us());
+	l->hold_until_us = left == UINT64_MAX ? left : clock_boot_us() + left;
 	log_notice("still held: %s", l->hold.reason);
 }
 
@@ -110,7 +102,7 @@ static void load_peaks(struct loop *l)
 
 	if (!dir)
 		return;
-	r = peaks_file_load(dir, keep_clock(), &m, &why);
+	r = peaks_file_load(dir, clock_wall_us(), &m, &why);
 	if (r < 0)
 		log_notice("%s/peaks is not used: %s. When memory is needed is learned afresh; the "
 			   "file is replaced once there is something to keep", dir, why);
@@ -132,7 +124,7 @@ static void save_peaks(struct loop *l, bool now)
 	policy_peaks_export(&l->state, &m);
 	if (m.hours == l->peaks_stamp)
 		return;
-	r = peaks_file_save(l->writer, dir, keep_clock(), &m);
+	r = peaks_file_save(l->writer, dir, clock_wall_us(), &m);
 	if (r == 0)
 		l->peaks_stamp = policy_peaks_stamp(&l->state);
 }
@@ -202,7 +194,7 @@ static void write_metrics(struct loop *l)
 {
 	const char *path = l->config.metrics_file;
 	char text[METRICS_MAX];
-	uint64_t now = loop_now();
+	uint64_t now = clock_boot_us();
 	int r;
 
 	if (!path[0]) {
@@ -230,7 +222,7 @@ void keep_tick(struct loop *l)
 {
 	int r;
 
-	history_decision(l->history, loop_now(), keep_clock(), &l->sample, &l->decision, l->mode,
+	history_decision(l->history, clock_boot_us(), clock_wall_us(), &l->sample, &l->decision, l->mode,
 			 l->law);
 	r = history_result(l->history);
 	if (r == -ENOBUFS)

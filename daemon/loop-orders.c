@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "basic/clock.h"
 #include "basic/log.h"
 #include "basic/units.h"
 
@@ -37,6 +38,8 @@ static void refuse(struct bus_answer *a, enum bus_refusal refusal, const char *f
 
 static void set_mode(struct loop *l, enum policy_mode mode)
 {
+	struct balloon_view view;
+
 	if (l->mode == mode)
 		return;
 	log_notice("mode %s, was %s", policy_mode_name(mode), policy_mode_name(l->mode));
@@ -45,7 +48,8 @@ static void set_mode(struct loop *l, enum policy_mode mode)
 	/* Until a size is named, manual means: as it is now. */
 	if (mode == MODE_MANUAL && l->sample.balloon.valid) {
 		l->manual_target = l->sample.balloon.size;
-		l->manual_set = !l->reporting;
+		balloon_view(l->balloon, &view);
+		l->manual_set = !view.reporting;
 	}
 }
 
@@ -140,7 +144,7 @@ static void on_hold(void *ctx, const char *reason, uint64_t for_us, bool *ret_ke
 		    struct bus_answer *ret)
 {
 	struct loop *l = ctx;
-	uint64_t now = keep_clock();
+	uint64_t now = clock_wall_us();
 	const char *why = hold_reason_check(reason);
 	char limit[UNITS_MAX + 8] = "", time[UNITS_MAX];
 
@@ -156,7 +160,7 @@ static void on_hold(void *ctx, const char *reason, uint64_t for_us, bool *ret_ke
 	}
 	l->hold = (struct hold){.held = true, .since_us = now, .until_us = for_us ? now + for_us : 0};
 	snprintf(l->hold.reason, sizeof(l->hold.reason), "%s", reason);
-	l->hold_until_us = for_us ? loop_now() + for_us : UINT64_MAX;
+	l->hold_until_us = for_us ? clock_boot_us() + for_us : UINT64_MAX;
 	*ret_kept = keep_hold(l);
 	if (for_us)
 		snprintf(limit, sizeof(limit), "for %s: ", units_format_time(time, sizeof(time), for_us));
@@ -188,7 +192,7 @@ static void on_release(void *ctx, bool *ret_was, struct bus_answer *ret)
 
 void order_expire(struct loop *l)
 {
-	if (l->hold.held && loop_now() >= l->hold_until_us)
+	if (l->hold.held && clock_boot_us() >= l->hold_until_us)
 		release(l, "released: the time of the hold is over");
 }
 
@@ -256,7 +260,7 @@ static void apply(struct loop *l, const struct config *new)
 	    l->problems.text[PROBLEM_PSI][0] != '\0')
 		loop_arm(l);
 	if (new->lease_us != old.lease_us)
-		device_lease_changed(l);
+		balloon_lease_changed(l->balloon);
 }
 
 void order_reload(struct loop *l, struct bus_answer *ret)

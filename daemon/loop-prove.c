@@ -2,39 +2,15 @@
 /*
  * loop-prove.c - whether the host takes what it is given
  *
- * The policy says when to ask, and makes something of the answer in the next tick. Here the
- * transport is asked, for a fraction of a second at most, and what came out is said.
- *
- * Leaves out: what a proof is (kmod/prove.c), and what follows from it (decide/proof.c).
+ * Leaves out: what a proof is (kmod/prove.c), who asks for it (act/balloon.c), and what follows from
+ * it (decide/proof.c).
  */
 #include "loop-internal.h"
-
-#include <errno.h>
 
 #include "basic/log.h"
 #include "basic/units.h"
 
-/* A page takes milliseconds. Who answers later than that has one more in the balloon instead. */
-#define PROVE_BUDGET_US (100 * 1000)
-
-static void ask(struct loop *l, uint64_t hold_us)
-{
-	enum sample_proof proof;
-	int r;
-
-	if (!l->transport->ops->prove)
-		return;
-	r = l->transport->ops->prove(l->transport, PROVE_BUDGET_US, hold_us, &proof);
-	/* A host, or a module of before, of which nothing can be proven. */
-	if (r == -EOPNOTSUPP || r == -ENOTTY)
-		return;
-	if (r < 0)
-		device_failed(l, "prove that the host takes memory", r);
-	else
-		l->proof = proof;
-}
-
-static void say(struct loop *l, enum policy_taken taken)
+void prove_say(struct loop *l, enum policy_taken taken)
 {
 	char often[UNITS_MAX];
 
@@ -49,11 +25,4 @@ static void say(struct loop *l, enum policy_taken taken)
 	else if (taken == TAKEN_UNKNOWN)
 		(void)problem_clear(&l->problems, PROBLEM_NOT_TAKEN,
 				    "whether the host takes memory is no longer known");
-}
-
-void prove_tick(struct loop *l, const struct policy_decision *d)
-{
-	say(l, d->taken);
-	if (d->prove && l->transport && !l->read_only && !l->stopping)
-		ask(l, d->prove_hold_us);
 }

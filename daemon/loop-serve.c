@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "basic/arith.h"
+#include "basic/clock.h"
 #include "basic/log.h"
 #include "basic/units.h"
 #include "serve/account.h"
@@ -40,12 +41,13 @@ static void fill_status(struct loop *l)
 	const struct sample_balloon *b = &l->sample.balloon;
 	const struct policy_decision *d = &l->decision;
 	struct status *s = &l->status;
-	uint64_t lease_age;
+	struct balloon_view v;
 
+	balloon_view(l->balloon, &v);
 	snprintf(s->mode, sizeof(s->mode), "%s", policy_mode_name(l->mode));
 	snprintf(s->law, sizeof(s->law), "%s", policy_law_name(l->policy.law));
-	snprintf(s->host, sizeof(s->host), "%s", l->transport ? l->info.host : "");
-	s->capabilities = l->transport ? l->info.capabilities : 0;
+	snprintf(s->host, sizeof(s->host), "%s", v.attached ? v.info.host : "");
+	s->capabilities = v.attached ? v.info.capabilities : 0;
 	s->ram = l->sample.ram;
 	s->size = b->size;
 	s->target = d->target;
@@ -65,12 +67,7 @@ static void fill_status(struct loop *l)
 	s->mem_full_permille = d->n.mem_full_permille;
 	s->io_some_permille = d->n.io_some_permille;
 	s->refault_rate = d->n.refault_rate;
-	s->lease_left_us = 0;
-	if (l->transport && !l->read_only) {
-		lease_age = loop_now() - l->lease_renewed_us;
-		if (lease_age < l->told.lease_us)
-			s->lease_left_us = l->told.lease_us - lease_age;
-	}
+	s->lease_left_us = v.lease_left_us;
 	s->hold_off_left_us = d->n.hold_off_left_us;
 	s->expected = d->n.forecast.need ?: UINT64_MAX;
 	s->expected_lost_us = d->n.forecast.lost_us;
@@ -80,9 +77,9 @@ static void fill_status(struct loop *l)
 	snprintf(s->held, sizeof(s->held), "%s", l->hold.held ? l->hold.reason : "");
 	s->held_left_us = UINT64_MAX;
 	if (l->hold.held && l->hold_until_us != UINT64_MAX)
-		s->held_left_us = sub_sat(l->hold_until_us, loop_now());
-	s->inflated_total = l->inflated_total;
-	s->deflated_total = l->deflated_total;
+		s->held_left_us = sub_sat(l->hold_until_us, clock_boot_us());
+	s->inflated_total = v.inflated;
+	s->deflated_total = v.deflated;
 	s->relief_events = b->relief_events;
 	s->rescue_events = b->rescue_events;
 	s->rescued = b->oom_given + b->lease_given;
@@ -120,12 +117,12 @@ static void print_line(struct loop *l)
 	       policy_reason_text_in(l->mode, d->reason));
 	/* `balloond --foreground | head` ends when its reader does. */
 	if (fflush(stdout) != 0 && errno == EPIPE && !l->stopping)
-		device_stop(l);
+		loop_stop(l);
 }
 
 static void maintain_bus(struct loop *l)
 {
-	uint64_t now = loop_now();
+	uint64_t now = clock_boot_us();
 
 	if (!l->bus || now < l->bus_retry_us)
 		return;

@@ -22,9 +22,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #include "basic/arith.h"
+#include "basic/clock.h"
 #include "basic/log.h"
 #include "basic/units.h"
 
@@ -37,29 +37,31 @@
 /* A move that goes on, or begins again for the same reason, is logged this often. */
 #define SAY_AGAIN_US (600ULL * 1000 * 1000)
 
-uint64_t loop_now(void)
-{
-	struct timespec ts;
-
-	/* Not sd_event_now(): moves have taken their time since the loop woke up. */
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
+_Static_assert((int)ACCOUNT_AVAILABLE == SAMPLE_ACCOUNT_AVAILABLE &&
+	       (int)ACCOUNT_GONE == SAMPLE_ACCOUNT_GONE, "the same accounts");
 
 void loop_resolve(struct loop *l)
 {
+	const struct balloon_settings settings = {
+		.observe = l->mode == MODE_OBSERVE,
+		.device_only = l->config.without_module == WITHOUT_MODULE_WAIT,
+		.account = (enum sample_account)l->config.account,
+		.lease_us = l->config.lease_us,
+	};
+
 	config_resolve(&l->config, l->ram, &l->policy);
 	l->policy.mode = l->mode;
 	l->policy.law = l->law;
 	l->policy.hold = l->hold.held;
 	l->policy.manual_target = l->manual_target;
+	balloon_configure(l->balloon, &settings);
 }
 
 static void tick_schedule(struct loop *l, uint64_t after_us)
 {
 	if (l->stopping)
 		return;
-	(void)sd_event_source_set_time(l->tick_source, loop_now() + after_us);
+	(void)sd_event_source_set_time(l->tick_source, clock_boot_us() + after_us);
 	/* Idle ticks may be late a little, to share a wake-up with others. */
 	(void)sd_event_source_set_time_accuracy(l->tick_source, after_us / 20 + 1000);
 	(void)sd_event_source_set_enabled(l->tick_source, SD_EVENT_ONESHOT);
@@ -86,6 +88,7 @@ static void leave_out_claim(struct sample *s)
 
 static void sense(struct loop *l, struct sample *s)
 {
+	struct balloon_view view;
 	const char *news;
 	uint64_t ram;
 	int r;
@@ -102,20 +105,21 @@ static void sense(struct loop *l, struct sample *s)
 		(void)problem_clear(&l->problems, PROBLEM_DATA, "MemAvailable can be read again");
 
 	if (s->time_us == 0)
-		s->time_us = loop_now();
+		s->time_us = clock_boot_us();
 	s->start = startup_look(l->startup, s->time_us);
 	s->trigger = l->trigger;
 	s->psi_armed = l->psi_sources[0] || l->psi_sources[1];
 	l->trigger = TRIGGER_NONE;
 
-	device_maintain(l);
-	device_sense(l, &s->balloon);
+	balloon_maintain(l->balloon);
+	balloon_sense(l->balloon, &s->balloon);
+	balloon_view(l->balloon, &view);
 	leave_out_claim(s);
 
 	/* MemTotal is RAM only as long as there is no balloon in it. */
 	if (s->balloon.valid)
 		ram = s->balloon.ram;
-	else if (l->transport)
+	else if (view.attached)
 		ram = l->ram;
 	else
 		ram = sample_has_mem(s, MEM_TOTAL) ? s->mem[MEM_TOTAL] : 0;
@@ -164,6 +168,23 @@ static void note(struct loop *l, enum policy_reason before, const struct policy_
 	say_move(l, d);
 }
 
+static void act(struct loop *l, const struct policy_decision *d)
+{
+	const struct balloon_step step = {
+		.step = d->step,
+		.may_reclaim = d->may_reclaim,
+		.relief_line = d->relief_line,
+	};
+
+	balloon_act(l->balloon, &step);
+	if (!l->policy.self_shrink)
+		swap_in_unwanted(&l->swap_in);
+	swap_in_ask(&l->swap_in, d->swap_in, clock_boot_us());
+	prove_say(l, d->taken);
+	if (d->prove)
+		balloon_prove(l->balloon, d->prove_hold_us);
+}
+
 static void tick(struct loop *l)
 {
 	enum policy_reason before = l->decision.reason;
@@ -172,10 +193,7 @@ static void tick(struct loop *l)
 	order_expire(l);
 	sense(l, &l->sample);
 	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
-	device_act(l, &l->decision);
-	swap_in_ask(l, &l->decision);
-	prove_tick(l, &l->decision);
-
+	act(l, &l->decision);
 	note(l, before, &l->decision);
 	incidents_tick(l);
 	l->ticks++;
@@ -199,7 +217,7 @@ static int on_announce(sd_event_source *source, int fd, uint32_t revents, void *
 	(void)source, (void)fd, (void)revents;
 	if (l->world.announce_dispatch(l->world.ctx) > 0) {
 		/* Whatever went wrong before, this is a new device. */
-		l->reopen_us = 0;
+		balloon_announced(l->balloon);
 		loop_tick_soon(l);
 	}
 	return 0;
@@ -287,7 +305,7 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 
 	(void)source;
 	log_info("%s received", si->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
-	device_stop(l);
+	loop_stop(l);
 	return 0;
 }
 
@@ -351,7 +369,7 @@ static int add_sources(struct loop *l)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return balloon_glue_sources(l);
 }
 
 int loop_new(const struct loop_options *options, const struct loop_world *world,
@@ -373,15 +391,15 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	r = keep_init(l);
 	if (r < 0)
 		return r;
+	r = balloon_glue_init(l);
+	if (r < 0)
+		return r;
 	loop_resolve(l);
 
 	r = sd_event_new(&l->event);
 	if (r < 0)
 		return r;
 	r = add_sources(l);
-	if (r < 0)
-		return r;
-	r = device_init(l);
 	if (r < 0)
 		return r;
 	r = serve_init(l);
@@ -404,8 +422,7 @@ void loop_free(struct loop *l)
 	if (!l)
 		return;
 	serve_done(l);
-	swap_in_done(l);
-	device_done(l);
+	balloon_glue_done(l);
 	keep_done(l);
 	for (unsigned i = 0; i < 2; i++)
 		sd_event_source_disable_unref(l->psi_sources[i]);

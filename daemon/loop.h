@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "act/transport.h"
+#include "act/opener.h"
 #include "basic/cleanup.h"
 #include "config/config.h"
 #include "sense/sample.h"
@@ -21,19 +21,12 @@ struct loop_world {
 	void *ctx;
 	/* Where other processes are looked at; NULL = "/proc". */
 	const char *proc;
+	struct opener_world transports;
 
 	/* As sense_read(). */
 	int (*read)(void *ctx, struct sample *ret);
 	/* As sense_news(). */
 	const char *(*news)(void *ctx);
-	/* As device_open(), with the node found. */
-	int (*open)(void *ctx, bool read_only, struct transport **ret);
-	/* As reporting_open(), and -ENODEV: the kernel reports no free pages to the host. */
-	int (*open_reporting)(void *ctx, bool read_only, struct transport **ret);
-	/* As device_adopt(). */
-	int (*adopt)(void *ctx, int fd, struct transport **ret);
-	/* Why there is no device and what to do about it: a sentence, valid until the next call. */
-	const char *(*why_none)(void *ctx);
 	/* fd that polls EPOLLPRI when the trigger fires; negative errno as psi_trigger_open(). */
 	int (*arm)(void *ctx, enum sample_trigger which, const struct config_trigger *t);
 	/* Readable when devices come and go; -1 if nobody says. */

@@ -49,8 +49,7 @@ RULES = [
     # The guest model drives the very policy, and stops moves as the module does.
     ("daemon/sim/*", ["sim/*", "basic/*", "decide/policy.h", "sense/sample.h", "uballoon.h"]),
     ("daemon/config/*", ["config/*", "basic/*", "decide/policy.h"]),
-    ("daemon/loop*", ["loop*.h", "config/config.h", "serve/*", "act/*", "decide/policy.h", "sense/*",
-                      "basic/*", "uballoon.h"]),
+    ("daemon/loop*", ["loop*.h", "config/config.h", "serve/*", "act/*", "decide/policy.h", "sense/*", "basic/*"]),
     ("daemon/balloond.c", ["loop.h", "config/config.h", "act/*", "sense/*", "basic/*"]),
 
     ("kmod/uapi/*", []),

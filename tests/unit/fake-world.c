@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/log.h"
 
 /* A test that takes longer has hung. */
@@ -46,7 +47,7 @@ static int world_read(void *ctx, struct sample *ret)
 	}
 	w->script(w);
 
-	*ret = healthy(loop_now());
+	*ret = healthy(clock_boot_us());
 	ret->has_week = w->has_week;
 	ret->week_s = w->week_s;
 	ret->balloon = (struct sample_balloon){};
@@ -55,6 +56,7 @@ static int world_read(void *ctx, struct sample *ret)
 	left = 8 * GIB - w->device.size;
 	ret->mem[MEM_AVAILABLE] = left > w->used ? left - w->used : 0;
 	ret->mem[MEM_FREE] = ret->mem[MEM_AVAILABLE];
+	ret->mem[MEM_SWAP_FREE] -= w->swapped;
 	w->stalled += w->stalls;
 	ret->psi[PSI_MEM_SOME_US] += w->stalled * 50000;
 	ret->psi[PSI_MEM_FULL_US] += w->stalled * 50000;
@@ -211,10 +213,13 @@ void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 		.proc = w->proc,
 		.read = world_read,
 		.news = world_news,
-		.open = world_open,
-		.open_reporting = world_open_reporting,
-		.adopt = world_adopt,
-		.why_none = world_why_none,
+		.transports = {
+			.ctx = w,
+			.open = world_open,
+			.open_reporting = world_open_reporting,
+			.adopt = world_adopt,
+			.why_none = world_why_none,
+		},
 		.arm = world_arm,
 		.announce_fd = world_announce_fd,
 		.announce_dispatch = world_announce_dispatch,
@@ -236,7 +241,15 @@ void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 void fake_world_pull(struct fake_world *w, enum sample_trigger which)
 {
 	assert_int_equal(send(w->pull[which == TRIGGER_EMERGENCY], "!", 1, MSG_OOB), 1);
-	w->pulled_us = loop_now();
+	w->pulled_us = clock_boot_us();
+}
+
+const struct balloon_view *fake_world_look(const struct fake_world *w)
+{
+	static struct balloon_view view;
+
+	balloon_view(w->loop->balloon, &view);
+	return &view;
 }
 
 const char *fake_world_problem(const struct fake_world *w, enum problem which)

@@ -21,6 +21,7 @@ struct fake_world {
 	struct loop_options options; /* before only */
 	int adopt_error; /* what the daemon before left does not work */
 	uint64_t used; /* what the guest needs */
+	uint64_t swapped; /* what of it is in swap */
 	bool unreadable; /* /proc says nothing */
 	bool stalls; /* tasks stall for half of the time and reclaim */
 	bool has_week; /* the clock on the wall says week_s */
@@ -57,5 +58,7 @@ int fake_world_teardown(void **state);
 void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w));
 /* Fire a trigger; for the script. */
 void fake_world_pull(struct fake_world *w, enum sample_trigger which);
+/* What the loop shows of its balloon now; for the script. */
+const struct balloon_view *fake_world_look(const struct fake_world *w);
 /* What the loop has to complain about, "" = nothing; for the script. */
 const char *fake_world_problem(const struct fake_world *w, enum problem which);

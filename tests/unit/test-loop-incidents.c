@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/log.h"
 
 /* What the daemon says goes to standard error, and that into a file here. */
@@ -98,7 +99,7 @@ static void see_when(struct fake_world *w)
 		return;
 	assert_int_equal(sd_event_source_get_time(w->loop->watchdog_source, &next), 0);
 	/* Clocks: it is CLOCK_MONOTONIC, and that is not ahead of the other. */
-	assert_true(next <= loop_now() + 120 * SEC / 10);
+	assert_true(next <= clock_boot_us() + 120 * SEC / 10);
 	assert_int_equal(sd_event_source_get_priority(w->loop->watchdog_source, &priority), 0);
 	assert_int_equal(sd_event_source_get_priority(w->loop->keepalive_source, &other), 0);
 	assert_true(priority < other);
@@ -214,20 +215,20 @@ static void short_of_memory(struct fake_world *w)
 {
 	if (w->tick > 2 && w->loop->decision.host_excess == 0 && w->step == 0) {
 		/* Ten seconds of it, as the policy goes. */
-		w->loop->state.insist.since_us = loop_now() - 11 * SEC;
+		w->loop->state.insist.since_us = clock_boot_us() - 11 * SEC;
 	} else if (w->step == 0 && w->loop->decision.host_excess > 0) {
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_HOST), "does not let go"));
 		assert_true(w->loop->status.host_excess > 0);
 		assert_non_null(strstr(w->loop->status.problem, "does not let go"));
 		w->device.insisted = GIB;
-		w->loop->state.insist.last_us = loop_now() - 61 * SEC;
+		w->loop->state.insist.last_us = clock_boot_us() - 61 * SEC;
 		w->step = 1;
 	} else if (w->step == 1 && w->loop->decision.host_excess == 0) {
 		assert_string_equal(fake_world_problem(w, PROBLEM_HOST), "");
 		w->step = 2;
 		raise(SIGTERM);
 	} else if (w->step == 1) {
-		w->loop->state.insist.last_us = loop_now() - 61 * SEC;
+		w->loop->state.insist.last_us = clock_boot_us() - 61 * SEC;
 	}
 }
 
