@@ -107,7 +107,7 @@ static void owner_attached(void *ctx, const struct sample_balloon *b)
 	struct balloon_view view;
 	struct loop *l = ctx;
 
-	incidents_attached(l, b);
+	journal_attached(&l->journal, b);
 	balloon_view(l->balloon, &view);
 	/* An operator who named no size meant: as it is. */
 	if (!view.reporting && !l->manual_set)

@@ -43,11 +43,11 @@ static void set_mode(struct loop *l, enum policy_mode mode)
 	if (l->mode == mode)
 		return;
 	log_notice("mode %s, was %s", policy_mode_name(mode), policy_mode_name(l->mode));
-	keep_note(l, "mode %s, was %s", policy_mode_name(mode), policy_mode_name(l->mode));
+	keep_note(l->keep, "mode %s, was %s", policy_mode_name(mode), policy_mode_name(l->mode));
 	l->mode = mode;
 	/* Until a size is named, manual means: as it is now. */
-	if (mode == MODE_MANUAL && l->sample.balloon.valid) {
-		l->manual_target = l->sample.balloon.size;
+	if (mode == MODE_MANUAL && l->tick.sample.balloon.valid) {
+		l->manual_target = l->tick.sample.balloon.size;
 		balloon_view(l->balloon, &view);
 		l->manual_set = !view.reporting;
 	}
@@ -56,7 +56,7 @@ static void set_mode(struct loop *l, enum policy_mode mode)
 static void order_given(struct loop *l)
 {
 	loop_resolve(l);
-	serve_publish(l);
+	loop_publish(l);
 	loop_tick_soon(l);
 }
 
@@ -64,7 +64,7 @@ static void on_set_target(void *ctx, uint64_t balloon, struct bus_answer *ret)
 {
 	char a[UNITS_MAX], b[UNITS_MAX], c[UNITS_MAX];
 	struct loop *l = ctx;
-	uint64_t floor = l->decision.n.floor, ram = l->sample.ram, limit = serve_limit(l);
+	uint64_t floor = l->tick.decision.n.floor, ram = l->tick.sample.ram, limit = l->tick.limit;
 
 	*ret = (struct bus_answer){};
 	if (ram == 0) {
@@ -92,7 +92,7 @@ static void on_set_target(void *ctx, uint64_t balloon, struct bus_answer *ret)
 		return;
 	}
 	set_mode(l, MODE_MANUAL);
-	keep_note(l, "target %s by order", units_format_size(a, sizeof(a), balloon));
+	keep_note(l->keep, "target %s by order", units_format_size(a, sizeof(a), balloon));
 	l->manual_target = balloon;
 	l->manual_set = true;
 	order_given(l);
@@ -118,7 +118,7 @@ static void set_law(struct loop *l, enum policy_law law)
 	if (l->law == law)
 		return;
 	log_notice("law %s, was %s", policy_law_name(law), policy_law_name(l->law));
-	keep_note(l, "law %s, was %s", policy_law_name(law), policy_law_name(l->law));
+	keep_note(l->keep, "law %s, was %s", policy_law_name(law), policy_law_name(l->law));
 	l->law = law;
 }
 
@@ -161,20 +161,20 @@ static void on_hold(void *ctx, const char *reason, uint64_t for_us, bool *ret_ke
 	l->hold = (struct hold){.held = true, .since_us = now, .until_us = for_us ? now + for_us : 0};
 	snprintf(l->hold.reason, sizeof(l->hold.reason), "%s", reason);
 	l->hold_until_us = for_us ? clock_boot_us() + for_us : UINT64_MAX;
-	*ret_kept = keep_hold(l);
+	*ret_kept = keep_hold(l->keep, &l->hold);
 	if (for_us)
 		snprintf(limit, sizeof(limit), "for %s: ", units_format_time(time, sizeof(time), for_us));
 	log_notice("held %s%s", limit, reason);
-	keep_note(l, "held %s%s", limit, reason);
+	keep_note(l->keep, "held %s%s", limit, reason);
 	order_given(l);
 }
 
 static void release(struct loop *l, const char *how)
 {
 	l->hold = (struct hold){};
-	(void)keep_hold(l);
+	(void)keep_hold(l->keep, &l->hold);
 	log_notice("%s", how);
-	keep_note(l, "%s", how);
+	keep_note(l->keep, "%s", how);
 	loop_resolve(l);
 }
 
@@ -200,7 +200,7 @@ static int on_open_history(void *ctx)
 {
 	struct loop *l = ctx;
 
-	return history_open_reader(l->history);
+	return keep_open_history(l->keep);
 }
 
 static const char *on_config_value(void *ctx, size_t i, char *buf, size_t n)
@@ -238,7 +238,7 @@ static void log_changes(struct loop *l, const struct config *old, const struct c
 		changed++;
 	}
 	log_notice("configuration reloaded, %u changed", changed);
-	keep_note(l, "configuration reloaded, %u changed", changed);
+	keep_note(l->keep, "configuration reloaded, %u changed", changed);
 }
 
 static void apply(struct loop *l, const struct config *new)
@@ -292,9 +292,9 @@ void order_reload(struct loop *l, struct bus_answer *ret)
 		problem_set(&l->problems, PROBLEM_CONFIG, LOG_ERR,
 			    "not reloaded, the old configuration stays in force: %.150s", ret->why);
 	}
-	snprintf(l->status.config_error, sizeof(l->status.config_error), "%s", ret->why);
+	snprintf(l->config_error, sizeof(l->config_error), "%s", ret->why);
 	order_given(l);
-	notify_ready(&l->notify, &l->status);
+	notify_ready(&l->notify, &l->show.status);
 }
 
 const struct bus_methods order_methods = {

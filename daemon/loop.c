@@ -34,8 +34,6 @@
 /* Of the time that the service manager waits for a sign of life: a guest that stands still for all
  * but one of these parts is not taken for a daemon that hangs. */
 #define WATCHDOG_PARTS 12
-/* A move that goes on, or begins again for the same reason, is logged this often. */
-#define SAY_AGAIN_US (600ULL * 1000 * 1000)
 
 _Static_assert((int)ACCOUNT_AVAILABLE == SAMPLE_ACCOUNT_AVAILABLE &&
 	       (int)ACCOUNT_GONE == SAMPLE_ACCOUNT_GONE, "the same accounts");
@@ -130,44 +128,6 @@ static void sense(struct loop *l, struct sample *s)
 	}
 }
 
-/* One line when the direction or its reason changes; the journal is no time series. */
-static void say_move(struct loop *l, const struct policy_decision *d)
-{
-	char from[UNITS_MAX], to[UNITS_MAX], field_from[64], field_to[64], field_why[64];
-	const char *fields[] = {field_from, field_to, field_why, NULL};
-	int sign = (d->step > 0) - (d->step < 0);
-
-	if (sign == 0 || (sign == l->said_sign && d->reason == l->said_reason &&
-			  l->sample.time_us - l->said_us < SAY_AGAIN_US))
-		return;
-	l->said_us = l->sample.time_us;
-	l->said_sign = sign;
-	l->said_reason = d->reason;
-	snprintf(field_from, sizeof(field_from), "BALLOON_SIZE=%llu",
-		 (unsigned long long)l->sample.balloon.size);
-	snprintf(field_to, sizeof(field_to), "BALLOON_TARGET=%llu", (unsigned long long)d->target);
-	snprintf(field_why, sizeof(field_why), "BALLOON_REASON=%s", policy_reason_name(d->reason));
-	log_write(d->reason == REASON_EMERGENCY ? LOG_NOTICE : LOG_INFO, fields,
-		  "balloon from %s to %s: %s",
-		  units_format_size(from, sizeof(from), l->sample.balloon.size),
-		  units_format_size(to, sizeof(to), d->target), policy_reason_text(d->reason));
-}
-
-static void note(struct loop *l, enum policy_reason before, const struct policy_decision *d)
-{
-	const struct sample_balloon *b = &l->sample.balloon;
-
-	if (d->reason == REASON_EMERGENCY && before != REASON_EMERGENCY)
-		l->emergencies++;
-	if (d->reason == REASON_STUCK)
-		problem_set(&l->problems, PROBLEM_STUCK, LOG_WARNING,
-			    "the balloon device makes no progress; waiting before asking again. "
-			    "Look at the host and at the counters of uballoon in debugfs");
-	else if (b->asked != 0 && b->moved != 0)
-		(void)problem_clear(&l->problems, PROBLEM_STUCK, "the balloon moves again");
-	say_move(l, d);
-}
-
 static void act(struct loop *l, const struct policy_decision *d)
 {
 	const struct balloon_step step = {
@@ -180,26 +140,83 @@ static void act(struct loop *l, const struct policy_decision *d)
 	if (!l->policy.self_shrink)
 		swap_in_unwanted(&l->swap_in);
 	swap_in_ask(&l->swap_in, d->swap_in, clock_boot_us());
-	prove_say(l, d->taken);
 	if (d->prove)
 		balloon_prove(l->balloon, d->prove_hold_us);
 }
 
+/* The largest balloon that configuration, host and module allow. */
+static uint64_t limit(const struct loop *l)
+{
+	const struct sample_balloon *b = &l->tick.sample.balloon;
+
+	return b->valid ? min_u64(l->policy.limit, b->limit) : l->policy.limit;
+}
+
+void loop_write_down(struct loop *l)
+{
+	struct tick *t = &l->tick;
+	struct balloon_view view;
+
+	t->now_us = clock_boot_us();
+	t->wall_us = clock_wall_us();
+	t->stopping = l->stopping;
+	t->mode = l->mode;
+	t->law = l->law;
+	t->manual_target = l->manual_target;
+	t->limit = limit(l);
+	t->hold = l->hold;
+	t->hold_left_us = l->hold_until_us == UINT64_MAX ? UINT64_MAX
+							 : sub_sat(l->hold_until_us, t->now_us);
+	t->lease_us = l->config.lease_us;
+	t->proof_interval_us = l->policy.proof_interval_us;
+
+	balloon_view(l->balloon, &view);
+	t->attached = view.attached;
+	t->read_only = view.read_only;
+	t->reporting = view.reporting;
+	t->capabilities = view.info.capabilities;
+	snprintf(t->host, sizeof(t->host), "%s", view.info.host);
+	t->lease_left_us = view.lease_left_us;
+	t->inflated = view.inflated;
+	t->deflated = view.deflated;
+}
+
+void loop_publish(struct loop *l)
+{
+	loop_write_down(l);
+	show_publish(&l->show, &l->tick);
+}
+
+static void decide(struct loop *l)
+{
+	enum policy_reason before = l->tick.decision.reason;
+
+	policy_decide(&l->policy, &l->state, &l->tick.sample, &l->tick.decision);
+	if (l->tick.decision.reason == REASON_EMERGENCY && before != REASON_EMERGENCY)
+		l->tick.emergencies++;
+	l->tick.n++;
+}
+
+static void tell(struct loop *l)
+{
+	loop_write_down(l);
+	journal_tick(&l->journal, &l->tick);
+	/* `balloond --foreground | head` ends when its reader does. */
+	if (show_tick(&l->show, &l->tick) == -EPIPE && !l->stopping)
+		loop_stop(l);
+	keep_tick(l->keep, &l->tick);
+}
+
 static void tick(struct loop *l)
 {
-	enum policy_reason before = l->decision.reason;
 	uint64_t next;
 
 	order_expire(l);
-	sense(l, &l->sample);
-	policy_decide(&l->policy, &l->state, &l->sample, &l->decision);
-	act(l, &l->decision);
-	note(l, before, &l->decision);
-	incidents_tick(l);
-	l->ticks++;
-	serve_tick(l);
-	keep_tick(l);
-	next = l->decision.next_us;
+	sense(l, &l->tick.sample);
+	decide(l);
+	act(l, &l->tick.decision);
+	tell(l);
+	next = l->tick.decision.next_us;
 	tick_schedule(l, next < TICK_MIN_US ? TICK_MIN_US : next > TICK_MAX_US ? TICK_MAX_US : next);
 }
 
@@ -372,10 +389,29 @@ static int add_sources(struct loop *l)
 	return balloon_glue_sources(l);
 }
 
+/* What is being taken stops now; when it may go on is no hurry. */
+static void on_start(void *ctx)
+{
+	loop_tick_soon(ctx);
+}
+
+static int connect_bus(struct loop *l)
+{
+	int r;
+
+	if (l->options.no_bus)
+		return 0;
+	r = startup_new(l->event, l->options.bus_address, on_start, l, &l->startup);
+	if (r < 0)
+		return r;
+	return bus_new(l->event, l->options.bus_address, &order_methods, l, &l->bus);
+}
+
 int loop_new(const struct loop_options *options, const struct loop_world *world,
 	     const struct config *config, struct loop **ret)
 {
 	_cleanup_(loop_freep) struct loop *l = calloc(1, sizeof(*l));
+	uint64_t left_us;
 	int r;
 
 	if (!l)
@@ -386,11 +422,19 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	l->config = *config;
 	l->mode = options->mode >= 0 ? (enum policy_mode)options->mode : config->policy.mode;
 	l->law = config->policy.law;
-	l->decision.reason = REASON_STARTING;
+	l->tick.decision.reason = REASON_STARTING;
+	l->tick.learned = &l->state;
+	l->tick.metrics_file = l->config.metrics_file;
+	l->tick.config_file = l->options.config_path;
+	l->tick.config_error = l->config_error;
 	policy_init(&l->state);
-	r = keep_init(l);
+	r = keep_new(options->state_dir, &l->problems, &l->keep);
 	if (r < 0)
 		return r;
+	if (keep_load_hold(l->keep, &l->hold, &left_us))
+		l->hold_until_us = left_us == UINT64_MAX ? left_us : clock_boot_us() + left_us;
+	keep_load_learned(l->keep, &l->state);
+	journal_init(&l->journal, &l->problems, l->keep);
 	r = balloon_glue_init(l);
 	if (r < 0)
 		return r;
@@ -402,9 +446,10 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	r = add_sources(l);
 	if (r < 0)
 		return r;
-	r = serve_init(l);
+	r = connect_bus(l);
 	if (r < 0)
 		return r;
+	show_init(&l->show, l->bus, &l->notify, &l->problems, options->foreground);
 	*ret = steal_pointer(l);
 	return 0;
 }
@@ -413,7 +458,7 @@ int loop_run(struct loop *l)
 {
 	loop_arm(l);
 	tick(l);
-	notify_ready(&l->notify, &l->status);
+	notify_ready(&l->notify, &l->show.status);
 	return sd_event_loop(l->event);
 }
 
@@ -421,9 +466,11 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	serve_done(l);
+	startup_free(l->startup);
+	bus_free(l->bus);
+	notify_done(&l->notify);
 	balloon_glue_done(l);
-	keep_done(l);
+	keep_free(l->keep, &l->state);
 	for (unsigned i = 0; i < 2; i++)
 		sd_event_source_disable_unref(l->psi_sources[i]);
 	for (unsigned i = 0; i < 3; i++)

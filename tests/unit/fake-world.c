@@ -47,7 +47,8 @@ static int world_read(void *ctx, struct sample *ret)
 	}
 	w->script(w);
 
-	*ret = healthy(clock_boot_us());
+	w->ahead_us += w->hurry_us;
+	*ret = healthy(clock_boot_us() + w->ahead_us);
 	ret->has_week = w->has_week;
 	ret->week_s = w->week_s;
 	ret->balloon = (struct sample_balloon){};
@@ -244,12 +245,19 @@ void fake_world_pull(struct fake_world *w, enum sample_trigger which)
 	w->pulled_us = clock_boot_us();
 }
 
-const struct balloon_view *fake_world_look(const struct fake_world *w)
+const struct tick *fake_world_look(const struct fake_world *w)
 {
-	static struct balloon_view view;
+	/* What has happened since then shows. */
+	loop_write_down(w->loop);
+	return &w->loop->tick;
+}
 
-	balloon_view(w->loop->balloon, &view);
-	return &view;
+const struct status *fake_world_status(const struct fake_world *w)
+{
+	static struct status status;
+
+	status_fill(fake_world_look(w), &w->loop->problems, &status);
+	return &status;
 }
 
 const char *fake_world_problem(const struct fake_world *w, enum problem which)

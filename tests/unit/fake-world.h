@@ -24,6 +24,7 @@ struct fake_world {
 	uint64_t swapped; /* what of it is in swap */
 	bool unreadable; /* /proc says nothing */
 	bool stalls; /* tasks stall for half of the time and reclaim */
+	uint64_t hurry_us; /* the time of its samples runs ahead by so much with each */
 	bool has_week; /* the clock on the wall says week_s */
 	uint32_t week_s;
 	bool pressed; /* hardly anything is available */
@@ -43,6 +44,7 @@ struct fake_world {
 	/* The world's own. */
 	void (*script)(struct fake_world *w);
 	unsigned stalled; /* ticks so far */
+	uint64_t ahead_us;
 	int pull[2], end[2]; /* of the triggers: ours and the loop's; early, emergency */
 };
 
@@ -58,7 +60,8 @@ int fake_world_teardown(void **state);
 void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w));
 /* Fire a trigger; for the script. */
 void fake_world_pull(struct fake_world *w, enum sample_trigger which);
-/* What the loop shows of its balloon now; for the script. */
-const struct balloon_view *fake_world_look(const struct fake_world *w);
+/* The tick that was last, and what it shows; for the script. */
+const struct tick *fake_world_look(const struct fake_world *w);
+const struct status *fake_world_status(const struct fake_world *w);
 /* What the loop has to complain about, "" = nothing; for the script. */
 const char *fake_world_problem(const struct fake_world *w, enum problem which);

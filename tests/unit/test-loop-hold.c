@@ -53,12 +53,12 @@ static void hanging_script(struct fake_world *w)
 		order_methods.hold(w->loop, "x", SEC, &kept, &answer);
 		assert_int_equal(answer.refusal, 0);
 		/* It stands still at once; that it will not survive the daemon is said. */
-		assert_true(w->loop->hold.held && !kept);
+		assert_true(fake_world_look(w)->hold.held && !kept);
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_HOLD), "the disk does not answer"));
 		break;
 	case 1:
 		/* It ends by itself, too, whether its file can go or not. */
-		if (w->loop->hold.held)
+		if (fake_world_look(w)->hold.held)
 			return;
 		break;
 	case 2:

@@ -55,11 +55,11 @@ static void without_module_script(struct fake_world *w)
 		if (w->reporting.size < GIB)
 			return;
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
-		assert_int_equal(w->loop->sample.mem[MEM_FREE] + w->loop->sample.balloon.size,
+		assert_int_equal(fake_world_look(w)->sample.mem[MEM_FREE] + fake_world_look(w)->sample.balloon.size,
 				 7 * GIB - w->reporting.kept);
-		assert_int_equal(w->loop->sample.mem[MEM_AVAILABLE] + w->loop->sample.balloon.size,
+		assert_int_equal(fake_world_look(w)->sample.mem[MEM_AVAILABLE] + fake_world_look(w)->sample.balloon.size,
 				 7 * GIB);
-		assert_int_equal(w->loop->status.lease_left_us, 0);
+		assert_int_equal(fake_world_status(w)->lease_left_us, 0);
 		/* Ours has come, and is announced. */
 		w->device.present = true;
 		announce();
@@ -70,7 +70,7 @@ static void without_module_script(struct fake_world *w)
 			return;
 		assert_int_equal(w->reporting.frees, 1);
 		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
-		assert_int_equal(w->loop->sample.balloon.size, 0);
+		assert_int_equal(fake_world_look(w)->sample.balloon.size, 0);
 		/* ... and is taken away. */
 		w->device.present = false;
 		w->device.size = w->reporting.size = 0;

@@ -184,7 +184,7 @@ static void comes_and_goes_script(struct fake_world *w)
 		if (w->tick < 4)
 			return;
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
-		assert_int_equal(w->loop->decision.reason, REASON_NO_DEVICE);
+		assert_int_equal(fake_world_look(w)->decision.reason, REASON_NO_DEVICE);
 		w->device.present = true;
 		w->step = 1;
 		return;
@@ -306,7 +306,7 @@ static void second_writer_is_waited_for(void **state)
 
 static void stuck_script(struct fake_world *w)
 {
-	if (w->step == 0 && w->tick > 1 && w->loop->decision.reason == REASON_STUCK) {
+	if (w->step == 0 && w->tick > 1 && fake_world_look(w)->decision.reason == REASON_STUCK) {
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_STUCK), "no progress"));
 		w->step = 1;
 		raise(SIGTERM);
@@ -374,7 +374,7 @@ static void unreadable_script(struct fake_world *w)
 {
 	if (w->tick == 8) {
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DATA), "MemAvailable"));
-		assert_int_equal(w->loop->decision.reason, REASON_NO_DATA);
+		assert_int_equal(fake_world_look(w)->decision.reason, REASON_NO_DATA);
 		raise(SIGTERM);
 	}
 }
@@ -395,11 +395,11 @@ static void observe_script(struct fake_world *w)
 {
 	if (w->tick == 10) {
 		/* It would, though. */
-		assert_true(w->loop->decision.goal > GIB);
-		assert_string_equal(w->loop->status.reason_text,
-				    policy_reason_text_in(MODE_OBSERVE, w->loop->decision.reason));
-		assert_string_not_equal(w->loop->status.reason_text,
-					policy_reason_text(w->loop->decision.reason));
+		assert_true(fake_world_look(w)->decision.goal > GIB);
+		assert_string_equal(fake_world_status(w)->reason_text,
+				    policy_reason_text_in(MODE_OBSERVE, fake_world_look(w)->decision.reason));
+		assert_string_not_equal(fake_world_status(w)->reason_text,
+					policy_reason_text(fake_world_look(w)->decision.reason));
 		raise(SIGTERM);
 	}
 }
@@ -423,22 +423,25 @@ static void observe_touches_nothing(void **state)
 
 static void pull_twice(struct fake_world *w)
 {
-	const struct policy_decision *d = &w->loop->decision;
+	struct bus_answer answer;
+	bool kept;
+	const struct policy_decision *d = &fake_world_look(w)->decision;
 
 	switch (w->step) {
 	case 0:
 		if (w->device.size < 2 * GIB)
 			return;
 		/* From now on only a trigger can be the reason for a tick. */
-		w->loop->policy.idle_interval_us = 20 * SEC;
-		w->loop->policy.hold = true;
+		order_methods.hold(w->loop, "test", 0, &kept, &answer);
 		fake_world_pull(w, TRIGGER_EARLY);
 		break;
 	case 1:
 		assert_true(d->next_us == 20 * SEC && clock_boot_us() - w->pulled_us < 5 * SEC);
-		assert_int_equal(w->loop->trigger, TRIGGER_EARLY);
 		break;
 	case 2:
+		assert_int_equal(fake_world_look(w)->sample.trigger, TRIGGER_EARLY);
+		break;
+	case 3:
 		/* Looked at closely, and nothing else says that memory is short. */
 		assert_true(d->next_us == SEC / 10 && d->step == 0 && w->device.size >= 2 * GIB);
 		if (clock_boot_us() - w->pulled_us < SEC)
@@ -446,10 +449,10 @@ static void pull_twice(struct fake_world *w)
 		w->pressed = true;
 		fake_world_pull(w, TRIGGER_EMERGENCY);
 		break;
-	case 3:
+	case 4:
 		if (w->device.size > 0)
 			return;
-		assert_int_equal(w->loop->emergencies, 1);
+		assert_int_equal(fake_world_look(w)->emergencies, 1);
 		raise(SIGTERM);
 		break;
 	}
@@ -461,8 +464,9 @@ static void a_trigger_wakes_the_loop_at_once(void **state)
 	struct fake_world *w = *state;
 
 	w->armed = true;
+	w->config.policy.idle_interval_us = 20 * SEC;
 	fake_world_run(w, pull_twice);
-	assert_int_equal(w->step, 4);
+	assert_int_equal(w->step, 5);
 }
 
 int main(void)
