@@ -109,9 +109,8 @@ static void owner_attached(void *ctx, const struct sample_balloon *b)
 
 	journal_attached(&l->journal, b);
 	balloon_view(l->balloon, &view);
-	/* An operator who named no size meant: as it is. */
-	if (!view.reporting && !l->manual_set)
-		l->manual_target = b->size;
+	if (!view.reporting)
+		orders_found(&l->orders, b->size);
 	loop_resolve(l);
 }
 
@@ -186,8 +185,8 @@ static void owner_left(void *ctx)
 void loop_stop(struct loop *l)
 {
 	const struct leave_settings how = {
-		.keep = l->config.on_stop == ON_STOP_KEEP,
-		.lease_us = l->config.lease_us,
+		.keep = l->orders.config.on_stop == ON_STOP_KEEP,
+		.lease_us = l->orders.config.lease_us,
 		.stuck_us = l->policy.stuck_us,
 	};
 

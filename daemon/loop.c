@@ -41,17 +41,13 @@ _Static_assert((int)ACCOUNT_AVAILABLE == SAMPLE_ACCOUNT_AVAILABLE &&
 void loop_resolve(struct loop *l)
 {
 	const struct balloon_settings settings = {
-		.observe = l->mode == MODE_OBSERVE,
-		.device_only = l->config.without_module == WITHOUT_MODULE_WAIT,
-		.account = (enum sample_account)l->config.account,
-		.lease_us = l->config.lease_us,
+		.observe = l->orders.mode == MODE_OBSERVE,
+		.device_only = l->orders.config.without_module == WITHOUT_MODULE_WAIT,
+		.account = (enum sample_account)l->orders.config.account,
+		.lease_us = l->orders.config.lease_us,
 	};
 
-	config_resolve(&l->config, l->ram, &l->policy);
-	l->policy.mode = l->mode;
-	l->policy.law = l->law;
-	l->policy.hold = l->hold.held;
-	l->policy.manual_target = l->manual_target;
+	orders_resolve(&l->orders, l->ram, &l->policy);
 	balloon_configure(l->balloon, &settings);
 }
 
@@ -154,20 +150,21 @@ static uint64_t limit(const struct loop *l)
 
 void loop_write_down(struct loop *l)
 {
+	const struct orders *o = &l->orders;
 	struct tick *t = &l->tick;
 	struct balloon_view view;
 
 	t->now_us = clock_boot_us();
 	t->wall_us = clock_wall_us();
 	t->stopping = l->stopping;
-	t->mode = l->mode;
-	t->law = l->law;
-	t->manual_target = l->manual_target;
+	t->mode = o->mode;
+	t->law = o->law;
+	t->manual_target = o->manual_target;
 	t->limit = limit(l);
-	t->hold = l->hold;
-	t->hold_left_us = l->hold_until_us == UINT64_MAX ? UINT64_MAX
-							 : sub_sat(l->hold_until_us, t->now_us);
-	t->lease_us = l->config.lease_us;
+	t->hold = o->hold;
+	t->hold_left_us = o->hold_until_us == UINT64_MAX ? UINT64_MAX
+							 : sub_sat(o->hold_until_us, t->now_us);
+	t->lease_us = o->config.lease_us;
 	t->proof_interval_us = l->policy.proof_interval_us;
 
 	balloon_view(l->balloon, &view);
@@ -179,12 +176,6 @@ void loop_write_down(struct loop *l)
 	t->lease_left_us = view.lease_left_us;
 	t->inflated = view.inflated;
 	t->deflated = view.deflated;
-}
-
-void loop_publish(struct loop *l)
-{
-	loop_write_down(l);
-	show_publish(&l->show, &l->tick);
 }
 
 static void decide(struct loop *l)
@@ -211,7 +202,8 @@ static void tick(struct loop *l)
 {
 	uint64_t next;
 
-	order_expire(l);
+	if (orders_expire(&l->orders, clock_boot_us()))
+		loop_resolve(l);
 	sense(l, &l->tick.sample);
 	decide(l);
 	act(l, &l->tick.decision);
@@ -282,9 +274,11 @@ static const char *why_unarmed(int r)
 	return strerror(-r);
 }
 
-void loop_arm(struct loop *l)
+/* Open, or close, the PSI triggers as configured. */
+static void arm(struct loop *l)
 {
-	const struct config_trigger *triggers[] = {&l->config.psi_early, &l->config.psi_emergency};
+	const struct config_trigger *triggers[] = {&l->orders.config.psi_early,
+						   &l->orders.config.psi_emergency};
 	static const enum sample_trigger which[] = {TRIGGER_EARLY, TRIGGER_EMERGENCY};
 	int failed = 0;
 
@@ -315,6 +309,50 @@ void loop_arm(struct loop *l)
 		(void)problem_clear(&l->problems, PROBLEM_PSI, "memory pressure triggers are set");
 }
 
+/* --- orders --- */
+
+void loop_order(struct loop *l, const struct order *order, struct order_answer *ret)
+{
+	bool reload = order->kind == ORDER_RELOAD && !l->stopping;
+	unsigned changed;
+
+	loop_write_down(l);
+	if (reload)
+		notify_reloading(&l->notify);
+	changed = orders_take(&l->orders, order, &l->tick, l->tick.now_us, l->tick.wall_us, ret);
+	if (changed == 0)
+		return;
+	loop_resolve(l);
+	if (changed & ORDERS_TRIGGERS)
+		arm(l);
+	if (changed & ORDERS_LEASE)
+		balloon_lease_changed(l->balloon);
+	loop_write_down(l);
+	show_publish(&l->show, &l->tick);
+	loop_tick_soon(l);
+	if (reload)
+		notify_ready(&l->notify, &l->show.status);
+}
+
+static void on_order(void *ctx, const struct order *order, struct order_answer *ret)
+{
+	loop_order(ctx, order, ret);
+}
+
+static int on_open_history(void *ctx)
+{
+	struct loop *l = ctx;
+
+	return keep_open_history(l->keep);
+}
+
+static const char *on_config_value(void *ctx, size_t i, char *buf, size_t n)
+{
+	struct loop *l = ctx;
+
+	return orders_config_value(&l->orders, i, buf, n);
+}
+
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 			  void *userdata)
 {
@@ -329,10 +367,11 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 			    void *userdata)
 {
-	struct bus_answer answer;
+	const struct order order = {.kind = ORDER_RELOAD};
+	struct order_answer answer;
 
 	(void)source, (void)si;
-	order_reload(userdata, &answer);
+	loop_order(userdata, &order, &answer);
 	return 0;
 }
 
@@ -397,6 +436,7 @@ static void on_start(void *ctx)
 
 static int connect_bus(struct loop *l)
 {
+	const struct bus_owner owner = {l, on_order, on_open_history, on_config_value};
 	int r;
 
 	if (l->options.no_bus)
@@ -404,14 +444,19 @@ static int connect_bus(struct loop *l)
 	r = startup_new(l->event, l->options.bus_address, on_start, l, &l->startup);
 	if (r < 0)
 		return r;
-	return bus_new(l->event, l->options.bus_address, &order_methods, l, &l->bus);
+	return bus_new(l->event, l->options.bus_address, &owner, &l->bus);
 }
 
 int loop_new(const struct loop_options *options, const struct loop_world *world,
 	     const struct config *config, struct loop **ret)
 {
 	_cleanup_(loop_freep) struct loop *l = calloc(1, sizeof(*l));
-	uint64_t left_us;
+	const struct orders_options wanted = {
+		.config_path = options->config_path,
+		.config_required = options->config_required,
+		.mode = options->mode,
+		.log_level = options->log_level,
+	};
 	int r;
 
 	if (!l)
@@ -419,20 +464,16 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 	notify_init(&l->notify);
 	l->options = *options;
 	l->world = *world;
-	l->config = *config;
-	l->mode = options->mode >= 0 ? (enum policy_mode)options->mode : config->policy.mode;
-	l->law = config->policy.law;
 	l->tick.decision.reason = REASON_STARTING;
 	l->tick.learned = &l->state;
-	l->tick.metrics_file = l->config.metrics_file;
+	l->tick.metrics_file = l->orders.config.metrics_file;
 	l->tick.config_file = l->options.config_path;
-	l->tick.config_error = l->config_error;
+	l->tick.config_error = l->orders.config_error;
 	policy_init(&l->state);
 	r = keep_new(options->state_dir, &l->problems, &l->keep);
 	if (r < 0)
 		return r;
-	if (keep_load_hold(l->keep, &l->hold, &left_us))
-		l->hold_until_us = left_us == UINT64_MAX ? left_us : clock_boot_us() + left_us;
+	orders_init(&l->orders, &wanted, config, l->keep, &l->problems, clock_boot_us());
 	keep_load_learned(l->keep, &l->state);
 	journal_init(&l->journal, &l->problems, l->keep);
 	r = balloon_glue_init(l);
@@ -456,7 +497,7 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
 
 int loop_run(struct loop *l)
 {
-	loop_arm(l);
+	arm(l);
 	tick(l);
 	notify_ready(&l->notify, &l->show.status);
 	return sd_event_loop(l->event);

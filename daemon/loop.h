@@ -10,6 +10,7 @@
 #include "basic/cleanup.h"
 #include "config/config.h"
 #include "sense/sample.h"
+#include "serve/order.h"
 
 struct loop;
 
@@ -52,6 +53,11 @@ struct loop_options {
  */
 int loop_new(const struct loop_options *options, const struct loop_world *world,
 	     const struct config *config, struct loop **ret);
+/*
+ * Take an order, and answer it at once: what it changes is in force, and a tick follows. The one door
+ * for whoever wants something of the daemon.
+ */
+void loop_order(struct loop *l, const struct order *order, struct order_answer *ret);
 /* Until SIGTERM or SIGINT. 0, or a negative errno if the loop itself broke. */
 int loop_run(struct loop *l);
 void loop_free(struct loop *l);

@@ -40,6 +40,8 @@ RULES = [
         "start", "standstill", "insist", "progress", "proof", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
+    # What is wanted comes out of the file, too.
+    ("daemon/serve/orders.[ch]", ["serve/*", "config/config.h", "basic/*", "decide/policy.h"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
     # Two verbs look for themselves: record at /proc, simulate at the test bench.
     ("daemon/ctl/ctl-record.c", ["ctl/*", "basic/*", "sense/*", "sim/recording.h"]),

@@ -245,6 +245,16 @@ void fake_world_pull(struct fake_world *w, enum sample_trigger which)
 	w->pulled_us = clock_boot_us();
 }
 
+struct order_answer fake_world_order(const struct fake_world *w, enum order_kind kind,
+				     const char *text, uint64_t amount)
+{
+	const struct order order = {.kind = kind, .text = text, .amount = amount};
+	struct order_answer answer;
+
+	loop_order(w->loop, &order, &answer);
+	return answer;
+}
+
 const struct tick *fake_world_look(const struct fake_world *w)
 {
 	/* What has happened since then shows. */

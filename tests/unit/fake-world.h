@@ -60,6 +60,9 @@ int fake_world_teardown(void **state);
 void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w));
 /* Fire a trigger; for the script. */
 void fake_world_pull(struct fake_world *w, enum sample_trigger which);
+/* Give an order; for the script. */
+struct order_answer fake_world_order(const struct fake_world *w, enum order_kind kind,
+				     const char *text, uint64_t amount);
 /* The tick that was last, and what it shows; for the script. */
 const struct tick *fake_world_look(const struct fake_world *w);
 const struct status *fake_world_status(const struct fake_world *w);

@@ -19,20 +19,16 @@
 
 static void order_hold(struct fake_world *w, const char *reason, uint64_t for_us)
 {
-	struct bus_answer answer;
-	bool kept;
+	const struct order_answer answer = fake_world_order(w, ORDER_HOLD, reason, for_us);
 
-	order_methods.hold(w->loop, reason, for_us, &kept, &answer);
-	assert_int_equal(answer.refusal, BUS_DONE);
+	assert_int_equal(answer.refusal, REFUSED_NOT);
 	/* There is no state directory. */
-	assert_false(kept);
+	assert_false(answer.kept);
 }
 
 static void held_script(struct fake_world *w)
 {
 	static uint64_t size, moves;
-	struct bus_answer answer;
-	bool was;
 
 	switch (w->step) {
 	case 0:
@@ -47,8 +43,7 @@ static void held_script(struct fake_world *w)
 			return;
 		size = w->device.size;
 		moves = w->device.moves;
-		order_methods.set_target(w->loop, 0, &answer);
-		assert_int_equal(answer.refusal, BUS_HELD);
+		assert_int_equal(fake_world_order(w, ORDER_SET_TARGET, NULL, 0).refusal, REFUSED_HELD);
 		w->tick = 0;
 		w->step = 2;
 		return;
@@ -78,8 +73,7 @@ static void held_script(struct fake_world *w)
 		if (w->tick < 10)
 			return;
 		assert_int_equal(w->device.size, 0);
-		order_methods.release(w->loop, &was, &answer);
-		assert_true(was);
+		assert_true(fake_world_order(w, ORDER_RELEASE, NULL, 0).was_held);
 		w->step = 5;
 		return;
 	case 5:

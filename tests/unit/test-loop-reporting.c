@@ -41,10 +41,7 @@ static void announce(void)
 
 static void set_mode(struct fake_world *w, const char *mode)
 {
-	struct bus_answer answer;
-
-	order_methods.set_mode(w->loop, mode, &answer);
-	assert_int_equal(answer.refusal, BUS_DONE);
+	assert_int_equal(fake_world_order(w, ORDER_SET_MODE, mode, 0).refusal, REFUSED_NOT);
 }
 
 static void without_module_script(struct fake_world *w)

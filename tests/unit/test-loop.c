@@ -423,8 +423,6 @@ static void observe_touches_nothing(void **state)
 
 static void pull_twice(struct fake_world *w)
 {
-	struct bus_answer answer;
-	bool kept;
 	const struct policy_decision *d = &fake_world_look(w)->decision;
 
 	switch (w->step) {
@@ -432,7 +430,7 @@ static void pull_twice(struct fake_world *w)
 		if (w->device.size < 2 * GIB)
 			return;
 		/* From now on only a trigger can be the reason for a tick. */
-		order_methods.hold(w->loop, "test", 0, &kept, &answer);
+		fake_world_order(w, ORDER_HOLD, "test", 0);
 		fake_world_pull(w, TRIGGER_EARLY);
 		break;
 	case 1:
