@@ -26,7 +26,7 @@
 #include "basic/log.h"
 #include "basic/machine.h"
 #include "config/config.h"
-#include "loop.h"
+#include "loop/loop.h"
 #include "sense/psi.h"
 #include "sense/sense.h"
 

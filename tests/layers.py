@@ -38,10 +38,26 @@ RULES = [
     ("daemon/decide/*", [*(f"decide/{part}.h" for part in (
         "policy-config", "view", "bounds", "pressure", "relief", "peaks", "turn", "thrash", "move", "settle", "evict",
         "start", "standstill", "insist", "progress", "proof", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
+    # The life of a transport knows how it is got; its end knows its life. None knows whom it serves.
+    ("daemon/act/opener.[ch]", ["act/opener.h", "act/transport.h", "basic/*"]),
+    ("daemon/act/balloon.[ch]", ["act/balloon.h", "act/opener.h", "act/mover.h", "act/transport.h", "basic/*",
+                                 "sense/sample.h"]),
+    ("daemon/act/leave.[ch]", ["act/leave.h", "act/balloon.h", "basic/*", "uballoon.h"]),
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
+    # Plain data: a tick, an order and its answer.
+    ("daemon/serve/tick.h", ["serve/hold.h", "decide/policy.h", "sense/sample.h"]),
+    ("daemon/serve/order.h", []),
+    # Those who are told of a tick know it, and what each of them works with, but not each other. What is said
+    # is noted.
+    ("daemon/serve/journal.[ch]", ["serve/journal.h", "serve/tick.h", "serve/keep.h", "basic/*"]),
+    ("daemon/serve/show.[ch]", ["serve/show.h", "serve/tick.h", "serve/status.h", "serve/bus.h", "serve/notify.h",
+                                "basic/*"]),
+    ("daemon/serve/keep.[ch]", ["serve/keep.h", "serve/tick.h", "serve/status.h", "serve/hold.h", "serve/history.h",
+                                "serve/metrics.h", "serve/peaks-file.h", "serve/writer.h", "basic/*"]),
     # What is wanted comes out of the file, too.
-    ("daemon/serve/orders.[ch]", ["serve/*", "config/config.h", "basic/*", "decide/policy.h"]),
+    ("daemon/serve/orders.[ch]", ["serve/orders.h", "serve/order.h", "serve/tick.h", "serve/hold.h", "serve/keep.h",
+                                  "config/config.h", "basic/*"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
     # Two verbs look for themselves: record at /proc, simulate at the test bench.
     ("daemon/ctl/ctl-record.c", ["ctl/*", "basic/*", "sense/*", "sim/recording.h"]),
@@ -51,8 +67,11 @@ RULES = [
     # The guest model drives the very policy, and stops moves as the module does.
     ("daemon/sim/*", ["sim/*", "basic/*", "decide/policy.h", "sense/sample.h", "uballoon.h"]),
     ("daemon/config/*", ["config/*", "basic/*", "decide/policy.h"]),
-    ("daemon/loop*", ["loop*.h", "config/config.h", "serve/*", "act/*", "decide/policy.h", "sense/*", "basic/*"]),
-    ("daemon/balloond.c", ["loop.h", "config/config.h", "act/*", "sense/*", "basic/*"]),
+    # When something has come, and not what it means.
+    ("daemon/loop/events.[ch]", ["loop/events.h", "sense/sample.h", "basic/*"]),
+    ("daemon/loop/*", ["loop/*", "config/config.h", "serve/*", "act/*", "decide/policy.h", "sense/sample.h",
+                       "basic/*"]),
+    ("daemon/balloond.c", ["loop/loop.h", "config/config.h", "act/*", "sense/*", "basic/*"]),
 
     ("kmod/uapi/*", []),
     ("kmod/compat/*", ["compat/*"]),
@@ -79,7 +98,7 @@ OWNERS = [
     ("systemd/sd-device*", []),
     ("systemd/sd-bus*", ["daemon/serve/bus.c", "daemon/serve/sdbus.[ch]", "daemon/serve/startup.c", "daemon/ctl/*"]),
     ("systemd/sd-event*", ["daemon/serve/bus.h", "daemon/serve/sdbus.h", "daemon/serve/startup.h",
-                           "daemon/loop*", "daemon/ctl/*"]),
+                           "daemon/loop/events.[ch]", "daemon/ctl/*"]),
     ("systemd/sd-daemon*", ["daemon/serve/notify.c"]),
     ("systemd/sd-journal*", []),
     ("systemd/*", []),
@@ -191,9 +210,10 @@ def the_tree(t):
 
 
 # Headers that the broken files below refer to.
-HEADERS = ["daemon/loop.h", "daemon/config/config.h", "daemon/basic/log.h", "daemon/sense/sense.h",
+HEADERS = ["daemon/loop/loop.h", "daemon/loop/events.h", "daemon/config/config.h", "daemon/basic/log.h", "daemon/sense/sense.h",
            "daemon/sense/sample.h", "daemon/decide/policy.h", "daemon/act/transport.h",
-           "daemon/serve/bus.h", "daemon/ctl/ctl.h", "kmod/uapi/uballoon.h", "kmod/core.h",
+           "daemon/serve/bus.h", "daemon/serve/keep.h", "daemon/serve/orders.h", "daemon/serve/tick.h",
+           "daemon/act/balloon.h", "daemon/ctl/ctl.h", "kmod/uapi/uballoon.h", "kmod/core.h",
            "kmod/chardev.h", "kmod/host/host.h"]
 
 
@@ -218,8 +238,8 @@ def broken(name, path, text, want):
             t.contains(bad[0], want, "violation")
 
 
-broken("upward in the daemon", "daemon/sense/psi.c", '\n\n#include "loop.h"\n',
-       'daemon/sense/psi.c:3: "loop.h" is not below it')
+broken("upward in the daemon", "daemon/sense/psi.c", '\n\n#include "loop/loop.h"\n',
+       'daemon/sense/psi.c:3: "loop/loop.h" is not below it')
 broken("sideways in the daemon", "daemon/act/device.c", '#include "serve/bus.h"\n', "not below")
 broken("the policy reads the log", "daemon/decide/policy.c", '#include "basic/log.h"\n', "not below")
 broken("the policy looks at sense", "daemon/decide/policy.c", '#include "sense/sense.h"\n', "not below")
@@ -230,26 +250,32 @@ broken("the policy reads the clock", "daemon/decide/policy.c", "#include <time.h
 broken("the policy allocates", "daemon/decide/law-x.c", "#include <stdlib.h>\n", "is pure")
 broken("ctl opens the device", "daemon/ctl/x.c", '#include "uballoon.h"\n', "not below")
 broken("ctl uses the transport", "daemon/ctl/x.c", '#include "act/transport.h"\n', "not below")
-broken("the bus decides", "daemon/serve/x.c", '#include "loop.h"\n', "not below")
-broken("angle brackets do not hide it", "daemon/sense/psi.c", "#include <loop.h>\n", "not below")
-broken("spaces do not hide it", "daemon/sense/psi.c", '  #  include\t"loop.h"\n', "not below")
+broken("the bus decides", "daemon/serve/x.c", '#include "loop/loop.h"\n', "not below")
+broken("angle brackets do not hide it", "daemon/sense/psi.c", "#include <loop/loop.h>\n", "not below")
+broken("spaces do not hide it", "daemon/sense/psi.c", '  #  include\t"loop/loop.h"\n', "not below")
 broken("a path that climbs", "daemon/sense/psi.c", '#include "../sense/sense.h"\n', "from its layer")
 broken("a path without its layer", "daemon/sense/psi.c", '#include "sense.h"\n', "from its layer")
 broken("a computed include", "daemon/sense/psi.c", "#include HEADER\n", "computed")
 broken("a comment is no include", "daemon/sense/psi.c",
-       '/* never\n#include "loop.h"\n*/\n// #include "loop.h"\n', None)
+       '/* never\n#include "loop/loop.h"\n*/\n// #include "loop/loop.h"\n', None)
 broken("a header that is not there", "daemon/sense/psi.c", '#include "sense/x.h"\n', "no such")
+broken("who keeps a tick gives orders", "daemon/serve/keep.c", '#include "serve/orders.h"\n', "not below")
+broken("who says what a tick was shows it", "daemon/serve/journal.c", '#include "serve/bus.h"\n', "not below")
+broken("the transport's life looks up", "daemon/act/balloon.c", '#include "serve/tick.h"\n', "not below")
+broken("the transport's life knows its end", "daemon/act/opener.c", '#include "act/balloon.h"\n', "not below")
+broken("what is waited for is understood", "daemon/loop/events.c", '#include "act/balloon.h"\n', "not below")
+broken("timers outside their file", "daemon/loop/loop.c", "#include <systemd/sd-event.h>\n", "belongs to")
 broken("libproc2 in a second place", "daemon/sense/vmstat.c", "#include <libproc2/vmstat.h>\n",
        "belongs to daemon/sense/meminfo.c")
 broken("libproc2 in its place", "daemon/sense/meminfo.c", "#include <libproc2/meminfo.h>\n", None)
 broken("libconfig in ctl", "daemon/ctl/x.c", "#include <libconfig.h>\n", "belongs to")
-broken("libudev in the loop", "daemon/loop.c", "#include <libudev.h>\n", "belongs to")
-broken("sd-bus in the loop", "daemon/loop.c", "#include <systemd/sd-bus.h>\n", "belongs to")
+broken("libudev in the loop", "daemon/loop/loop.c", "#include <libudev.h>\n", "belongs to")
+broken("sd-bus in the loop", "daemon/loop/loop.c", "#include <systemd/sd-bus.h>\n", "belongs to")
 broken("sd-journal in the policy", "daemon/decide/policy.c", "#include <systemd/sd-journal.h>\n",
        "belongs to")
-broken("a part of systemd that nobody owns", "daemon/loop.c", "#include <systemd/sd-login.h>\n",
+broken("a part of systemd that nobody owns", "daemon/loop/loop.c", "#include <systemd/sd-login.h>\n",
        "belongs to nobody")
-broken("ioctl outside the transport", "daemon/loop.c", "#include <sys/ioctl.h>\n", "belongs to")
+broken("ioctl outside the transport", "daemon/loop/loop.c", "#include <sys/ioctl.h>\n", "belongs to")
 broken("a folder without a rule", "daemon/util/x.c", "int x;\n", "no rule covers")
 broken("a folder without a rule in the module", "kmod/util/x.c", "int x;\n", "no rule covers")
 broken("a new part of core looks up", "kmod/x.c", '#include "chardev.h"\n', "not below")

@@ -49,6 +49,7 @@ struct balloon {
 	uint64_t renewed_us;		/* the lease */
 	uint64_t relief_line;		/* to be told; 0 = as it was found */
 	uint64_t size;			/* as sensed last; 0 = there was no transport */
+	uint64_t ram;			/* the guest's, as sensed last; 0 = not known */
 	struct mover mover;
 	bool emptying;
 	enum sample_proof proof;	/* for the next sample */
@@ -217,7 +218,7 @@ void balloon_maintain(struct balloon *b)
 		attach(b);
 }
 
-void balloon_sense(struct balloon *b, struct sample_balloon *ret)
+static void sense(struct balloon *b, struct sample_balloon *ret)
 {
 	int r;
 
@@ -234,6 +235,32 @@ void balloon_sense(struct balloon *b, struct sample_balloon *ret)
 	mover_report(&b->mover, ret);
 	ret->proof = b->proof;
 	b->proof = SAMPLE_PROOF_NONE;
+}
+
+/*
+ * A claim on free memory is still counted; what a module holds, sense/ has left out. Nor is that unused
+ * which no claim can have.
+ */
+static void leave_out_claim(struct sample *s)
+{
+	static const enum sample_mem_field fields[] = {MEM_TOTAL, MEM_FREE, MEM_AVAILABLE};
+
+	for (size_t i = 0; s->balloon.claim && i < sizeof(fields) / sizeof(fields[0]); i++)
+		s->mem[fields[i]] = sub_sat(s->mem[fields[i]], s->balloon.size);
+	if (s->balloon.claim)
+		s->mem[MEM_FREE] = sub_sat(s->mem[MEM_FREE], s->balloon.kept);
+}
+
+void balloon_sense(struct balloon *b, struct sample *s)
+{
+	sense(b, &s->balloon);
+	leave_out_claim(s);
+	/* MemTotal is RAM only as long as there is no balloon in it. */
+	if (s->balloon.valid)
+		b->ram = s->balloon.ram;
+	else if (!b->opened.transport)
+		b->ram = sample_has_mem(s, MEM_TOTAL) ? s->mem[MEM_TOTAL] : 0;
+	s->ram = b->ram;
 }
 
 /* Whether the module is to be told more than where the balloon may go. */

@@ -86,8 +86,11 @@ void balloon_view(const struct balloon *b, struct balloon_view *ret);
 
 /* Get a transport that fits the settings, if there is one to be had. */
 void balloon_maintain(struct balloon *b);
-/* Fill *ret, and take the result of the last step with it. Left alone without a transport. */
-void balloon_sense(struct balloon *b, struct sample_balloon *ret);
+/*
+ * Fill the balloon's part of *s, and take the result of the last step with it; left alone without a
+ * transport. What only it knows of the rest is put right: s->ram, and memory that a claim stands for.
+ */
+void balloon_sense(struct balloon *b, struct sample *s);
 /* Begin a step; the one before ends here, wherever it is. */
 void balloon_act(struct balloon *b, const struct balloon_step *step);
 /*

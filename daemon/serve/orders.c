@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "basic/arith.h"
 #include "basic/log.h"
 #include "basic/units.h"
 
@@ -295,6 +296,20 @@ void orders_resolve(const struct orders *o, uint64_t ram, struct policy_config *
 	ret->law = o->law;
 	ret->hold = o->hold.held;
 	ret->manual_target = o->manual_target;
+}
+
+void orders_write_down(const struct orders *o, struct tick *t)
+{
+	t->mode = o->mode;
+	t->law = o->law;
+	t->manual_target = o->manual_target;
+	t->hold = o->hold;
+	t->hold_left_us = o->hold_until_us == UINT64_MAX ? UINT64_MAX
+							 : sub_sat(o->hold_until_us, t->now_us);
+	t->lease_us = o->config.lease_us;
+	t->metrics_file = o->config.metrics_file;
+	t->config_file = o->options.config_path;
+	t->config_error = o->config_error;
 }
 
 const char *orders_config_value(const struct orders *o, size_t i, char *buf, size_t n)

@@ -66,6 +66,8 @@ bool orders_expire(struct orders *o, uint64_t now_us);
 /* A balloon was found that is so large: who named no size means it. */
 void orders_found(struct orders *o, uint64_t size);
 
+/* Into the record of a tick, of which now_us is there: what is wanted. Texts stay the orders'. */
+void orders_write_down(const struct orders *o, struct tick *t);
 /* What the policy is to go by, for a guest of so much RAM. */
 void orders_resolve(const struct orders *o, uint64_t ram, struct policy_config *ret);
 /* Value of key i of the configuration in force, in buf; its name, NULL behind the last. */

@@ -216,11 +216,11 @@ static inline const char *problem(const struct balloon_fixture *f)
 /* What a tick does before it decides. */
 static struct sample_balloon maintain(struct balloon_fixture *f)
 {
-	struct sample_balloon b = {};
+	struct sample s = {};
 
 	balloon_maintain(f->balloon);
-	balloon_sense(f->balloon, &b);
-	return b;
+	balloon_sense(f->balloon, &s);
+	return s.balloon;
 }
 
 /* Whether nothing is open and nothing is waited for. */

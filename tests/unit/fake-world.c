@@ -257,20 +257,18 @@ struct order_answer fake_world_order(const struct fake_world *w, enum order_kind
 
 const struct tick *fake_world_look(const struct fake_world *w)
 {
-	/* What has happened since then shows. */
-	loop_write_down(w->loop);
-	return &w->loop->tick;
+	return loop_look(w->loop);
 }
 
 const struct status *fake_world_status(const struct fake_world *w)
 {
 	static struct status status;
 
-	status_fill(fake_world_look(w), &w->loop->problems, &status);
+	status_fill(fake_world_look(w), loop_problems(w->loop), &status);
 	return &status;
 }
 
 const char *fake_world_problem(const struct fake_world *w, enum problem which)
 {
-	return w->loop->problems.text[which];
+	return loop_problems(w->loop)->text[which];
 }

@@ -11,7 +11,8 @@
 #include "sample-maker.h"
 
 #include "fake-transport.h"
-#include "loop-internal.h"
+#include "loop/loop.h"
+#include "serve/status.h"
 
 struct fake_world {
 	/* Set by the test, before or while the loop runs. Bytes. */

@@ -5,6 +5,7 @@
  * Left out: when, and what follows (test-proof.c).
  */
 #include <signal.h>
+#include <string.h>
 
 #include "fake-world.h"
 

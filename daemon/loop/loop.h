@@ -1,40 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * loop.h - sense, decide, act: once a tick and whenever something happens
+ * loop.h - orders, sense, decide, act, tell: once a tick and whenever something happens
  */
 #pragma once
 
 #include <stdbool.h>
 
-#include "act/opener.h"
 #include "basic/cleanup.h"
+#include "basic/problem.h"
 #include "config/config.h"
-#include "sense/sample.h"
+#include "loop/world.h"
 #include "serve/order.h"
+#include "serve/tick.h"
 
 struct loop;
-
-/*
- * Where samples and transports come from. The daemon has one of these, over
- * /proc and /dev; tests bring their own.
- */
-struct loop_world {
-	void *ctx;
-	/* Where other processes are looked at; NULL = "/proc". */
-	const char *proc;
-	struct opener_world transports;
-
-	/* As sense_read(). */
-	int (*read)(void *ctx, struct sample *ret);
-	/* As sense_news(). */
-	const char *(*news)(void *ctx);
-	/* fd that polls EPOLLPRI when the trigger fires; negative errno as psi_trigger_open(). */
-	int (*arm)(void *ctx, enum sample_trigger which, const struct config_trigger *t);
-	/* Readable when devices come and go; -1 if nobody says. */
-	int (*announce_fd)(void *ctx);
-	/* As discover_dispatch(). */
-	int (*announce_dispatch)(void *ctx);
-};
 
 struct loop_options {
 	const char *config_path;
@@ -58,6 +37,10 @@ int loop_new(const struct loop_options *options, const struct loop_world *world,
  * for whoever wants something of the daemon.
  */
 void loop_order(struct loop *l, const struct order *order, struct order_answer *ret);
+/* The last tick, and how things are by now; until the next one. */
+const struct tick *loop_look(struct loop *l);
+/* What is wrong. Owned by l. */
+const struct problems *loop_problems(const struct loop *l);
 /* Until SIGTERM or SIGINT. 0, or a negative errno if the loop itself broke. */
 int loop_run(struct loop *l);
 void loop_free(struct loop *l);
