@@ -7,6 +7,9 @@ lists the system headers that decide/ may use. A file that no rule covers
 fails, so that a new folder is a decision and not an accident. An arrow that
 has to be bent is bent here, with its reason.
 
+Whatever the rules say, arrows make no circle: neither among files, by what each .c
+includes, nor among headers, nor among the rooms of daemon/, which are its folders.
+
 Invariants of the check itself: a header is what the compiler would find (also
 with <angle brackets>), a computed #include is refused, and a tree in which no
 file is found fails. The cases at the end break a copy of each rule.
@@ -177,6 +180,58 @@ def check_include(root, path, allowed, spec):
     return None
 
 
+def user_of(path):
+    """A .c says by its own lines whom it uses; what it has by way of a header are types."""
+    return path[:-2] if path.endswith(".c") else None
+
+
+def header_of(path):
+    return path if path.endswith(".h") else None
+
+
+def room_of(path):
+    """The folder of daemon/ that a file is in; None for what is not in one, and in the module."""
+    parts = path.split("/")
+    return "/".join(parts[:2]) if parts[0] == "daemon" and len(parts) > 2 else None
+
+
+def circle(arrows):
+    """One circle of the arrows {from: {to, ...}} as "a -> b -> a", or None."""
+    done = set()
+
+    def walk(node, way):
+        if node in way:
+            return " -> ".join(way[way.index(node):] + [node])
+        if node in done:
+            return None
+        for other in sorted(arrows.get(node, ())):
+            found = walk(other, way + [node])
+            if found:
+                return found
+        done.add(node)
+        return None
+    return next(filter(None, (walk(node, []) for node in sorted(arrows))), None)
+
+
+def circles(root):
+    """Violations as check() has them: a circle among files by what they use, among headers, among rooms."""
+    arrows = {"files": {}, "headers": {}, "rooms": {}}
+    for path in sources(root):
+        with open(os.path.join(root, path), encoding="utf-8") as f:
+            text = strip_comments(f.read())
+        for m in filter(None, (HEADER.match(m.group(1)) for m in INCLUDE.finditer(text))):
+            ours = resolve(root, path, m.group(1) or m.group(2))
+            if ours is None:
+                continue
+            there = f"{path.split('/', 1)[0]}/{ours}"
+            for what, a, b in (("files", user_of(path), there[:-2]), ("headers", header_of(path), there),
+                               ("rooms", room_of(path), room_of(there))):
+                if a and b and a != b:
+                    arrows[what].setdefault(a, set()).add(b)
+    found = {what: circle(arrows[what]) for what in arrows}
+    return [f"{way}: a circle among {what}" for what, way in found.items() if way]
+
+
 def check(root):
     """All violations as "FILE:LINE: reason"."""
     found, bad = 0, []
@@ -198,7 +253,7 @@ def check(root):
                            "kernel versions are known to kmod/compat/ only")
     if not found:
         bad.append(f"{root}: no source file found")
-    return bad
+    return bad + circles(root)
 
 
 @tap.case("the tree keeps to its arrows")
@@ -210,7 +265,8 @@ def the_tree(t):
 
 
 # Headers that the broken files below refer to.
-HEADERS = ["daemon/loop/loop.h", "daemon/loop/events.h", "daemon/config/config.h", "daemon/basic/log.h", "daemon/sense/sense.h",
+HEADERS = ["daemon/loop/loop.h", "daemon/loop/events.h", "daemon/config/config.h", "daemon/basic/log.h",
+           "daemon/sense/sense.h",
            "daemon/sense/sample.h", "daemon/decide/policy.h", "daemon/act/transport.h",
            "daemon/serve/bus.h", "daemon/serve/keep.h", "daemon/serve/orders.h", "daemon/serve/tick.h",
            "daemon/act/balloon.h", "daemon/ctl/ctl.h", "kmod/uapi/uballoon.h", "kmod/core.h",
@@ -287,6 +343,39 @@ broken("a version check", "kmod/core.c", "#if LINUX_VERSION_CODE >= 5\n#endif\n"
        "kmod/core.c:1: LINUX_VERSION_CODE")
 broken("a version check by its header", "kmod/host/x.c", "#include <linux/version.h>\n", "version.h")
 broken("a version check where it belongs", "kmod/compat/x.h", "#if LINUX_VERSION_CODE\n#endif\n", None)
+
+
+def around(name, files, want):
+    """A tree of @files {path: headers that it includes} must have the circle @want, or none if that is None."""
+    @tap.case(f"checker: {name}")
+    def case(t):
+        with tempfile.TemporaryDirectory() as root:
+            for path, headers in files.items():
+                os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+                with open(os.path.join(root, path), "w", encoding="utf-8") as f:
+                    f.writelines(f'#include "{header}"\n' for header in headers)
+            t.equal(circles(root), [want] if want else [], "circles")
+
+
+around("two files use each other",
+       {"daemon/basic/a.c": ["basic/a.h", "basic/b.h"], "daemon/basic/a.h": [],
+        "daemon/basic/b.c": ["basic/a.h", "basic/b.h"], "daemon/basic/b.h": []},
+       "daemon/basic/a -> daemon/basic/b -> daemon/basic/a: a circle among files")
+around("three files of the module use each other",
+       {"kmod/a.c": ["b.h"], "kmod/b.c": ["c.h"], "kmod/c.c": ["a.h"], **{f"kmod/{x}.h": [] for x in "abc"}},
+       "kmod/a -> kmod/b -> kmod/c -> kmod/a: a circle among files")
+around("headers include each other",
+       {"daemon/act/a.h": ["act/b.h"], "daemon/act/b.h": ["act/c.h"], "daemon/act/c.h": ["act/b.h"]},
+       "daemon/act/b.h -> daemon/act/c.h -> daemon/act/b.h: a circle among headers")
+around("rooms know each other, none of their files does",
+       {"daemon/act/a.c": ["serve/a.h"], "daemon/serve/a.h": [], "daemon/serve/b.c": ["act/b.h"], "daemon/act/b.h": []},
+       "daemon/act -> daemon/serve -> daemon/act: a circle among rooms")
+around("who makes what another one needs for its types is used by it",
+       {"daemon/act/a.c": ["act/a.h", "act/part.h"], "daemon/act/a.h": [], "daemon/act/part.c": ["act/part.h"],
+        "daemon/act/part.h": ["act/a.h"]}, None)
+around("two ways to one file are no circle",
+       {"daemon/act/a.c": ["act/b.h", "act/c.h"], "daemon/act/b.c": ["act/c.h"], "daemon/act/b.h": ["act/c.h"],
+        "daemon/act/c.h": []}, None)
 
 
 @tap.case("checker: an empty tree is not a sound one")

@@ -238,8 +238,8 @@ static void sense(struct balloon *b, struct sample_balloon *ret)
 }
 
 /*
- * A claim on free memory is still counted; what a module holds, sense/ has left out. Nor is that unused
- * which no claim can have.
+ * A claim on free memory is still counted; what a module holds, sense/ has left out. Nor is that
+ * unused which no claim can have.
  */
 static void leave_out_claim(struct sample *s)
 {

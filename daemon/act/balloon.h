@@ -34,7 +34,7 @@ struct balloon_owner {
 	 * Negative errno if that cannot be had. fd stays open until the call with -1.
 	 */
 	int (*watch)(void *ctx, int fd);
-	/* Call balloon_renew() after so long, once; 0 = not at all. In place of what was said before. */
+	/* Call balloon_renew() after so long, once; 0 = not at all. Replaces what was said before. */
 	void (*renew_in)(void *ctx, uint64_t after_us);
 	/* Call balloon_slice() whenever there is nothing better to do; or no longer. */
 	void (*move)(void *ctx, bool on);
@@ -88,14 +88,15 @@ void balloon_view(const struct balloon *b, struct balloon_view *ret);
 void balloon_maintain(struct balloon *b);
 /*
  * Fill the balloon's part of *s, and take the result of the last step with it; left alone without a
- * transport. What only it knows of the rest is put right: s->ram, and memory that a claim stands for.
+ * transport. What only it knows of the rest is put right: s->ram, and memory that a claim stands
+ * for.
  */
 void balloon_sense(struct balloon *b, struct sample *s);
 /* Begin a step; the one before ends here, wherever it is. */
 void balloon_act(struct balloon *b, const struct balloon_step *step);
 /*
- * Ask the host for the proof that it takes a page, which it has for hold_us; a fraction of a second.
- * The answer comes with the next balloon_sense().
+ * Ask the host for the proof that it takes a page, which it has for hold_us; a fraction of a
+ * second. The answer comes with the next balloon_sense().
  */
 void balloon_prove(struct balloon *b, uint64_t hold_us);
 
@@ -111,7 +112,8 @@ void balloon_event(struct balloon *b, bool hung_up);
 void balloon_renew(struct balloon *b);
 /*
  * What was asked for through move(): one slice of the step, *ret what came of it. Returns as
- * mover_run(). An error ends the transport, but not where it is being emptied: that is its caller's.
+ * mover_run(). An error ends the transport, but not where it is being emptied: that is its
+ * caller's.
  */
 int balloon_slice(struct balloon *b, struct transport_result *ret);
 

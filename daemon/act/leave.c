@@ -3,9 +3,9 @@
  * leave.c - what becomes of the balloon when the daemon ends
  *
  * It is given back, unless the configuration says to keep it, or another daemon is about to be
- * started: then that one takes it over, if it comes within the lease. Giving back goes on in slices,
- * for as long as it makes progress, and for two minutes at most; what is left then the module
- * gives back by itself.
+ * started: then that one takes it over, if it comes within the lease. Giving back goes on in
+ * slices, for as long as it makes progress, and for two minutes at most; what is left then the
+ * module gives back by itself.
  *
  * Invariant: whatever the device says, it ends.
  *
@@ -71,8 +71,8 @@ static void finish(struct leave *l, int r)
 		log_info("all memory is given back");
 		(void)balloon_bounds(l->balloon, 0, 0, 0);
 	} else if (is_the_hosts(&b)) {
-		log_notice("%s stay with the host, which asks for them; the module gives back what it "
-			   "lets go of", units_format_size(left, sizeof(left), b.size));
+		log_notice("%s stay with the host, which asks for them; the module gives back what "
+			   "it lets go of", units_format_size(left, sizeof(left), b.size));
 		r = balloon_bounds(l->balloon, b.size, 0, 0);
 		/* What cannot be had now, the module waits for. */
 		if (r >= 0)
@@ -150,8 +150,8 @@ void leave_restart(struct leave *l, bool restart)
 	} else if (!restart) {
 		give_back(l, b.size);
 	} else {
-		log_notice("leaving a balloon of %s to the next daemon; if none comes within %s, the "
-			   "module gives it back", units_format_size(held, sizeof(held), b.size),
+		log_notice("leaving a balloon of %s to the next daemon; if none comes within %s, "
+			   "the module gives it back", units_format_size(held, sizeof(held), b.size),
 			   l->settings.lease_us > 0
 				   ? units_format_time(lease, sizeof(lease), l->settings.lease_us)
 				   : "(no lease is set)");

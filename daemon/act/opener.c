@@ -135,8 +135,8 @@ int opener_open(struct opener *o, const struct opener_want *want, uint64_t now_u
 		if (q == -EACCES && !want->read_only) {
 			problem_set(o->problems, PROBLEM_DEVICE, LOG_WARNING,
 				    "no balloon device, and no permission to write to "
-				    "/sys/fs/cgroup/memory.reclaim meanwhile: systemd-tmpfiles --create "
-				    "balloond.conf");
+				    "/sys/fs/cgroup/memory.reclaim meanwhile: systemd-tmpfiles "
+				    "--create balloond.conf");
 			return r;
 		}
 		if (q >= 0)

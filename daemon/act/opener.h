@@ -40,7 +40,7 @@ struct opener {
 	struct opener_store store;
 	struct problems *problems;
 
-	uint64_t next_us;	/* not before that: after a failure, or while something else serves */
+	uint64_t next_us;	/* not before that: after a failure, or while another serves */
 	uint64_t delay_us;	/* after the last failure */
 	uint64_t refused_us;	/* not permitted to open it since then; 0 = not so */
 	uint64_t opened_us;	/* the last one that was of use */

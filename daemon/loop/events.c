@@ -3,8 +3,8 @@
  * events.c - what the loop waits for: timers, files, signals
  *
  * All of it comes in one thread, one thing at a time, and this is the order: a sign of life for the
- * service manager, whose own clock has run on during a standstill; the renewal of the lease,
- * since a late sample is harmless and a late renewal is not; signals; everything else; and at the lowest
+ * service manager, whose own clock has run on during a standstill; the renewal of the lease, since
+ * a late sample is harmless and a late renewal is not; signals; everything else; and at the lowest
  * priority the next slice of a step, so that nothing ever waits for a move but its slice.
  *
  * The clock is CLOCK_BOOTTIME: leases, hold-offs and rates must see the time
@@ -266,7 +266,9 @@ static int add_watchdog(struct events *e)
 		return 0;
 	r = sd_event_add_time(e->event, &e->watchdog, CLOCK_MONOTONIC, 0,
 			      e->watchdog_us / WATCHDOG_PARTS / 10, on_watchdog, e);
-	return r < 0 ? r : sd_event_source_set_priority(e->watchdog, SD_EVENT_PRIORITY_IMPORTANT - 1);
+	if (r < 0)
+		return r;
+	return sd_event_source_set_priority(e->watchdog, SD_EVENT_PRIORITY_IMPORTANT - 1);
 }
 
 static int add_signals(struct events *e)

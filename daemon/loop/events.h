@@ -38,9 +38,9 @@ struct events_handlers {
 };
 
 /*
- * Handlers are copied. announce_fd is kept but not owned, -1 = nobody announces. watchdog_us: a sign
- * of life is missed after so long, 0 = never. SIGTERM, SIGINT and SIGHUP must be blocked. Nothing
- * else is waited for yet.
+ * Handlers are copied. announce_fd is kept but not owned, -1 = nobody announces. watchdog_us: a
+ * sign of life is missed after so long, 0 = never. SIGTERM, SIGINT and SIGHUP must be blocked.
+ * Nothing else is waited for yet.
  */
 int events_new(const struct events_handlers *handlers, int announce_fd, uint64_t watchdog_us,
 	       struct events **ret);
@@ -53,7 +53,7 @@ void events_end(struct events *e);
 /* For connections that have events of their own (serve/). Owned by e. */
 sd_event *events_sd(struct events *e);
 
-/* tick() after so long, once, in place of what was said before; an idle one may be late a little. */
+/* tick() after so long, once, in place of what was said before; may be late by a twentieth. */
 void events_tick_in(struct events *e, uint64_t after_us);
 void events_no_tick(struct events *e);
 /* renew() after so long, once; 0 = not at all. */

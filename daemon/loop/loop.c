@@ -2,19 +2,19 @@
 /*
  * loop.c - orders, sense, decide, act, tell: once a tick and whenever something happens
  *
- * The order of things, and who hears of what; nothing of it is done here. A tick happens when its time
- * has come (the policy said how soon), when a PSI trigger fires, when the device has news, and after an
- * order. Everything runs in one thread but what may have to wait for a disk or for another process, and
- * nothing takes long: a step is moved in slices of 20 ms when there is nothing else to do.
+ * The order of things, and who hears of what; nothing of it is done here. A tick happens when its
+ * time has come (the policy said how soon), when a PSI trigger fires, when the device has news, and
+ * after an order. Everything runs in one thread but what may have to wait for a disk or for another
+ * process, and nothing takes long: a step is moved in slices of 20 ms when there is nothing else to
+ * do.
  *
- * Each part owns what it remembers and knows none of the others: what is wanted (serve/orders.c), what
- * is seen (senses.c), the policy (decide/), the balloon and its end (act/), and those that are told
- * (serve/journal.c, show.c, keep.c), who have it from the record of the tick. What is wrong they write
- * on one list, each what is its own.
+ * Each part owns what it remembers and knows none of the others: what is wanted (serve/orders.c),
+ * what is seen (senses.c), the policy (decide/), the balloon and its end (act/), and those that are
+ * told (serve/journal.c, show.c, keep.c), who have it from the record of the tick. What is wrong
+ * they write on one list, each what is its own.
  *
- * Invariants: in mode observe nothing is moved; without a transport the ticks
- * go on; a problem is said once when it begins and once when it ends; once the end has begun there is
- * no other tick.
+ * Invariants: in mode observe nothing is moved; without a transport the ticks go on; a problem is
+ * said once when it begins and once when it ends; once the end has begun there is no other tick.
  *
  * Leaves out: what is waited for, and what comes first (events.c).
  */

@@ -33,8 +33,8 @@ struct loop_options {
 int loop_new(const struct loop_options *options, const struct loop_world *world,
 	     const struct config *config, struct loop **ret);
 /*
- * Take an order, and answer it at once: what it changes is in force, and a tick follows. The one door
- * for whoever wants something of the daemon.
+ * Take an order, and answer it at once: what it changes is in force, and a tick follows. The one
+ * door for whoever wants something of the daemon.
  */
 void loop_order(struct loop *l, const struct order *order, struct order_answer *ret);
 /* The last tick, and how things are by now; until the next one. */

@@ -96,8 +96,8 @@ void senses_look(struct senses *s, struct sample *ret)
 	if (r < 0 || !sample_has_mem(ret, MEM_AVAILABLE))
 		problem_set(s->problems, PROBLEM_DATA, LOG_ERR,
 			    "MemAvailable cannot be read from /proc/meminfo, or not from "
-			    "/sys/class/misc/uballoon; nothing is moved without it. Check that both "
-			    "are there and readable");
+			    "/sys/class/misc/uballoon; nothing is moved without it. Check that "
+			    "both are there and readable");
 	else
 		(void)problem_clear(s->problems, PROBLEM_DATA, "MemAvailable can be read again");
 

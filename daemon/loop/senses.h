@@ -22,8 +22,8 @@ struct senses {
 };
 
 /*
- * All are kept but not owned; startup may be NULL (nobody is asked). PROBLEM_DATA and PROBLEM_PSI are
- * its own.
+ * All are kept but not owned; startup may be NULL (nobody is asked). PROBLEM_DATA and PROBLEM_PSI
+ * are its own.
  */
 void senses_init(struct senses *s, const struct loop_world *world, struct events *events,
 		 struct startup *startup, struct problems *problems);

@@ -31,8 +31,8 @@ struct bus_owner {
 struct bus;
 
 /*
- * address NULL: the system bus. Does not connect yet. event, address and what *owner points to are kept
- * but not owned.
+ * address NULL: the system bus. Does not connect yet. event, address and what *owner points to are
+ * kept but not owned.
  */
 int bus_new(sd_event *event, const char *address, const struct bus_owner *owner, struct bus **ret);
 void bus_free(struct bus *b);

@@ -4,8 +4,8 @@
  *
  * Moves, and what happened to the guest without the daemon's doing: standstills, leases that ran
  * out, the module's last resort, a host that does not let go, or takes nothing. Each is a line that
- * says what happened and what follows; what lasts is a problem, too. The module's counters tell, not its
- * calls' answers, so that nothing is missed whoever looks first.
+ * says what happened and what follows; what lasts is a problem, too. The module's counters tell,
+ * not its calls' answers, so that nothing is missed whoever looks first.
  *
  * Leaves out: what the policy makes of it (decide/), and what becomes of the transport, which
  * is said where it happens (act/).
@@ -33,9 +33,9 @@ static void say_taken(struct journal *j, const struct tick *t)
 
 	if (taken == TAKEN_NOTHING)
 		problem_set(j->problems, PROBLEM_NOT_TAKEN, LOG_WARNING,
-			    "the host takes nothing: it answers, but keeps what it is given (locked "
-			    "memory, huge pages, a device passed through?). What it does not insist on is "
-			    "given back; the host is asked again every %s",
+			    "the host takes nothing: it answers, but keeps what it is given "
+			    "(locked memory, huge pages, a device passed through?). What it does "
+			    "not insist on is given back; the host is asked again every %s",
 			    units_format_time(often, sizeof(often), t->proof_interval_us));
 	else if (taken == TAKEN_PROVEN)
 		(void)problem_clear(j->problems, PROBLEM_NOT_TAKEN, "the host takes memory again");
@@ -135,8 +135,8 @@ static void say_host(struct journal *j, const struct tick *t)
 {
 	if (t->decision.host_excess > 0)
 		problem_set(j->problems, PROBLEM_HOST, LOG_WARNING,
-			    "the host asks for more memory than the guest can spare, and does not let "
-			    "go of it; programs may be killed. Have it ask for less, or let go "
+			    "the host asks for more memory than the guest can spare, and does not "
+			    "let go of it; programs may be killed. Have it ask for less, or let go "
 			    "(virtio: deflate-on-oom=on), or give the guest more");
 	else
 		(void)problem_clear(j->problems, PROBLEM_HOST,

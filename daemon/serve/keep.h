@@ -19,8 +19,8 @@ struct keep;
 
 /*
  * dir is the state directory; NULL: nothing survives a restart. Both are kept but not owned;
- * PROBLEM_HOLD, PROBLEM_PEAKS, PROBLEM_HISTORY and PROBLEM_METRICS are its own. Fails only for want of
- * memory. Call with the signals blocked that the loop waits for.
+ * PROBLEM_HOLD, PROBLEM_PEAKS, PROBLEM_HISTORY and PROBLEM_METRICS are its own. Fails only for want
+ * of memory. Call with the signals blocked that the loop waits for.
  */
 int keep_new(const char *dir, struct problems *problems, struct keep **ret);
 /*

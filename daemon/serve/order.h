@@ -2,7 +2,8 @@
 /*
  * order.h - what others ask of the daemon, as a message, and its answer
  *
- * Plain data: who makes it (the bus, a signal) knows nothing of who takes it, and the other way round.
+ * Plain data: who makes it (the bus, a signal) knows nothing of who takes it, and the other way
+ * round.
  */
 #pragma once
 

@@ -70,8 +70,8 @@ static unsigned take_target(struct orders *o, const struct order *order, const s
 	}
 	if (balloon > ram || ram - balloon < floor) {
 		refuse(ret, REFUSED_BELOW_FLOOR,
-		       "a balloon of %s would leave less than the %s that this guest keeps; at most "
-		       "%s are possible",
+		       "a balloon of %s would leave less than the %s that this guest keeps; at "
+		       "most %s are possible",
 		       units_format_size(a, sizeof(a), balloon),
 		       units_format_size(b, sizeof(b), floor),
 		       units_format_size(c, sizeof(c), ram > floor ? ram - floor : 0));
@@ -243,14 +243,17 @@ static unsigned take_reload(struct orders *o, const struct tick *last, struct or
 	}
 	r = config_load(o->options.config_path, &config, &errors);
 	if (r == 0 && o->options.config_required)
-		refuse(ret, REFUSED_BAD_CONFIG, "%s: there is no such file", o->options.config_path);
+		refuse(ret, REFUSED_BAD_CONFIG, "%s: there is no such file",
+		       o->options.config_path);
 	else if (r < 0 && errors.n > 1)
 		refuse(ret, REFUSED_BAD_CONFIG, "%s (and %zu more)", errors.lines[0], errors.n - 1);
 	else if (r < 0)
-		refuse(ret, REFUSED_BAD_CONFIG, "%s", errors.n > 0 ? errors.lines[0] : strerror(-r));
+		refuse(ret, REFUSED_BAD_CONFIG, "%s",
+		       errors.n > 0 ? errors.lines[0] : strerror(-r));
 
 	if (ret->refusal == REFUSED_NOT) {
-		(void)problem_clear(o->problems, PROBLEM_CONFIG, "the configuration is valid again");
+		(void)problem_clear(o->problems, PROBLEM_CONFIG,
+				    "the configuration is valid again");
 		changed = apply(o, &config, last);
 	} else {
 		for (size_t i = 0; i < errors.n; i++)

@@ -2,7 +2,8 @@
 /*
  * orders.h - what is wanted: by the configuration, and by orders
  *
- * Bytes and microseconds. now_us is since boot, sleep included; wall_us is of the clock on the wall.
+ * Bytes and microseconds. now_us is since boot, sleep included; wall_us is of the clock on the
+ * wall.
  */
 #pragma once
 
@@ -37,7 +38,7 @@ struct orders {
 	bool manual_set;		/* by the operator; else the balloon as it was found */
 	struct hold hold;
 	uint64_t hold_until_us;		/* since boot; UINT64_MAX = until released */
-	char config_error[256];		/* why the last reload changed nothing; "" = it did not fail */
+	char config_error[256];		/* why the last reload failed; "" = it did not */
 };
 
 /* What an order has changed, as bits. */
@@ -48,8 +49,8 @@ enum {
 };
 
 /*
- * With *config as loaded, and the hold that has survived, if any. Texts, problems and keep are kept but
- * not owned; PROBLEM_CONFIG is its own.
+ * With *config as loaded, and the hold that has survived, if any. Texts, problems and keep are kept
+ * but not owned; PROBLEM_CONFIG is its own.
  */
 void orders_init(struct orders *o, const struct orders_options *options,
 		 const struct config *config, struct keep *keep, struct problems *problems,

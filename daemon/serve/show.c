@@ -63,19 +63,19 @@ static void maintain_bus(struct show *s, uint64_t now_us)
 		return;
 	case EEXIST:
 		problem_set(s->problems, PROBLEM_BUS, LOG_WARNING,
-			    "another balloond owns org.balloond1 on the bus; balloonctl talks to that "
-			    "one. Stop it, or start this one with --no-bus");
+			    "another balloond owns org.balloond1 on the bus; balloonctl talks to "
+			    "that one. Stop it, or start this one with --no-bus");
 		break;
 	case EACCES:
 		problem_set(s->problems, PROBLEM_BUS, LOG_WARNING,
-			    "the bus does not let this user own org.balloond1; balloonctl cannot reach "
-			    "the daemon. Install org.balloond1.conf and run as root or balloond, or "
-			    "use --no-bus");
+			    "the bus does not let this user own org.balloond1; balloonctl cannot "
+			    "reach the daemon. Install org.balloond1.conf and run as root or "
+			    "balloond, or use --no-bus");
 		break;
 	default:
 		problem_set(s->problems, PROBLEM_BUS, LOG_INFO,
-			    "no D-Bus (%s); going on without it, balloonctl cannot reach the daemon "
-			    "until there is one", strerror(-r));
+			    "no D-Bus (%s); going on without it, balloonctl cannot reach the "
+			    "daemon until there is one", strerror(-r));
 		break;
 	}
 	s->bus_retry_us = now_us + BUS_RETRY_US;

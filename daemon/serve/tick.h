@@ -2,8 +2,8 @@
 /*
  * tick.h - one tick of the daemon, as plain data
  *
- * Written by the loop when it has acted; what is logged (journal.c), shown (show.c) and kept (keep.c)
- * is made of this and of nothing else. Bytes and microseconds.
+ * Written by the loop when it has acted; what is logged (journal.c), shown (show.c) and kept
+ * (keep.c) is made of this and of nothing else. Bytes and microseconds.
  */
 #pragma once
 
@@ -29,14 +29,14 @@ struct tick {
 	enum policy_mode mode;
 	enum policy_law law;
 	uint64_t manual_target;
-	uint64_t limit;			/* by configuration, host and module; UINT64_MAX = none is known */
+	uint64_t limit;			/* of the balloon; UINT64_MAX = none is known */
 	struct hold hold;
 	uint64_t hold_left_us;		/* UINT64_MAX = until released */
 	uint64_t lease_us;		/* as configured, 0 = off */
 	uint64_t proof_interval_us;
 	const char *metrics_file;	/* "" = none */
 	const char *config_file;
-	const char *config_error;	/* why the last reload changed nothing; "" = it did not fail */
+	const char *config_error;	/* why the last reload failed; "" = it did not */
 
 	/* The device. */
 	bool attached;			/* there is one */

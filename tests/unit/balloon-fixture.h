@@ -2,8 +2,8 @@
 /*
  * balloon-fixture.h - a balloon without a loop: its devices, its store and its clock are the test's
  *
- * What the balloon waits for is written down; a case calls what has come. Time stands still unless a
- * case lets it pass.
+ * What the balloon waits for is written down; a case calls what has come. Time stands still unless
+ * a case lets it pass.
  */
 #pragma once
 
@@ -28,7 +28,7 @@
 
 struct balloon_fixture {
 	struct fake_device device;
-	struct fake_device reporting; /* what serves without it; not present unless a case says so */
+	struct fake_device reporting; /* serves without it; not present unless a case says so */
 	struct balloon_settings settings;
 	struct problems problems;
 	struct balloon *balloon;

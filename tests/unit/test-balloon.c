@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The life of a transport alone (act/balloon.c, act/opener.c), with a device in memory and a clock that
- * a case sets: how it is found and tried again, what the module is told, what ends it.
+ * The life of a transport alone (act/balloon.c, act/opener.c), with a device in memory and a clock
+ * that a case sets: how it is found and tried again, what the module is told, what ends it.
  *
  * Not tested here: what wakes it (test-loop.c), and its end with the daemon (test-leave.c).
  */
@@ -450,7 +450,7 @@ static void any_error_ends_it_and_it_is_found_again(void **state)
 		{fails_to_take_a_lease, "the balloon device cannot take a lease: Input"},
 		{fails_to_move, "the balloon device cannot move memory: Input"},
 		{fails_to_renew, "the balloon device cannot renew the lease: Input"},
-		{fails_to_prove, "the balloon device cannot prove that the host takes memory: Input"},
+		{fails_to_prove, "the balloon device cannot prove that the host takes memory"},
 		{hangs_up, "the balloon device has gone; going on as soon as it is back"},
 		{vanishes, "the balloon device has gone; going on as soon as it is back"},
 	};

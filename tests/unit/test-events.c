@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the loop waits for (loop/events.c): what comes first when all of it has come, and what is waited for no
- * longer. Each case writes down what it is called for, a letter each.
+ * What the loop waits for (loop/events.c): what comes first when all of it has come, and what is
+ * waited for no longer. Each case writes down what it is called for, a letter each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -183,7 +183,7 @@ static void all_of_it_has_come(void **state)
 	assert_int_equal(write(ends[0], "x", 1), 1);
 	usleep(50000);
 	order = run_until('i', 1);
-	/* The sign of life, then the lease and the signal, then the rest, and at the very last a move. */
+	/* The sign of life, then the lease and the signal, then the rest, and at last a move. */
 	assert_int_equal(order[0], 'a');
 	assert_true(strchr(order, 'r') < strchr(order, 't'));
 	assert_true(strchr(order, 'r') < strchr(order, 'n'));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What a tick gives to say (serve/journal.c): ticks are made by hand, and what is said is read from the log
- * and from the history.
+ * What a tick gives to say (serve/journal.c): ticks are made by hand, and what is said is read from
+ * the log and from the history.
  */
 #include "sample-maker.h"
 
@@ -114,7 +114,9 @@ static void nothing_new_is_nothing_to_say(void **state)
 static void a_move_is_said_once(void **state)
 {
 	(void)state;
-	t.decision = (struct policy_decision){.step = MIB, .target = 2 * GIB, .reason = REASON_CACHE};
+	t.decision.step = MIB;
+	t.decision.target = 2 * GIB;
+	t.decision.reason = REASON_CACHE;
 	assert_said("balloon from 1 GiB to 2 GiB: ");
 	set_balloon(&t.sample, 1 * GIB + 512 * MIB);
 	assert_string_equal(said(), "");
@@ -140,7 +142,7 @@ static void what_the_module_gave_is_said_as_it_is_counted(void **state)
 	(void)state;
 	b->lease_events += 1;
 	b->lease_given += 3 * GIB;
-	assert_said("did not run for 30s, and the module gives the balloon back, so far 3 GiB of it");
+	assert_said("did not run for 30s, and the module gives the balloon back, so far 3 GiB");
 	assert_noted("the lease ran out, 3 GiB given back");
 	assert_string_equal(said(), "");
 	b->oom_events += 2;

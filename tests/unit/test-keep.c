@@ -2,8 +2,8 @@
 /*
  * What is kept of a tick (serve/keep.c): ticks are made by hand, and the files are looked at.
  *
- * Not tested here: the files themselves (test-history.c, test-hold.c, test-peaks-file.c), and a disk that hangs
- * (test-loop-hold.c).
+ * Not tested here: the files themselves (test-history.c, test-hold.c, test-peaks-file.c), and a
+ * disk that hangs (test-loop-hold.c).
  */
 #include "sample-maker.h"
 
@@ -130,7 +130,8 @@ static void metrics_that_cannot_be_written_are_a_problem(void **state)
 	/* What became of one is known when the next is due. */
 	t.now_us += 10 * SEC;
 	tick();
-	assert_non_null(strstr(problems.text[PROBLEM_METRICS], "cannot be written to /nonexistent"));
+	assert_non_null(strstr(problems.text[PROBLEM_METRICS],
+			       "cannot be written to /nonexistent"));
 	t.metrics_file = "";
 	tick();
 	assert_string_equal(problems.text[PROBLEM_METRICS], "");

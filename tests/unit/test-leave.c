@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What becomes of the balloon when the daemon ends (act/leave.c), with a device in memory and a clock
- * that a case sets.
+ * What becomes of the balloon when the daemon ends (act/leave.c), with a device in memory and a
+ * clock that a case sets.
  *
  * Not tested here: what the service manager is told meanwhile.
  */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is wanted (serve/orders.c): orders are made by hand and judged by a tick that is, with the times that a case
- * names.
+ * What is wanted (serve/orders.c): orders are made by hand and judged by a tick that is, with the
+ * times that a case names.
  *
- * Not tested here: how an order comes in (the bus suites), and what the loop makes of it (test-loop-orders.c).
+ * Not tested here: how an order comes in (the bus suites), and what the loop makes of it
+ * (test-loop-orders.c).
  */
 #include "sample-maker.h"
 
@@ -105,7 +106,8 @@ static void a_size_is_followed_within_floor_and_limit(void **state)
 	last.limit = UINT64_MAX;
 	assert_int_equal(take(ORDER_SET_TARGET, NULL, 7 * GIB), ORDERS_CHANGED);
 	assert_int_equal(take(ORDER_SET_TARGET, NULL, 7 * GIB + 1), 0);
-	assert_refused(REFUSED_BELOW_FLOOR, "less than the 1 GiB that this guest keeps; at most 7 GiB");
+	assert_refused(REFUSED_BELOW_FLOOR,
+		       "less than the 1 GiB that this guest keeps; at most 7 GiB");
 	assert_int_equal(take(ORDER_SET_TARGET, NULL, UINT64_MAX), 0);
 	assert_refused(REFUSED_BELOW_FLOOR, "at most 7 GiB");
 	/* What is refused changes nothing. */
@@ -157,7 +159,8 @@ static void names_are_checked(void **state)
 	assert_int_equal(take(ORDER_SET_MODE, "observe", 0), ORDERS_CHANGED);
 	assert_int_equal(resolved().mode, MODE_OBSERVE);
 	assert_int_equal(take(ORDER_SET_MODE, "autor", 0), 0);
-	assert_refused(REFUSED_INVALID, "there is no mode \"autor\"; auto, host, manual and observe");
+	assert_refused(REFUSED_INVALID,
+		       "there is no mode \"autor\"; auto, host, manual and observe exist");
 	assert_int_equal(take(ORDER_SET_LAW, "committed", 0), ORDERS_CHANGED);
 	assert_int_equal(resolved().law, LAW_COMMITTED);
 	assert_int_equal(take(ORDER_SET_LAW, "x", 0), 0);
@@ -247,7 +250,8 @@ static void a_wrong_file_changes_nothing(void **state)
 	assert_int_equal(reload("mode = \"observe\"; lease = \"20\";"), ORDERS_CHANGED);
 	assert_refused(REFUSED_BAD_CONFIG, ":1: lease: needs a unit");
 	assert_string_equal(orders.config_error, answer.why);
-	assert_non_null(strstr(problems.text[PROBLEM_CONFIG], "not reloaded, the old configuration"));
+	assert_non_null(strstr(problems.text[PROBLEM_CONFIG],
+			       "not reloaded, the old configuration"));
 	assert_int_equal(orders.mode, MODE_HOST);
 	assert_int_equal(orders.config.lease_us, 30 * SEC);
 	(void)reload("mode = \"x\"; lease = \"20\";");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What others see of a tick (serve/show.c, serve/status.c): ticks are made by hand, the service manager is a
- * socket, and the terminal a pipe.
+ * What others see of a tick (serve/show.c, serve/status.c): ticks are made by hand, the service
+ * manager is a socket, and the terminal a pipe.
  *
  * Not tested here: the bus, which the suite of its own has.
  */
