@@ -34,7 +34,7 @@ struct balloon_owner {
 	 * Negative errno if that cannot be had. fd stays open until the call with -1.
 	 */
 	int (*watch)(void *ctx, int fd);
-	/* Call balloon_renew() after so long, once; 0 = not at all. Replaces what was said before. */
+	/* Call balloon_renew() after so long, once; 0 = not at all. What was said last counts. */
 	void (*renew_in)(void *ctx, uint64_t after_us);
 	/* Call balloon_slice() whenever there is nothing better to do; or no longer. */
 	void (*move)(void *ctx, bool on);

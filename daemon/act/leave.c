@@ -151,7 +151,8 @@ void leave_restart(struct leave *l, bool restart)
 		give_back(l, b.size);
 	} else {
 		log_notice("leaving a balloon of %s to the next daemon; if none comes within %s, "
-			   "the module gives it back", units_format_size(held, sizeof(held), b.size),
+			   "the module gives it back",
+			   units_format_size(held, sizeof(held), b.size),
 			   l->settings.lease_us > 0
 				   ? units_format_time(lease, sizeof(lease), l->settings.lease_us)
 				   : "(no lease is set)");

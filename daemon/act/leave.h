@@ -15,7 +15,7 @@ struct leave_owner {
 	void *ctx;
 	/* Microseconds of a clock that counts suspend. */
 	uint64_t (*now)(void *ctx);
-	/* Is the daemon to be started again? leave_restart() is told; negative errno: nobody knows. */
+	/* Is the daemon started again? leave_restart() is told; negative errno: nobody knows. */
 	int (*ask_restart)(void *ctx);
 	/* Memory is given back from now on, which takes a while: leave_left(). */
 	void (*giving_back)(void *ctx);

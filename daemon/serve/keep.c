@@ -66,8 +66,8 @@ static void note_hold(struct keep *k)
 	k->hold_pending = false;
 	if (r < 0)
 		problem_set(k->problems, PROBLEM_HOLD, LOG_WARNING,
-			    "the state of the hold cannot be kept in %s (%s); after a restart it is "
-			    "as it was before", k->dir, strerror(-r));
+			    "the state of the hold cannot be kept in %s (%s); after a restart it "
+			    "is as it was before", k->dir, strerror(-r));
 	else
 		(void)problem_clear(k->problems, PROBLEM_HOLD, "the state of the hold is kept");
 }

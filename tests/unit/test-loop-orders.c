@@ -43,7 +43,8 @@ static void held_script(struct fake_world *w)
 			return;
 		size = w->device.size;
 		moves = w->device.moves;
-		assert_int_equal(fake_world_order(w, ORDER_SET_TARGET, NULL, 0).refusal, REFUSED_HELD);
+		assert_int_equal(fake_world_order(w, ORDER_SET_TARGET, NULL, 0).refusal,
+				 REFUSED_HELD);
 		w->tick = 0;
 		w->step = 2;
 		return;
@@ -120,7 +121,8 @@ static void reload_script(struct fake_world *w)
 		raise(SIGHUP);
 		return;
 	case 2:
-		assert_non_null(strstr(fake_world_status(w)->config_error, ":1: lease: needs a unit"));
+		assert_non_null(strstr(fake_world_status(w)->config_error,
+				       ":1: lease: needs a unit"));
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_CONFIG), "old configuration"));
 		assert_int_equal(fake_world_look(w)->mode, MODE_AUTO);
 		assert_int_equal(fake_world_look(w)->lease_us, 30 * SEC);

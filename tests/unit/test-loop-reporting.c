@@ -46,16 +46,17 @@ static void set_mode(struct fake_world *w, const char *mode)
 
 static void without_module_script(struct fake_world *w)
 {
+	const struct sample *s;
+
 	switch (w->step) {
 	case 0:
 		/* Told, and the law works. */
 		if (w->reporting.size < GIB)
 			return;
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
-		assert_int_equal(fake_world_look(w)->sample.mem[MEM_FREE] + fake_world_look(w)->sample.balloon.size,
-				 7 * GIB - w->reporting.kept);
-		assert_int_equal(fake_world_look(w)->sample.mem[MEM_AVAILABLE] + fake_world_look(w)->sample.balloon.size,
-				 7 * GIB);
+		s = &fake_world_look(w)->sample;
+		assert_int_equal(s->mem[MEM_FREE] + s->balloon.size, 7 * GIB - w->reporting.kept);
+		assert_int_equal(s->mem[MEM_AVAILABLE] + s->balloon.size, 7 * GIB);
 		assert_int_equal(fake_world_status(w)->lease_left_us, 0);
 		/* Ours has come, and is announced. */
 		w->device.present = true;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/log.h"
 #include "serve/orders.h"
 
@@ -214,6 +215,30 @@ static void a_hold_needs_a_reason_and_an_end_in_sight(void **state)
 	assert_string_equal(orders.hold.reason, "x");
 }
 
+static void a_hold_that_has_survived_is_in_force(void **state)
+{
+	const struct hold h = {.held = true, .since_us = clock_wall_us(), .reason = "backup",
+			       .until_us = clock_wall_us() + 3600 * SEC};
+	char dir[] = "/tmp/test-orders-dir-XXXXXX", file[64];
+	struct keep *with;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(keep_new(dir, &problems, &with), 0);
+	assert_true(keep_hold(with, &h));
+	orders_init(&orders, &options, &config, with, &problems, NOW);
+	assert_true(resolved().hold);
+	assert_string_equal(orders.hold.reason, "backup");
+	/* By the clock that counts sleep from now on. */
+	assert_false(orders_expire(&orders, NOW));
+	assert_true(orders_expire(&orders, NOW + 3600 * SEC));
+	keep_free(with, NULL);
+	snprintf(file, sizeof(file), "%s/history", dir);
+	unlink(file);
+	/* With the hold its file has gone. */
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* --- a reload --- */
 
 static unsigned reload(const char *text)
@@ -332,6 +357,7 @@ int main(void)
 		T(a_hold_lasts_until_it_is_over),
 		T(a_hold_without_a_time_is_released),
 		T(a_hold_needs_a_reason_and_an_end_in_sight),
+		T(a_hold_that_has_survived_is_in_force),
 		T(a_reload_says_what_is_to_follow),
 		T(a_wrong_file_changes_nothing),
 		T(a_file_that_is_missing_is_wrong_if_it_was_named),
