@@ -25,8 +25,8 @@
 #include "basic/cleanup.h"
 #include "basic/log.h"
 #include "basic/machine.h"
-#include "config.h"
-#include "loop.h"
+#include "config/config.h"
+#include "loop/loop.h"
 #include "sense/psi.h"
 #include "sense/sense.h"
 
@@ -173,10 +173,13 @@ static int run(const struct loop_options *options, const struct config *config)
 		.ctx = &world,
 		.read = world_read,
 		.news = world_news,
-		.open = world_open,
-		.open_reporting = world_open_reporting,
-		.adopt = world_adopt,
-		.why_none = world_why_none,
+		.transports = {
+			.ctx = &world,
+			.open = world_open,
+			.open_reporting = world_open_reporting,
+			.adopt = world_adopt,
+			.why_none = world_why_none,
+		},
 		.arm = world_arm,
 		.announce_fd = world_announce_fd,
 		.announce_dispatch = world_announce_dispatch,

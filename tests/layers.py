@@ -7,6 +7,9 @@ lists the system headers that decide/ may use. A file that no rule covers
 fails, so that a new folder is a decision and not an accident. An arrow that
 has to be bent is bent here, with its reason.
 
+Whatever the rules say, arrows make no circle: neither among files, by what each .c
+includes, nor among headers, nor among the rooms of daemon/, which are its folders.
+
 Invariants of the check itself: a header is what the compiler would find (also
 with <angle brackets>), a computed #include is refused, and a tree in which no
 file is found fails. The cases at the end break a copy of each rule.
@@ -38,20 +41,40 @@ RULES = [
     ("daemon/decide/*", [*(f"decide/{part}.h" for part in (
         "policy-config", "view", "bounds", "pressure", "relief", "peaks", "turn", "thrash", "move", "settle", "evict",
         "start", "standstill", "insist", "progress", "proof", "ratelimit", "law*")), "sense/sample.h", "basic/arith.h"]),
+    # The life of a transport knows how it is got; its end knows its life. None knows whom it serves.
+    ("daemon/act/opener.[ch]", ["act/opener.h", "act/transport.h", "basic/*"]),
+    ("daemon/act/balloon.[ch]", ["act/balloon.h", "act/opener.h", "act/mover.h", "act/transport.h", "basic/*",
+                                 "sense/sample.h"]),
+    ("daemon/act/leave.[ch]", ["act/leave.h", "act/balloon.h", "basic/*", "uballoon.h"]),
     # Of the policy's numbers only those that a transport reports.
     ("daemon/act/*", ["act/*", "basic/*", "sense/sample.h", "uballoon.h"]),
+    # Plain data: a tick, an order and its answer.
+    ("daemon/serve/tick.h", ["serve/hold.h", "decide/policy.h", "sense/sample.h"]),
+    ("daemon/serve/order.h", []),
+    # Those who are told of a tick know it, and what each of them works with, but not each other. What is said
+    # is noted.
+    ("daemon/serve/journal.[ch]", ["serve/journal.h", "serve/tick.h", "serve/keep.h", "basic/*"]),
+    ("daemon/serve/show.[ch]", ["serve/show.h", "serve/tick.h", "serve/status.h", "serve/bus.h", "serve/notify.h",
+                                "basic/*"]),
+    ("daemon/serve/keep.[ch]", ["serve/keep.h", "serve/tick.h", "serve/status.h", "serve/hold.h", "serve/history.h",
+                                "serve/metrics.h", "serve/peaks-file.h", "serve/writer.h", "basic/*"]),
+    # What is wanted comes out of the file, too.
+    ("daemon/serve/orders.[ch]", ["serve/orders.h", "serve/order.h", "serve/tick.h", "serve/hold.h", "serve/keep.h",
+                                  "config/config.h", "basic/*"]),
     ("daemon/serve/*", ["serve/*", "basic/*", "sense/sample.h", "decide/policy.h", "uballoon.h"]),
     # Two verbs look for themselves: record at /proc, simulate at the test bench.
     ("daemon/ctl/ctl-record.c", ["ctl/*", "basic/*", "sense/*", "sim/recording.h"]),
-    ("daemon/ctl/*simulate*", ["ctl/*", "basic/*", "config.h", "decide/policy.h", "sim/*"]),
+    ("daemon/ctl/*simulate*", ["ctl/*", "basic/*", "config/config.h", "decide/policy.h", "sim/*"]),
     # A hand of the operator: talks D-Bus, checks files; never the device, never the loop.
-    ("daemon/ctl/*", ["ctl/*", "basic/*", "config.h", "decide/policy.h", "sim/svg.h"]),
+    ("daemon/ctl/*", ["ctl/*", "basic/*", "config/config.h", "decide/policy.h", "sim/svg.h"]),
     # The guest model drives the very policy, and stops moves as the module does.
     ("daemon/sim/*", ["sim/*", "basic/*", "decide/policy.h", "sense/sample.h", "uballoon.h"]),
-    ("daemon/config*", ["config*.h", "basic/*", "decide/policy.h"]),
-    ("daemon/loop*", ["loop*.h", "config.h", "serve/*", "act/*", "decide/policy.h", "sense/*",
-                      "basic/*", "uballoon.h"]),
-    ("daemon/balloond.c", ["loop.h", "config.h", "act/*", "sense/*", "basic/*"]),
+    ("daemon/config/*", ["config/*", "basic/*", "decide/policy.h"]),
+    # When something has come, and not what it means.
+    ("daemon/loop/events.[ch]", ["loop/events.h", "sense/sample.h", "basic/*"]),
+    ("daemon/loop/*", ["loop/*", "config/config.h", "serve/*", "act/*", "decide/policy.h", "sense/sample.h",
+                       "basic/*"]),
+    ("daemon/balloond.c", ["loop/loop.h", "config/config.h", "act/*", "sense/*", "basic/*"]),
 
     ("kmod/uapi/*", []),
     ("kmod/compat/*", ["compat/*"]),
@@ -73,12 +96,12 @@ RULES = [
 # Foreign header -> its owners.
 OWNERS = [
     ("libproc2/*", ["daemon/sense/meminfo.c"]),
-    ("libconfig*", ["daemon/config.c"]),
+    ("libconfig*", ["daemon/config/config.c"]),
     ("libudev*", ["daemon/act/discover.c"]),
     ("systemd/sd-device*", []),
     ("systemd/sd-bus*", ["daemon/serve/bus.c", "daemon/serve/sdbus.[ch]", "daemon/serve/startup.c", "daemon/ctl/*"]),
     ("systemd/sd-event*", ["daemon/serve/bus.h", "daemon/serve/sdbus.h", "daemon/serve/startup.h",
-                           "daemon/loop*", "daemon/ctl/*"]),
+                           "daemon/loop/events.[ch]", "daemon/ctl/*"]),
     ("systemd/sd-daemon*", ["daemon/serve/notify.c"]),
     ("systemd/sd-journal*", []),
     ("systemd/*", []),
@@ -157,6 +180,58 @@ def check_include(root, path, allowed, spec):
     return None
 
 
+def user_of(path):
+    """A .c says by its own lines whom it uses; what it has by way of a header are types."""
+    return path[:-2] if path.endswith(".c") else None
+
+
+def header_of(path):
+    return path if path.endswith(".h") else None
+
+
+def room_of(path):
+    """The folder of daemon/ that a file is in; None for what is not in one, and in the module."""
+    parts = path.split("/")
+    return "/".join(parts[:2]) if parts[0] == "daemon" and len(parts) > 2 else None
+
+
+def circle(arrows):
+    """One circle of the arrows {from: {to, ...}} as "a -> b -> a", or None."""
+    done = set()
+
+    def walk(node, way):
+        if node in way:
+            return " -> ".join(way[way.index(node):] + [node])
+        if node in done:
+            return None
+        for other in sorted(arrows.get(node, ())):
+            found = walk(other, way + [node])
+            if found:
+                return found
+        done.add(node)
+        return None
+    return next(filter(None, (walk(node, []) for node in sorted(arrows))), None)
+
+
+def circles(root):
+    """Violations as check() has them: a circle among files by what they use, among headers, among rooms."""
+    arrows = {"files": {}, "headers": {}, "rooms": {}}
+    for path in sources(root):
+        with open(os.path.join(root, path), encoding="utf-8") as f:
+            text = strip_comments(f.read())
+        for m in filter(None, (HEADER.match(m.group(1)) for m in INCLUDE.finditer(text))):
+            ours = resolve(root, path, m.group(1) or m.group(2))
+            if ours is None:
+                continue
+            there = f"{path.split('/', 1)[0]}/{ours}"
+            for what, a, b in (("files", user_of(path), there[:-2]), ("headers", header_of(path), there),
+                               ("rooms", room_of(path), room_of(there))):
+                if a and b and a != b:
+                    arrows[what].setdefault(a, set()).add(b)
+    found = {what: circle(arrows[what]) for what in arrows}
+    return [f"{way}: a circle among {what}" for what, way in found.items() if way]
+
+
 def check(root):
     """All violations as "FILE:LINE: reason"."""
     found, bad = 0, []
@@ -178,7 +253,7 @@ def check(root):
                            "kernel versions are known to kmod/compat/ only")
     if not found:
         bad.append(f"{root}: no source file found")
-    return bad
+    return bad + circles(root)
 
 
 @tap.case("the tree keeps to its arrows")
@@ -190,9 +265,11 @@ def the_tree(t):
 
 
 # Headers that the broken files below refer to.
-HEADERS = ["daemon/loop.h", "daemon/config.h", "daemon/basic/log.h", "daemon/sense/sense.h",
+HEADERS = ["daemon/loop/loop.h", "daemon/loop/events.h", "daemon/config/config.h", "daemon/basic/log.h",
+           "daemon/sense/sense.h",
            "daemon/sense/sample.h", "daemon/decide/policy.h", "daemon/act/transport.h",
-           "daemon/serve/bus.h", "daemon/ctl/ctl.h", "kmod/uapi/uballoon.h", "kmod/core.h",
+           "daemon/serve/bus.h", "daemon/serve/keep.h", "daemon/serve/orders.h", "daemon/serve/tick.h",
+           "daemon/act/balloon.h", "daemon/ctl/ctl.h", "kmod/uapi/uballoon.h", "kmod/core.h",
            "kmod/chardev.h", "kmod/host/host.h"]
 
 
@@ -217,8 +294,8 @@ def broken(name, path, text, want):
             t.contains(bad[0], want, "violation")
 
 
-broken("upward in the daemon", "daemon/sense/psi.c", '\n\n#include "loop.h"\n',
-       'daemon/sense/psi.c:3: "loop.h" is not below it')
+broken("upward in the daemon", "daemon/sense/psi.c", '\n\n#include "loop/loop.h"\n',
+       'daemon/sense/psi.c:3: "loop/loop.h" is not below it')
 broken("sideways in the daemon", "daemon/act/device.c", '#include "serve/bus.h"\n', "not below")
 broken("the policy reads the log", "daemon/decide/policy.c", '#include "basic/log.h"\n', "not below")
 broken("the policy looks at sense", "daemon/decide/policy.c", '#include "sense/sense.h"\n', "not below")
@@ -229,26 +306,32 @@ broken("the policy reads the clock", "daemon/decide/policy.c", "#include <time.h
 broken("the policy allocates", "daemon/decide/law-x.c", "#include <stdlib.h>\n", "is pure")
 broken("ctl opens the device", "daemon/ctl/x.c", '#include "uballoon.h"\n', "not below")
 broken("ctl uses the transport", "daemon/ctl/x.c", '#include "act/transport.h"\n', "not below")
-broken("the bus decides", "daemon/serve/x.c", '#include "loop.h"\n', "not below")
-broken("angle brackets do not hide it", "daemon/sense/psi.c", "#include <loop.h>\n", "not below")
-broken("spaces do not hide it", "daemon/sense/psi.c", '  #  include\t"loop.h"\n', "not below")
+broken("the bus decides", "daemon/serve/x.c", '#include "loop/loop.h"\n', "not below")
+broken("angle brackets do not hide it", "daemon/sense/psi.c", "#include <loop/loop.h>\n", "not below")
+broken("spaces do not hide it", "daemon/sense/psi.c", '  #  include\t"loop/loop.h"\n', "not below")
 broken("a path that climbs", "daemon/sense/psi.c", '#include "../sense/sense.h"\n', "from its layer")
 broken("a path without its layer", "daemon/sense/psi.c", '#include "sense.h"\n', "from its layer")
 broken("a computed include", "daemon/sense/psi.c", "#include HEADER\n", "computed")
 broken("a comment is no include", "daemon/sense/psi.c",
-       '/* never\n#include "loop.h"\n*/\n// #include "loop.h"\n', None)
+       '/* never\n#include "loop/loop.h"\n*/\n// #include "loop/loop.h"\n', None)
 broken("a header that is not there", "daemon/sense/psi.c", '#include "sense/x.h"\n', "no such")
+broken("who keeps a tick gives orders", "daemon/serve/keep.c", '#include "serve/orders.h"\n', "not below")
+broken("who says what a tick was shows it", "daemon/serve/journal.c", '#include "serve/bus.h"\n', "not below")
+broken("the transport's life looks up", "daemon/act/balloon.c", '#include "serve/tick.h"\n', "not below")
+broken("the transport's life knows its end", "daemon/act/opener.c", '#include "act/balloon.h"\n', "not below")
+broken("what is waited for is understood", "daemon/loop/events.c", '#include "act/balloon.h"\n', "not below")
+broken("timers outside their file", "daemon/loop/loop.c", "#include <systemd/sd-event.h>\n", "belongs to")
 broken("libproc2 in a second place", "daemon/sense/vmstat.c", "#include <libproc2/vmstat.h>\n",
        "belongs to daemon/sense/meminfo.c")
 broken("libproc2 in its place", "daemon/sense/meminfo.c", "#include <libproc2/meminfo.h>\n", None)
 broken("libconfig in ctl", "daemon/ctl/x.c", "#include <libconfig.h>\n", "belongs to")
-broken("libudev in the loop", "daemon/loop.c", "#include <libudev.h>\n", "belongs to")
-broken("sd-bus in the loop", "daemon/loop.c", "#include <systemd/sd-bus.h>\n", "belongs to")
+broken("libudev in the loop", "daemon/loop/loop.c", "#include <libudev.h>\n", "belongs to")
+broken("sd-bus in the loop", "daemon/loop/loop.c", "#include <systemd/sd-bus.h>\n", "belongs to")
 broken("sd-journal in the policy", "daemon/decide/policy.c", "#include <systemd/sd-journal.h>\n",
        "belongs to")
-broken("a part of systemd that nobody owns", "daemon/loop.c", "#include <systemd/sd-login.h>\n",
+broken("a part of systemd that nobody owns", "daemon/loop/loop.c", "#include <systemd/sd-login.h>\n",
        "belongs to nobody")
-broken("ioctl outside the transport", "daemon/loop.c", "#include <sys/ioctl.h>\n", "belongs to")
+broken("ioctl outside the transport", "daemon/loop/loop.c", "#include <sys/ioctl.h>\n", "belongs to")
 broken("a folder without a rule", "daemon/util/x.c", "int x;\n", "no rule covers")
 broken("a folder without a rule in the module", "kmod/util/x.c", "int x;\n", "no rule covers")
 broken("a new part of core looks up", "kmod/x.c", '#include "chardev.h"\n', "not below")
@@ -260,6 +343,39 @@ broken("a version check", "kmod/core.c", "#if LINUX_VERSION_CODE >= 5\n#endif\n"
        "kmod/core.c:1: LINUX_VERSION_CODE")
 broken("a version check by its header", "kmod/host/x.c", "#include <linux/version.h>\n", "version.h")
 broken("a version check where it belongs", "kmod/compat/x.h", "#if LINUX_VERSION_CODE\n#endif\n", None)
+
+
+def around(name, files, want):
+    """A tree of @files {path: headers that it includes} must have the circle @want, or none if that is None."""
+    @tap.case(f"checker: {name}")
+    def case(t):
+        with tempfile.TemporaryDirectory() as root:
+            for path, headers in files.items():
+                os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+                with open(os.path.join(root, path), "w", encoding="utf-8") as f:
+                    f.writelines(f'#include "{header}"\n' for header in headers)
+            t.equal(circles(root), [want] if want else [], "circles")
+
+
+around("two files use each other",
+       {"daemon/basic/a.c": ["basic/a.h", "basic/b.h"], "daemon/basic/a.h": [],
+        "daemon/basic/b.c": ["basic/a.h", "basic/b.h"], "daemon/basic/b.h": []},
+       "daemon/basic/a -> daemon/basic/b -> daemon/basic/a: a circle among files")
+around("three files of the module use each other",
+       {"kmod/a.c": ["b.h"], "kmod/b.c": ["c.h"], "kmod/c.c": ["a.h"], **{f"kmod/{x}.h": [] for x in "abc"}},
+       "kmod/a -> kmod/b -> kmod/c -> kmod/a: a circle among files")
+around("headers include each other",
+       {"daemon/act/a.h": ["act/b.h"], "daemon/act/b.h": ["act/c.h"], "daemon/act/c.h": ["act/b.h"]},
+       "daemon/act/b.h -> daemon/act/c.h -> daemon/act/b.h: a circle among headers")
+around("rooms know each other, none of their files does",
+       {"daemon/act/a.c": ["serve/a.h"], "daemon/serve/a.h": [], "daemon/serve/b.c": ["act/b.h"], "daemon/act/b.h": []},
+       "daemon/act -> daemon/serve -> daemon/act: a circle among rooms")
+around("who makes what another one needs for its types is used by it",
+       {"daemon/act/a.c": ["act/a.h", "act/part.h"], "daemon/act/a.h": [], "daemon/act/part.c": ["act/part.h"],
+        "daemon/act/part.h": ["act/a.h"]}, None)
+around("two ways to one file are no circle",
+       {"daemon/act/a.c": ["act/b.h", "act/c.h"], "daemon/act/b.c": ["act/c.h"], "daemon/act/b.h": ["act/c.h"],
+        "daemon/act/c.h": []}, None)
 
 
 @tap.case("checker: an empty tree is not a sound one")

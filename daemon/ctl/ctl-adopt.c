@@ -34,7 +34,7 @@
 #include "basic/cleanup.h"
 #include "basic/machine.h"
 #include "basic/units.h"
-#include "config.h"
+#include "config/config.h"
 #include "ctl/ctl.h"
 
 #define OURS "uballoon"

@@ -17,7 +17,7 @@
 
 #include "basic/cleanup.h"
 #include "basic/printable.h"
-#include "config.h"
+#include "config/config.h"
 #include "ctl/ctl.h"
 #include "ctl/files.h"
 #include "ctl/json.h"

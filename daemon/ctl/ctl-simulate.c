@@ -19,7 +19,7 @@
 
 #include "basic/cleanup.h"
 #include "basic/units.h"
-#include "config.h"
+#include "config/config.h"
 #include "ctl/ctl.h"
 #include "ctl/files.h"
 #include "ctl/simulate-report.h"

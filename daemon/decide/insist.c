@@ -11,7 +11,7 @@
  * Hosts ask for too much for a moment, and the next order is smaller. So it is said
  * after a while, and taken back later still.
  *
- * Leaves out: who is told (loop-incidents.c), and that the floor is kept (bounds.c).
+ * Leaves out: who is told (serve/journal.c), and that the floor is kept (bounds.c).
  */
 #include "decide/insist.h"
 

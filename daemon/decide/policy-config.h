@@ -68,8 +68,8 @@ enum policy_taken {
 };
 
 /*
- * Tunables. policy_config_default() fills them; config*.c document each with
- * unit, range and reason, and are the only writers.
+ * Tunables. policy_config_default() fills them; config/ documents each with
+ * unit, range and reason, and is the only writer.
  */
 struct policy_config {
 	enum policy_mode mode;

@@ -52,8 +52,7 @@
 struct bus {
 	sd_event *event;
 	const char *address;
-	const struct bus_methods *methods;
-	void *ctx;
+	struct bus_owner owner;
 
 	sd_bus *bus;		/* NULL = not connected */
 	int name;		/* 1 = ours, 0 = asked for, negative errno = refused */
@@ -121,31 +120,28 @@ static int get_capabilities(sd_bus *bus, const char *path, const char *interface
 	return sd_bus_message_close_container(reply);
 }
 
-static int reply_to(sd_bus_message *m, const struct bus_answer *answer, sd_bus_error *error)
+static int reply_to(sd_bus_message *m, const struct order_answer *answer, sd_bus_error *error)
 {
 	const char *name = NULL;
 	char buf[TEXT_MAX];
 
 	switch (answer->refusal) {
-	case BUS_DONE:
+	case REFUSED_NOT:
 		return sd_bus_reply_method_return(m, NULL);
-	case BUS_BELOW_FLOOR:
+	case REFUSED_BELOW_FLOOR:
 		name = NAME ".Error.BelowFloor";
 		break;
-	case BUS_OVER_LIMIT:
+	case REFUSED_OVER_LIMIT:
 		name = NAME ".Error.Limit";
 		break;
-	case BUS_INVALID:
+	case REFUSED_INVALID:
 		name = SD_BUS_ERROR_INVALID_ARGS;
 		break;
-	case BUS_BAD_CONFIG:
+	case REFUSED_BAD_CONFIG:
 		name = NAME ".Error.Config";
 		break;
-	case BUS_HELD:
+	case REFUSED_HELD:
 		name = NAME ".Error.Held";
-		break;
-	case BUS_FAILED:
-		name = SD_BUS_ERROR_FAILED;
 		break;
 	}
 	return sd_bus_error_set(error, name, printable(answer->why, buf));
@@ -157,70 +153,71 @@ static struct bus *bus_of(void *userdata)
 	return (struct bus *)((char *)userdata - offsetof(struct bus, status));
 }
 
+static struct order_answer give(struct bus *b, const struct order *order)
+{
+	struct order_answer answer = {};
+
+	b->owner.order(b->owner.ctx, order, &answer);
+	return answer;
+}
+
 static int on_set_target(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus_answer answer = {};
-	struct bus *b = bus_of(userdata);
-	uint64_t bytes;
+	struct order order = {.kind = ORDER_SET_TARGET};
+	struct order_answer answer;
 	int r;
 
-	r = sd_bus_message_read(m, "t", &bytes);
+	r = sd_bus_message_read(m, "t", &order.amount);
 	if (r < 0)
 		return r;
-	b->methods->set_target(b->ctx, bytes, &answer);
+	answer = give(bus_of(userdata), &order);
 	return reply_to(m, &answer, error);
 }
 
-static int set_name(sd_bus_message *m, struct bus *b, sd_bus_error *error,
-		    void (*set)(void *ctx, const char *name, struct bus_answer *ret))
+static int set_name(sd_bus_message *m, struct bus *b, sd_bus_error *error, enum order_kind kind)
 {
-	struct bus_answer answer = {};
-	const char *name;
-	int r = sd_bus_message_read(m, "s", &name);
+	struct order order = {.kind = kind};
+	struct order_answer answer;
+	int r = sd_bus_message_read(m, "s", &order.text);
 
 	if (r < 0)
 		return r;
-	set(b->ctx, name, &answer);
+	answer = give(b, &order);
 	return reply_to(m, &answer, error);
 }
 
 static int on_set_mode(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return set_name(m, bus_of(userdata), error, bus_of(userdata)->methods->set_mode);
+	return set_name(m, bus_of(userdata), error, ORDER_SET_MODE);
 }
 
 static int on_set_law(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	return set_name(m, bus_of(userdata), error, bus_of(userdata)->methods->set_law);
+	return set_name(m, bus_of(userdata), error, ORDER_SET_LAW);
 }
 
 static int on_hold(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus_answer answer = {};
-	struct bus *b = bus_of(userdata);
-	const char *reason;
-	uint64_t for_us;
-	bool kept = false;
+	struct order order = {.kind = ORDER_HOLD};
+	struct order_answer answer;
 	int r;
 
-	r = sd_bus_message_read(m, "st", &reason, &for_us);
+	r = sd_bus_message_read(m, "st", &order.text, &order.amount);
 	if (r < 0)
 		return r;
-	b->methods->hold(b->ctx, reason, for_us, &kept, &answer);
-	if (answer.refusal == BUS_DONE)
-		return sd_bus_reply_method_return(m, "b", (int)kept);
+	answer = give(bus_of(userdata), &order);
+	if (answer.refusal == REFUSED_NOT)
+		return sd_bus_reply_method_return(m, "b", (int)answer.kept);
 	return reply_to(m, &answer, error);
 }
 
 static int on_release(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus_answer answer = {};
-	struct bus *b = bus_of(userdata);
-	bool was = false;
+	const struct order order = {.kind = ORDER_RELEASE};
+	struct order_answer answer = give(bus_of(userdata), &order);
 
-	b->methods->release(b->ctx, &was, &answer);
-	if (answer.refusal == BUS_DONE)
-		return sd_bus_reply_method_return(m, "b", (int)was);
+	if (answer.refusal == REFUSED_NOT)
+		return sd_bus_reply_method_return(m, "b", (int)answer.was_held);
 	return reply_to(m, &answer, error);
 }
 
@@ -229,7 +226,7 @@ static int on_open_history(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	_cleanup_close_ int fd = -1;
 	struct bus *b = bus_of(userdata);
 
-	fd = b->methods->open_history(b->ctx);
+	fd = b->owner.open_history(b->owner.ctx);
 	if (fd < 0)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_FAILED, "the history cannot be opened: %s",
 					 strerror(-fd));
@@ -260,7 +257,7 @@ static int on_get_config(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "{ss}");
 	for (size_t i = 0; r >= 0; i++) {
-		name = b->methods->config_value(b->ctx, i, value, sizeof(value));
+		name = b->owner.config_value(b->owner.ctx, i, value, sizeof(value));
 		if (!name)
 			break;
 		r = sd_bus_message_append(reply, "{ss}", name, printable_make(value));
@@ -272,10 +269,9 @@ static int on_get_config(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int on_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus_answer answer = {};
-	struct bus *b = bus_of(userdata);
+	const struct order order = {.kind = ORDER_RELOAD};
+	struct order_answer answer = give(bus_of(userdata), &order);
 
-	b->methods->reload(b->ctx, &answer);
 	return reply_to(m, &answer, error);
 }
 
@@ -562,8 +558,7 @@ int bus_ask_restart(struct bus *b, void (*answered)(void *ctx, bool restart), vo
 	return 0;
 }
 
-int bus_new(sd_event *event, const char *address, const struct bus_methods *methods, void *ctx,
-	    struct bus **ret)
+int bus_new(sd_event *event, const char *address, const struct bus_owner *owner, struct bus **ret)
 {
 	struct bus *b = calloc(1, sizeof(*b));
 
@@ -571,8 +566,7 @@ int bus_new(sd_event *event, const char *address, const struct bus_methods *meth
 		return -ENOMEM;
 	b->event = event;
 	b->address = address;
-	b->methods = methods;
-	b->ctx = ctx;
+	b->owner = *owner;
 	*ret = b;
 	return 0;
 }

@@ -2,48 +2,26 @@
 /*
  * bus.h - org.balloond1 on D-Bus
  *
- * Shows a copy of the last published status and passes the three methods on.
+ * Shows a copy of the last published status and passes orders on.
  * Decides nothing. A bus that is missing, or goes away, is no error of the
  * daemon: the owner calls bus_maintain() now and then and gets on with its work.
  */
 #pragma once
 
 #include <stdbool.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
 #include "basic/cleanup.h"
+#include "serve/order.h"
 #include "serve/status.h"
 
-/* Why a method refused; becomes the D-Bus error of the same meaning. */
-enum bus_refusal {
-	BUS_DONE,
-	BUS_BELOW_FLOOR,
-	BUS_OVER_LIMIT,
-	BUS_INVALID,
-	BUS_BAD_CONFIG,
-	BUS_HELD,
-	BUS_FAILED,		/* for want of memory, files, ... */
-};
-
-/* The answer of a method; why is one sentence for people, unused with BUS_DONE. */
-struct bus_answer {
-	enum bus_refusal refusal;
-	char why[256];
-};
-
-struct bus_methods {
-	void (*set_target)(void *ctx, uint64_t balloon, struct bus_answer *ret);
-	void (*set_mode)(void *ctx, const char *mode, struct bus_answer *ret);
-	void (*set_law)(void *ctx, const char *law, struct bus_answer *ret);
-	/* for_us 0: until released. *ret_kept: it survives a restart. */
-	void (*hold)(void *ctx, const char *reason, uint64_t for_us, bool *ret_kept,
-		     struct bus_answer *ret);
-	/* *ret_was: it was held. */
-	void (*release)(void *ctx, bool *ret_was, struct bus_answer *ret);
-	void (*reload)(void *ctx, struct bus_answer *ret);
+/* Whom the bus asks. Everything is answered at once. */
+struct bus_owner {
+	void *ctx;
+	/* Take an order; *ret is what the caller gets. */
+	void (*order)(void *ctx, const struct order *order, struct order_answer *ret);
 	/* A new descriptor of the history, which the bus closes, or a negative errno. */
 	int (*open_history)(void *ctx);
 	/* Value of key i of the configuration in force, in buf; its name, NULL behind the last. */
@@ -52,9 +30,11 @@ struct bus_methods {
 
 struct bus;
 
-/* address NULL: the system bus. Does not connect yet. All pointers are kept but not owned. */
-int bus_new(sd_event *event, const char *address, const struct bus_methods *methods, void *ctx,
-	    struct bus **ret);
+/*
+ * address NULL: the system bus. Does not connect yet. event, address and what *owner points to are
+ * kept but not owned.
+ */
+int bus_new(sd_event *event, const char *address, const struct bus_owner *owner, struct bus **ret);
 void bus_free(struct bus *b);
 DEFINE_CLEANUP(struct bus *, bus_free)
 

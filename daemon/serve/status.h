@@ -2,12 +2,15 @@
 /*
  * status.h - what the daemon shows of itself, as plain data
  *
- * Filled by the loop once a tick; the bus and the service manager show it.
+ * The bus, the service manager and the metrics have it from here.
  * Bytes and microseconds. Texts that are too long are cut.
  */
 #pragma once
 
 #include <stdint.h>
+
+struct problems;
+struct tick;
 
 struct status {
 	char mode[16];
@@ -65,3 +68,6 @@ struct status {
 	char problem[256];
 	uint64_t ticks;
 };
+
+/* Make *ret of a tick; the first problem of *p is shown. */
+void status_fill(const struct tick *t, const struct problems *p, struct status *ret);

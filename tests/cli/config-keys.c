@@ -14,7 +14,7 @@
 #include <syslog.h>
 
 #include "basic/units.h"
-#include "config.h"
+#include "config/config.h"
 
 static void print_amount(const struct config_key *key, uint64_t value)
 {

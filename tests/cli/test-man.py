@@ -136,7 +136,7 @@ def environment(t):
         return {w for item in items(section(page, "ENVIRONMENT")) for w in item}
     # The libraries' own, which no getenv() of ours shows.
     libraries = {w for w in listed("balloond.8") if w.startswith(("LISTEN_", "WATCHDOG_"))}
-    compare(t, listed("balloond.8") - libraries, used("*.c", "[!cs]*/*.c", "se*/*.c"), "balloond(8)")
+    compare(t, listed("balloond.8") - libraries, used("*.c", "[!cs]*/*.c", "config/*.c", "se*/*.c"), "balloond(8)")
     compare(t, listed("balloonctl.1") - {"DBUS_SYSTEM_BUS_ADDRESS", "TZ"}, used("ctl/*.c"), "balloonctl(1)")
 
 

@@ -29,7 +29,7 @@ EXCEPTIONS = [
     # -- clang's analyser
     ("clang-analyser", "unix.Malloc", "daemon/act/device.c", "return r;", CLEANUP),
     ("clang-analyser", "unix.Malloc", "daemon/act/discover.c", "return -ENOMEM;", CLEANUP),
-    ("clang-analyser", "unix.Malloc", "daemon/config-parse.c", "units_parse_time(slash", CLEANUP),
+    ("clang-analyser", "unix.Malloc", "daemon/config/config-parse.c", "units_parse_time(slash", CLEANUP),
     ("clang-analyser", "unix.Malloc", "daemon/serve/history.c", "return r;", CLEANUP),
     ("clang-analyser", "unix.Malloc", "daemon/sim/bound.c", "*ret_bs = sum;", CLEANUP),
     ("clang-analyser", "unix.Malloc", "daemon/sim/trace-re*.c", "return -ENOMEM;", CLEANUP),

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
 #include "basic/log.h"
 
 /* A test that takes longer has hung. */
@@ -46,7 +47,8 @@ static int world_read(void *ctx, struct sample *ret)
 	}
 	w->script(w);
 
-	*ret = healthy(loop_now());
+	w->ahead_us += w->hurry_us;
+	*ret = healthy(clock_boot_us() + w->ahead_us);
 	ret->has_week = w->has_week;
 	ret->week_s = w->week_s;
 	ret->balloon = (struct sample_balloon){};
@@ -55,6 +57,7 @@ static int world_read(void *ctx, struct sample *ret)
 	left = 8 * GIB - w->device.size;
 	ret->mem[MEM_AVAILABLE] = left > w->used ? left - w->used : 0;
 	ret->mem[MEM_FREE] = ret->mem[MEM_AVAILABLE];
+	ret->mem[MEM_SWAP_FREE] -= w->swapped;
 	w->stalled += w->stalls;
 	ret->psi[PSI_MEM_SOME_US] += w->stalled * 50000;
 	ret->psi[PSI_MEM_FULL_US] += w->stalled * 50000;
@@ -211,10 +214,13 @@ void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 		.proc = w->proc,
 		.read = world_read,
 		.news = world_news,
-		.open = world_open,
-		.open_reporting = world_open_reporting,
-		.adopt = world_adopt,
-		.why_none = world_why_none,
+		.transports = {
+			.ctx = w,
+			.open = world_open,
+			.open_reporting = world_open_reporting,
+			.adopt = world_adopt,
+			.why_none = world_why_none,
+		},
 		.arm = world_arm,
 		.announce_fd = world_announce_fd,
 		.announce_dispatch = world_announce_dispatch,
@@ -236,10 +242,33 @@ void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w))
 void fake_world_pull(struct fake_world *w, enum sample_trigger which)
 {
 	assert_int_equal(send(w->pull[which == TRIGGER_EMERGENCY], "!", 1, MSG_OOB), 1);
-	w->pulled_us = loop_now();
+	w->pulled_us = clock_boot_us();
+}
+
+struct order_answer fake_world_order(const struct fake_world *w, enum order_kind kind,
+				     const char *text, uint64_t amount)
+{
+	const struct order order = {.kind = kind, .text = text, .amount = amount};
+	struct order_answer answer;
+
+	loop_order(w->loop, &order, &answer);
+	return answer;
+}
+
+const struct tick *fake_world_look(const struct fake_world *w)
+{
+	return loop_look(w->loop);
+}
+
+const struct status *fake_world_status(const struct fake_world *w)
+{
+	static struct status status;
+
+	status_fill(fake_world_look(w), loop_problems(w->loop), &status);
+	return &status;
 }
 
 const char *fake_world_problem(const struct fake_world *w, enum problem which)
 {
-	return w->loop->problems.text[which];
+	return loop_problems(w->loop)->text[which];
 }

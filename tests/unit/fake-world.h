@@ -11,7 +11,8 @@
 #include "sample-maker.h"
 
 #include "fake-transport.h"
-#include "loop-internal.h"
+#include "loop/loop.h"
+#include "serve/status.h"
 
 struct fake_world {
 	/* Set by the test, before or while the loop runs. Bytes. */
@@ -21,8 +22,10 @@ struct fake_world {
 	struct loop_options options; /* before only */
 	int adopt_error; /* what the daemon before left does not work */
 	uint64_t used; /* what the guest needs */
+	uint64_t swapped; /* what of it is in swap */
 	bool unreadable; /* /proc says nothing */
 	bool stalls; /* tasks stall for half of the time and reclaim */
+	uint64_t hurry_us; /* the time of its samples runs ahead by so much with each */
 	bool has_week; /* the clock on the wall says week_s */
 	uint32_t week_s;
 	bool pressed; /* hardly anything is available */
@@ -42,6 +45,7 @@ struct fake_world {
 	/* The world's own. */
 	void (*script)(struct fake_world *w);
 	unsigned stalled; /* ticks so far */
+	uint64_t ahead_us;
 	int pull[2], end[2]; /* of the triggers: ours and the loop's; early, emergency */
 };
 
@@ -57,5 +61,11 @@ int fake_world_teardown(void **state);
 void fake_world_run(struct fake_world *w, void (*script)(struct fake_world *w));
 /* Fire a trigger; for the script. */
 void fake_world_pull(struct fake_world *w, enum sample_trigger which);
+/* Give an order; for the script. */
+struct order_answer fake_world_order(const struct fake_world *w, enum order_kind kind,
+				     const char *text, uint64_t amount);
+/* The tick that was last, and what it shows; for the script. */
+const struct tick *fake_world_look(const struct fake_world *w);
+const struct status *fake_world_status(const struct fake_world *w);
 /* What the loop has to complain about, "" = nothing; for the script. */
 const char *fake_world_problem(const struct fake_world *w, enum problem which);

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "basic/units.h"
-#include "config-value.h"
-#include "config.h"
+#include "config/config-value.h"
+#include "config/config.h"
 
 static char path[64];
 

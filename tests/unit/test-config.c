@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "basic/units.h"
-#include "config.h"
+#include "config/config.h"
 
 static char path[64];
 

@@ -32,10 +32,10 @@ static void opens_later(struct fake_world *w)
 {
 	if (w->step == 0 && w->opens_tried > 0) {
 		has_problem(w, PROBLEM_DEVICE, wanted);
-		assert_null(w->loop->transport);
+		assert_false(fake_world_look(w)->attached);
 		w->device.open_error = 0;
 		w->step = 1;
-	} else if (w->step == 1 && w->loop->transport) {
+	} else if (w->step == 1 && fake_world_look(w)->attached) {
 		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
 		raise(SIGTERM);
 	}
@@ -90,11 +90,11 @@ static void comes_back(struct fake_world *w)
 {
 	if (w->step == 0 && w->device.opens > 0 && fake_world_problem(w, PROBLEM_DEVICE)[0]) {
 		has_problem(w, PROBLEM_DEVICE, wanted);
-		assert_null(w->loop->transport);
+		assert_false(fake_world_look(w)->attached);
 		w->device.state_error = w->device.target_error = 0;
 		w->device.lease_expired = false;
 		w->step = 1;
-	} else if (w->step == 1 && w->loop->transport) {
+	} else if (w->step == 1 && fake_world_look(w)->attached) {
 		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
 		assert_int_equal(w->device.opens, 2);
 		raise(SIGTERM);
@@ -140,7 +140,7 @@ static void no_target_later(void **state)
 
 static void lease_is_lost(struct fake_world *w)
 {
-	if (w->step == 0 && w->loop->transport && !w->device.lease_expired) {
+	if (w->step == 0 && fake_world_look(w)->attached && !w->device.lease_expired) {
 		w->device.lease_expired = true;
 		w->device.state_error = -EIO;
 	}
@@ -214,7 +214,7 @@ static void device_says_something(struct fake_world *w)
 	if (w->tick == 1) {
 		assert_int_equal(write(ends[0], "x", 1), 1);
 	} else {
-		assert_non_null(w->loop->transport);
+		assert_true(fake_world_look(w)->attached);
 		assert_int_equal(read(ends[1], &c, 1), 1);
 		raise(SIGTERM);
 	}
@@ -239,7 +239,7 @@ static void device_hangs_up(struct fake_world *w)
 		close(ends[0]);
 	} else {
 		has_problem(w, PROBLEM_DEVICE, "the balloon device has gone; going on as soon as");
-		assert_null(w->loop->transport);
+		assert_false(fake_world_look(w)->attached);
 		raise(SIGTERM);
 	}
 }
@@ -261,7 +261,7 @@ static void somebody_announces(struct fake_world *w)
 	if (w->tick == 1) {
 		assert_int_equal(write(ends[0], "\1", 1), 1);
 	} else {
-		assert_null(w->loop->transport);
+		assert_false(fake_world_look(w)->attached);
 		w->device.present = true;
 		raise(SIGTERM);
 	}

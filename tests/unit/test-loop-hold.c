@@ -42,23 +42,22 @@ static int teardown(void **state)
 
 static void hanging_script(struct fake_world *w)
 {
-	struct bus_answer answer;
-	bool kept = true;
+	struct order_answer answer;
 
 	switch (w->step) {
 	case 0:
 		if (w->tick < 3)
 			return;
 		stop_thread(writer_thread());
-		order_methods.hold(w->loop, "x", SEC, &kept, &answer);
-		assert_int_equal(answer.refusal, 0);
+		answer = fake_world_order(w, ORDER_HOLD, "x", SEC);
+		assert_int_equal(answer.refusal, REFUSED_NOT);
 		/* It stands still at once; that it will not survive the daemon is said. */
-		assert_true(w->loop->hold.held && !kept);
+		assert_true(fake_world_look(w)->hold.held && !answer.kept);
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_HOLD), "the disk does not answer"));
 		break;
 	case 1:
 		/* It ends by itself, too, whether its file can go or not. */
-		if (w->loop->hold.held)
+		if (fake_world_look(w)->hold.held)
 			return;
 		break;
 	case 2:
@@ -69,8 +68,7 @@ static void hanging_script(struct fake_world *w)
 		if (fake_world_problem(w, PROBLEM_HOLD)[0])
 			return;
 		assert_int_equal(access(path, F_OK), -1);
-		order_methods.hold(w->loop, "x", 0, &kept, &answer);
-		assert_true(kept);
+		assert_true(fake_world_order(w, ORDER_HOLD, "x", 0).kept);
 		assert_int_equal(access(path, F_OK), 0);
 		raise(SIGTERM);
 		break;

@@ -19,20 +19,16 @@
 
 static void order_hold(struct fake_world *w, const char *reason, uint64_t for_us)
 {
-	struct bus_answer answer;
-	bool kept;
+	const struct order_answer answer = fake_world_order(w, ORDER_HOLD, reason, for_us);
 
-	order_methods.hold(w->loop, reason, for_us, &kept, &answer);
-	assert_int_equal(answer.refusal, BUS_DONE);
+	assert_int_equal(answer.refusal, REFUSED_NOT);
 	/* There is no state directory. */
-	assert_false(kept);
+	assert_false(answer.kept);
 }
 
 static void held_script(struct fake_world *w)
 {
 	static uint64_t size, moves;
-	struct bus_answer answer;
-	bool was;
 
 	switch (w->step) {
 	case 0:
@@ -43,12 +39,12 @@ static void held_script(struct fake_world *w)
 		w->step = 1;
 		return;
 	case 1:
-		if (w->loop->decision.reason != REASON_HELD)
+		if (fake_world_look(w)->decision.reason != REASON_HELD)
 			return;
 		size = w->device.size;
 		moves = w->device.moves;
-		order_methods.set_target(w->loop, 0, &answer);
-		assert_int_equal(answer.refusal, BUS_HELD);
+		assert_int_equal(fake_world_order(w, ORDER_SET_TARGET, NULL, 0).refusal,
+				 REFUSED_HELD);
 		w->tick = 0;
 		w->step = 2;
 		return;
@@ -58,7 +54,7 @@ static void held_script(struct fake_world *w)
 		/* The law wants more, and the lease goes on. */
 		assert_int_equal(w->device.size, size);
 		assert_int_equal(w->device.moves, moves);
-		assert_true(w->loop->decision.goal > size);
+		assert_true(fake_world_look(w)->decision.goal > size);
 		assert_true(w->device.keepalives >= 2);
 		/* Programs need all there is. */
 		w->used = 8 * GIB - 16 * MIB;
@@ -68,7 +64,7 @@ static void held_script(struct fake_world *w)
 	case 3:
 		if (w->device.size > 0)
 			return;
-		assert_true(w->loop->hold.held);
+		assert_true(fake_world_look(w)->hold.held);
 		w->used = 1 * GIB;
 		w->stalls = false;
 		w->tick = 0;
@@ -78,18 +74,17 @@ static void held_script(struct fake_world *w)
 		if (w->tick < 10)
 			return;
 		assert_int_equal(w->device.size, 0);
-		order_methods.release(w->loop, &was, &answer);
-		assert_true(was);
+		assert_true(fake_world_order(w, ORDER_RELEASE, NULL, 0).was_held);
 		w->step = 5;
 		return;
 	case 5:
-		if (w->loop->decision.reason == REASON_HELD)
+		if (fake_world_look(w)->decision.reason == REASON_HELD)
 			return;
 		order_hold(w, "short", 300000);
 		w->step = 6;
 		return;
 	case 6:
-		if (w->loop->hold.held)
+		if (fake_world_look(w)->hold.held)
 			return;
 		w->step = 7;
 		raise(SIGTERM);
@@ -126,23 +121,24 @@ static void reload_script(struct fake_world *w)
 		raise(SIGHUP);
 		return;
 	case 2:
-		assert_non_null(strstr(w->loop->status.config_error, ":1: lease: needs a unit"));
+		assert_non_null(strstr(fake_world_status(w)->config_error,
+				       ":1: lease: needs a unit"));
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_CONFIG), "old configuration"));
-		assert_int_equal(w->loop->mode, MODE_AUTO);
-		assert_int_equal(w->loop->config.lease_us, 30 * SEC);
+		assert_int_equal(fake_world_look(w)->mode, MODE_AUTO);
+		assert_int_equal(fake_world_look(w)->lease_us, 30 * SEC);
 		write_config("mode = \"manual\"; lease = \"20s\"; limit = \"50%\";\n"
 			     "interval = \"100ms\"; idle_interval = \"100ms\";");
 		raise(SIGHUP);
 		return;
 	case 4:
-		assert_string_equal(w->loop->status.config_error, "");
+		assert_string_equal(fake_world_status(w)->config_error, "");
 		assert_string_equal(fake_world_problem(w, PROBLEM_CONFIG), "");
-		assert_int_equal(w->loop->mode, MODE_MANUAL);
+		assert_int_equal(fake_world_look(w)->mode, MODE_MANUAL);
 		assert_int_equal(w->device.lease_us, 20 * SEC);
-		assert_int_equal(w->loop->policy.limit, 4 * GIB);
+		assert_int_equal(fake_world_look(w)->limit, 4 * GIB);
 		/* Nobody named a size. */
-		assert_true(w->loop->manual_target > 0);
-		assert_int_equal(w->loop->manual_target, w->device.size);
+		assert_true(fake_world_look(w)->manual_target > 0);
+		assert_int_equal(fake_world_look(w)->manual_target, w->device.size);
 		raise(SIGTERM);
 		return;
 	}

@@ -5,6 +5,7 @@
  * Left out: when, and what follows (test-proof.c).
  */
 #include <signal.h>
+#include <string.h>
 
 #include "fake-world.h"
 
@@ -24,17 +25,17 @@ static void until_denied_and_not(struct fake_world *w)
 		break;
 	case 1:
 		/* Another tick, until others see it. */
-		if (w->device.size > 0 || !w->loop->status.takes_nothing)
+		if (w->device.size > 0 || !fake_world_status(w)->takes_nothing)
 			return;
-		assert_string_equal(w->loop->status.host_takes, "no");
-		assert_string_equal(w->loop->status.reason, "not-taken");
-		assert_non_null(strstr(w->loop->status.problem, "takes nothing"));
+		assert_string_equal(fake_world_status(w)->host_takes, "no");
+		assert_string_equal(fake_world_status(w)->reason, "not-taken");
+		assert_non_null(strstr(fake_world_status(w)->problem, "takes nothing"));
 		w->device.proof = SAMPLE_PROOF_TAKEN;
 		break;
 	case 2:
 		if (problem[0] || w->device.size == 0)
 			return;
-		assert_int_equal(w->loop->decision.taken, TAKEN_PROVEN);
+		assert_int_equal(fake_world_look(w)->decision.taken, TAKEN_PROVEN);
 		raise(SIGTERM);
 		break;
 	}
@@ -59,7 +60,7 @@ static void some_ticks(struct fake_world *w)
 	assert_true(w->device.size > 0);
 	assert_string_equal(fake_world_problem(w, PROBLEM_NOT_TAKEN), "");
 	assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
-	assert_int_equal(w->loop->decision.taken, TAKEN_UNKNOWN);
+	assert_int_equal(fake_world_look(w)->decision.taken, TAKEN_UNKNOWN);
 	w->step = 1;
 	raise(SIGTERM);
 }

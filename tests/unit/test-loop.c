@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "basic/clock.h"
+
 /* --- the ordinary life --- */
 
 static void stop_when_large(struct fake_world *w)
@@ -61,7 +63,7 @@ static void need_script(struct fake_world *w)
 		w->used = 8 * GIB - 16 * MIB;
 		w->step = 2;
 	} else if (w->step == 2 && w->device.size == 0) {
-		assert_true(w->loop->deflated_total >= 3 * GIB);
+		assert_true(fake_world_look(w)->deflated >= 3 * GIB);
 		raise(SIGTERM);
 	}
 }
@@ -77,7 +79,7 @@ static void gives_back_when_needed(void **state)
 static void takeover_script(struct fake_world *w)
 {
 	if (w->tick == 4) {
-		assert_int_equal(w->loop->transport != NULL, true);
+		assert_true(fake_world_look(w)->attached);
 		raise(SIGTERM);
 	}
 }
@@ -182,7 +184,7 @@ static void comes_and_goes_script(struct fake_world *w)
 		if (w->tick < 4)
 			return;
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "modprobe uballoon"));
-		assert_int_equal(w->loop->decision.reason, REASON_NO_DEVICE);
+		assert_int_equal(fake_world_look(w)->decision.reason, REASON_NO_DEVICE);
 		w->device.present = true;
 		w->step = 1;
 		return;
@@ -196,7 +198,7 @@ static void comes_and_goes_script(struct fake_world *w)
 		w->step = 2;
 		return;
 	case 2:
-		if (w->loop->transport)
+		if (fake_world_look(w)->attached)
 			return;
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "has gone"));
 		w->device.present = true;
@@ -230,11 +232,11 @@ static void vanish_in_move(struct fake_device *d, int64_t step)
 
 static void vanish_script(struct fake_world *w)
 {
-	if (w->step == 0 && w->tick > 1 && !w->loop->transport) {
+	if (w->step == 0 && w->tick > 1 && !fake_world_look(w)->attached) {
 		w->device.on_move = NULL;
 		w->device.present = true;
 		w->step = 1;
-	} else if (w->step == 1 && w->loop->transport) {
+	} else if (w->step == 1 && fake_world_look(w)->attached) {
 		raise(SIGTERM);
 	}
 }
@@ -285,7 +287,7 @@ static void busy_script(struct fake_world *w)
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DEVICE), "fuser"));
 		w->device.open_error = 0;
 		w->step = 1;
-	} else if (w->step == 1 && w->loop->transport) {
+	} else if (w->step == 1 && fake_world_look(w)->attached) {
 		assert_string_equal(fake_world_problem(w, PROBLEM_DEVICE), "");
 		raise(SIGTERM);
 	}
@@ -300,40 +302,11 @@ static void second_writer_is_waited_for(void **state)
 	assert_int_equal(w->step, 1);
 }
 
-static void group_script(struct fake_world *w)
-{
-	const char *problem = w->tick > 1 ? fake_world_problem(w, PROBLEM_DEVICE) : "";
-
-	if (w->step == 0 && w->tick == 5) {
-		assert_non_null(strstr(problem, "waiting"));
-		assert_null(strstr(problem, "root"));
-		/* As if it went on for long. */
-		w->loop->refused_us -= 21 * SEC;
-		w->step = 1;
-	} else if (w->step == 1 && w->tick == 8) {
-		assert_non_null(strstr(problem, "run as root"));
-		w->device.open_error = 0;
-		w->step = 2;
-	} else if (w->step == 2 && w->loop->transport) {
-		assert_string_equal(problem, "");
-		raise(SIGTERM);
-	}
-}
-
-static void a_group_that_udev_sets_late_is_waited_for(void **state)
-{
-	struct fake_world *w = *state;
-
-	w->device.open_error = -EACCES;
-	fake_world_run(w, group_script);
-	assert_int_equal(w->step, 2);
-}
-
 /* --- a device that does not move --- */
 
 static void stuck_script(struct fake_world *w)
 {
-	if (w->step == 0 && w->tick > 1 && w->loop->decision.reason == REASON_STUCK) {
+	if (w->step == 0 && w->tick > 1 && fake_world_look(w)->decision.reason == REASON_STUCK) {
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_STUCK), "no progress"));
 		w->step = 1;
 		raise(SIGTERM);
@@ -388,11 +361,11 @@ static void stop_is_bounded(void **state)
 
 	w->device.on_move = get_stuck;
 	w->config.policy.stuck_us = 2 * SEC;
-	before = loop_now();
+	before = clock_boot_us();
 	fake_world_run(w, stop_when_large);
 	assert_true(w->device.size > 0);
 	assert_int_equal(w->device.lease_us, 1 * SEC);
-	assert_true(loop_now() - before < 20 * SEC);
+	assert_true(clock_boot_us() - before < 20 * SEC);
 }
 
 /* --- no data, and nobody who may act --- */
@@ -401,7 +374,7 @@ static void unreadable_script(struct fake_world *w)
 {
 	if (w->tick == 8) {
 		assert_non_null(strstr(fake_world_problem(w, PROBLEM_DATA), "MemAvailable"));
-		assert_int_equal(w->loop->decision.reason, REASON_NO_DATA);
+		assert_int_equal(fake_world_look(w)->decision.reason, REASON_NO_DATA);
 		raise(SIGTERM);
 	}
 }
@@ -422,11 +395,11 @@ static void observe_script(struct fake_world *w)
 {
 	if (w->tick == 10) {
 		/* It would, though. */
-		assert_true(w->loop->decision.goal > GIB);
-		assert_string_equal(w->loop->status.reason_text,
-				    policy_reason_text_in(MODE_OBSERVE, w->loop->decision.reason));
-		assert_string_not_equal(w->loop->status.reason_text,
-					policy_reason_text(w->loop->decision.reason));
+		assert_true(fake_world_look(w)->decision.goal > GIB);
+		assert_string_equal(fake_world_status(w)->reason_text,
+				    policy_reason_text_in(MODE_OBSERVE, fake_world_look(w)->decision.reason));
+		assert_string_not_equal(fake_world_status(w)->reason_text,
+					policy_reason_text(fake_world_look(w)->decision.reason));
 		raise(SIGTERM);
 	}
 }
@@ -450,33 +423,34 @@ static void observe_touches_nothing(void **state)
 
 static void pull_twice(struct fake_world *w)
 {
-	const struct policy_decision *d = &w->loop->decision;
+	const struct policy_decision *d = &fake_world_look(w)->decision;
 
 	switch (w->step) {
 	case 0:
 		if (w->device.size < 2 * GIB)
 			return;
 		/* From now on only a trigger can be the reason for a tick. */
-		w->loop->policy.idle_interval_us = 20 * SEC;
-		w->loop->policy.hold = true;
+		fake_world_order(w, ORDER_HOLD, "test", 0);
 		fake_world_pull(w, TRIGGER_EARLY);
 		break;
 	case 1:
-		assert_true(d->next_us == 20 * SEC && loop_now() - w->pulled_us < 5 * SEC);
-		assert_int_equal(w->loop->trigger, TRIGGER_EARLY);
+		assert_true(d->next_us == 20 * SEC && clock_boot_us() - w->pulled_us < 5 * SEC);
 		break;
 	case 2:
+		assert_int_equal(fake_world_look(w)->sample.trigger, TRIGGER_EARLY);
+		break;
+	case 3:
 		/* Looked at closely, and nothing else says that memory is short. */
 		assert_true(d->next_us == SEC / 10 && d->step == 0 && w->device.size >= 2 * GIB);
-		if (loop_now() - w->pulled_us < SEC)
+		if (clock_boot_us() - w->pulled_us < SEC)
 			return;
 		w->pressed = true;
 		fake_world_pull(w, TRIGGER_EMERGENCY);
 		break;
-	case 3:
+	case 4:
 		if (w->device.size > 0)
 			return;
-		assert_int_equal(w->loop->emergencies, 1);
+		assert_int_equal(fake_world_look(w)->emergencies, 1);
 		raise(SIGTERM);
 		break;
 	}
@@ -488,8 +462,9 @@ static void a_trigger_wakes_the_loop_at_once(void **state)
 	struct fake_world *w = *state;
 
 	w->armed = true;
+	w->config.policy.idle_interval_us = 20 * SEC;
 	fake_world_run(w, pull_twice);
-	assert_int_equal(w->step, 4);
+	assert_int_equal(w->step, 5);
 }
 
 int main(void)
@@ -509,7 +484,6 @@ int main(void)
 		T(device_vanishes_while_stopping),
 		T(failing_device_is_not_hammered),
 		T(second_writer_is_waited_for),
-		T(a_group_that_udev_sets_late_is_waited_for),
 		T(stuck_device_is_noticed),
 		T(second_signal_does_not_wait),
 		T(stop_is_bounded),

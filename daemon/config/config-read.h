@@ -2,11 +2,11 @@
 /*
  * config-read.h - the parts of the reader of balloond.conf
  *
- * Only config*.c includes this.
+ * Only config/ includes this.
  */
 #pragma once
 
-#include "config.h"
+#include "config/config.h"
 
 /*
  * One line more: "FILE:LINE: KEY: reason". line 0: the file as a whole; key may be NULL.

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "basic/units.h"
-#include "config-value.h"
+#include "config/config-value.h"
 
 const char *config_format_amount(enum config_type type, uint64_t v, char *buf, size_t n)
 {

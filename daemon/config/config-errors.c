@@ -12,7 +12,7 @@
 
 #include "basic/cleanup.h"
 #include "basic/printable.h"
-#include "config-read.h"
+#include "config/config-read.h"
 
 void config_errors_add(struct config_errors *e, const char *path, unsigned line, const char *key,
 		       const char *format, ...)

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "basic/cleanup.h"
-#include "config-read.h"
+#include "config/config-read.h"
 
 /* Ten times the commented default file; anything larger is some other file. */
 #define FILE_BYTES_MAX (64 * 1024)

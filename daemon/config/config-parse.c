@@ -15,7 +15,7 @@
 
 #include "basic/cleanup.h"
 #include "basic/units.h"
-#include "config-value.h"
+#include "config/config-value.h"
 
 /* Longest value that is quoted; the rest is cut. */
 #define QUOTE_MAX 40

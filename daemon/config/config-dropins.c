@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "basic/cleanup.h"
-#include "config-read.h"
+#include "config/config-read.h"
 
 #define SUFFIX ".conf"
 

@@ -8,7 +8,7 @@
  * Ranges are wide: they refuse what cannot work or would hurt (an interval of
  * 1 us, a lease that outlives the module's bound), not what is merely unusual.
  */
-#include "config.h"
+#include "config/config.h"
 
 #include <errno.h>
 

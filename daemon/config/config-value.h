@@ -2,13 +2,13 @@
 /*
  * config-value.h - the values of struct config by their keys
  *
- * Only config*.c includes this. The caller has checked the key's type.
+ * Only config/ includes this. The caller has checked the key's type.
  */
 #pragma once
 
 #include <string.h>
 
-#include "config.h"
+#include "config/config.h"
 
 static inline void config_set_u64(struct config *c, const struct config_key *key, uint64_t v)
 {

@@ -13,7 +13,7 @@
  *
  * Leaves out: environment variables, writing.
  */
-#include "config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <libconfig.h>
@@ -24,8 +24,8 @@
 #include "basic/cleanup.h"
 #include "basic/near.h"
 #include "basic/units.h"
-#include "config-read.h"
-#include "config-value.h"
+#include "config/config-read.h"
+#include "config/config-value.h"
 
 DEFINE_CLEANUP(config_t *, config_destroy)
 
