@@ -67,7 +67,8 @@ def arguments():
                                 epilog=__doc__.partition("Its parts")[2].join(("Its parts", "")))
     p.add_argument("--quick", action="store_true", help="small guests, one round: a minute for part move")
     p.add_argument("--part", type=parts_of, metavar="PART,...", help="only these: " + ", ".join(PARTS))
-    p.add_argument("--rounds", type=int, metavar="N", help="boots of each driver, kernel and setting (default 3; of again, thp, return 1)")
+    p.add_argument("--rounds", type=int, metavar="N",
+                   help="boots of each driver, kernel and setting (default 3; of again, thp and return 1)")
     p.add_argument("--kernel", action="append", metavar="SERIES", choices=unit.SERIES,
                    help="only this one (may be repeated): " + ", ".join(unit.SERIES))
     p.add_argument("--state", action="append", metavar="STATE", choices=runs.STATES,
@@ -151,7 +152,8 @@ def main():
         failed = measure(units, results, progress)
     print(f"{sizes.balloon_mib} MiB of {sizes.ram_mib} MiB where nothing else is said, {os.cpu_count()} host CPUs, "
           f"{accel.choose()}, Linux {platform.release()} below; "
-          f"guests: {', '.join(Kernel(s).release for s in a.kernel)}; rounds: {sizes.rounds}, {sizes.long_rounds} of again, thp, return; "
+          f"guests: {', '.join(Kernel(s).release for s in a.kernel)}; "
+          f"rounds: {sizes.rounds}, of again, thp and return {sizes.long_rounds}; "
           f"{(time.monotonic() - progress.started) / 60:.0f} min; parts: {', '.join(a.part)}")
     print("\n".join(tables(results, a.kernel)))
     if failed:
