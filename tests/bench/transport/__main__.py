@@ -45,7 +45,7 @@ from .drivers import MoveFailed                                       # noqa: E4
 from harness import accel                                             # noqa: E402
 from harness.guest import GuestDied, VerdictError                     # noqa: E402
 from harness.kernels import Kernel                                    # noqa: E402
-from harness.paths import TOP                                         # noqa: E402
+from harness.paths import TOP, HarnessError                           # noqa: E402
 
 PARTS = {"move": runs.units, "latency": latency.units, "orders": orders.units, "again": again.units,
          "scale": scale.units, "thp": thp.units, "return": returns.units}
@@ -67,7 +67,8 @@ def arguments():
                                 epilog=__doc__.partition("Its parts")[2].join(("Its parts", "")))
     p.add_argument("--quick", action="store_true", help="small guests, one round: a minute for part move")
     p.add_argument("--part", type=parts_of, metavar="PART,...", help="only these: " + ", ".join(PARTS))
-    p.add_argument("--rounds", type=int, metavar="N", help="boots of each driver, kernel and setting (default 3; of again, thp, return 1)")
+    p.add_argument("--rounds", type=int, metavar="N",
+                   help="boots of each driver, kernel and setting (default 3; of again, thp and return 1)")
     p.add_argument("--kernel", action="append", metavar="SERIES", choices=unit.SERIES,
                    help="only this one (may be repeated): " + ", ".join(unit.SERIES))
     p.add_argument("--state", action="append", metavar="STATE", choices=runs.STATES,
@@ -116,17 +117,18 @@ def measure(units, results, progress):
 
         try:
             u.run(record)
-        except (MoveFailed, GuestDied, VerdictError, RuntimeError) as e:
+        except (MoveFailed, GuestDied, HarnessError, VerdictError, RuntimeError) as e:
             failed.append(f"{u.part}: {u.title}: {u.driver} on {u.series}: {e}")
             print(f"           FAILED: {e}", file=sys.stderr, flush=True)
     return failed
 
 
-def tables(results, series):
+def tables(results, series, quick=False):
     """All there is to say, in Markdown."""
     reached, judged = goals.count(results, series)
     if judged:
-        yield f"\nGoals: {reached} of {judged} reached\n"
+        small = " (they are for whole guests; these are small)" if quick else ""
+        yield f"\nGoals: {reached} of {judged} reached{small}\n"
         yield from goals.table(results, series)
     for head, lines in (("Both drivers", report.pairs(results, series)), ("Per GiB", report.scale(results, series)),
                         ("Further figures", report.own(results, series))):
@@ -151,9 +153,10 @@ def main():
         failed = measure(units, results, progress)
     print(f"{sizes.balloon_mib} MiB of {sizes.ram_mib} MiB where nothing else is said, {os.cpu_count()} host CPUs, "
           f"{accel.choose()}, Linux {platform.release()} below; "
-          f"guests: {', '.join(Kernel(s).release for s in a.kernel)}; rounds: {sizes.rounds}, {sizes.long_rounds} of again, thp, return; "
+          f"guests: {', '.join(Kernel(s).release for s in a.kernel)}; "
+          f"rounds: {sizes.rounds}, of again, thp and return {sizes.long_rounds}; "
           f"{(time.monotonic() - progress.started) / 60:.0f} min; parts: {', '.join(a.part)}")
-    print("\n".join(tables(results, a.kernel)))
+    print("\n".join(tables(results, a.kernel, a.quick)))
     if failed:
         print("\n".join(["\nnot measured:", *failed]))
     print(f"all figures: {os.path.relpath(a.csv)}")

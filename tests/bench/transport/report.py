@@ -18,6 +18,8 @@ ROWS = (
     ("... without the latency", 0, "touched", "inflate_moving_ms"),
     ("... guest CPU time", 0, "touched", "inflate_guest_cpu_ms"),
     ("inflate, init_on_alloc=1, fresh", 1, "fresh", "inflate_total_ms"),
+    ("... a candidate: memory taken offline, not told", 1, "offline", "inflate_total_ms"),
+    ("... the share that could be taken", 1, "offline", "share"),
     ("inflate, init_on_alloc=1, touched", 1, "touched", "inflate_total_ms"),
     ("inflate, 4 KiB, init_on_alloc=0, runs of 7", 0, "fragmented", "inflate_total_ms"),
     ("inflate, 4 KiB, init_on_alloc=1, runs of 7", 1, "fragmented", "inflate_total_ms"),
@@ -26,9 +28,10 @@ ROWS = (
     ("... without the latency", 0, "fresh", "deflate_moving_ms"),
     ("... if there were no device", 0, "bound", "deflate_total_ms"),
     ("deflate, init_on_alloc=0, rested", 0, "rested", "deflate_total_ms"),
-    ("... if there were no device", 0, "bound", "rested_total_ms"),
+    ("... rested, if there were no device", 0, "bound", "rested_total_ms"),
     ("deflate, init_on_alloc=0, touched", 0, "touched", "deflate_total_ms"),
     ("deflate, init_on_alloc=1, fresh", 1, "fresh", "deflate_total_ms"),
+    ("... a candidate: memory back online", 1, "offline", "deflate_total_ms"),
     ("deflate, 4 KiB, runs of 7", 0, "fragmented", "deflate_total_ms"),
     ("deflate, 4 KiB, no neighbours", 0, "scattered", "deflate_total_ms"),
     ("program uses the memory again, s", 0, "touched", "retouch_s"),
@@ -146,9 +149,10 @@ def pairs(results, series_list):
     for text, init, state, metric in ROWS:
         cells, any_ours = [], False
         for series in series_list:
-            # The bound is ours alone, of what stock is compared with otherwise.
+            # A bound and a candidate are ours alone, of what stock is compared with otherwise.
             like = ("rested" if metric.startswith("rested") else "fresh", metric.replace("rested", "deflate"))
-            stock = results.median(series, init, *(like if state == "bound" else (state, metric)), "stock")
+            alone = state in ("bound", "offline")
+            stock = results.median(series, init, *(like if alone else (state, metric)), "stock")
             ours = results.median(series, init, state, metric, "uballoon")
             any_ours |= ours is not None
             cells += ["-" if v is None else figure(v) for v in (stock, ours)]
