@@ -171,10 +171,13 @@ void opener_worked(struct opener *o, const struct opened *opened, uint64_t now_u
 void opener_failed(struct opener *o, const struct opened *opened, const char *what, int r,
 		   uint64_t now_us)
 {
-	if (o->delay_us == 0 || now_us - o->opened_us > REOPEN_GOOD_US)
+	bool good = o->opened_us > 0 && now_us - o->opened_us > REOPEN_GOOD_US;
+
+	if (o->delay_us == 0 || good)
 		o->delay_us = REOPEN_MIN_US;
 	else if (o->delay_us < REOPEN_MAX_US)
 		o->delay_us *= 2;
+	o->opened_us = 0;
 	o->next_us = now_us + o->delay_us;
 	if (r == -ENODEV)
 		problem_set(o->problems, PROBLEM_DEVICE, LOG_WARNING,

@@ -43,7 +43,7 @@ struct opener {
 	uint64_t next_us;	/* not before that: after a failure, or while another serves */
 	uint64_t delay_us;	/* after the last failure */
 	uint64_t refused_us;	/* not permitted to open it since then; 0 = not so */
-	uint64_t opened_us;	/* the last one that was of use */
+	uint64_t opened_us;	/* the last one that was of use; 0 = none since the last failure */
 };
 
 /* What is wanted of a transport. */

@@ -103,7 +103,7 @@ static void lets_pass(struct balloon_fixture *f, unsigned s)
 static void a_device_that_fails_is_tried_less_and_less_often(void **state)
 {
 	/* Seconds from one attempt to the next. */
-	static const unsigned gaps[] = {1, 2, 4, 8, 16};
+	static const unsigned gaps[] = {1, 2, 4, 8, 16, 32, 64, 64};
 	struct balloon_fixture *f = *state;
 
 	lets_pass(f, 10);
