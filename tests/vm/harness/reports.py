@@ -10,6 +10,10 @@ guest: these show as a missing verdict as well.
 """
 import re
 
+# The kernel says so, and then goes by the timer that was wrong: the clock of the guest may run at many times
+# the speed of others (arch/x86/kernel/tsc.c). It comes of an emulator that had to wait in that moment.
+WRONG_CLOCK = re.compile(r"tsc: PIT calibration deviates from ")
+
 # What no kernel log may contain. guest/finish has the same list for dmesg.
 BAD_LOG = re.compile(
     r"WARNING: |BUG: |Oops: |Kernel panic|general protection fault|UBSAN: |KASAN: |kmemleak: [1-9]|"
@@ -63,3 +67,8 @@ def complaints(text, modules):
                 continue
         found.append(line)
     return found
+
+
+def wrong_clock(text):
+    """Whether the kernel that wrote the log @text does not know how fast time goes."""
+    return WRONG_CLOCK.search(text) is not None
