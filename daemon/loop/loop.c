@@ -229,6 +229,7 @@ static void decide(struct loop *l)
 
 static void act(struct loop *l, const struct policy_decision *d)
 {
+	bool may_move = l->orders.mode != MODE_OBSERVE && !l->stopping;
 	const struct balloon_step step = {
 		.step = d->step,
 		.may_reclaim = d->may_reclaim,
@@ -238,7 +239,7 @@ static void act(struct loop *l, const struct policy_decision *d)
 	balloon_act(l->balloon, &step);
 	if (!l->policy.self_shrink)
 		swap_in_unwanted(&l->swap_in);
-	swap_in_ask(&l->swap_in, d->swap_in, clock_boot_us());
+	swap_in_ask(&l->swap_in, may_move ? d->swap_in : 0, clock_boot_us());
 	if (d->prove)
 		balloon_prove(l->balloon, d->prove_hold_us);
 }

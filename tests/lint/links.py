@@ -14,7 +14,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), HERE]
 
 import tap                                            # noqa: E402
-from pages import not_found_by, pages, shipped, wrong_links, wrong_names, wrong_shipped     # noqa: E402
+from pages import (not_found_by, pages, shipped, wrong_links, wrong_map, wrong_names,   # noqa: E402
+                   wrong_shipped)
 
 ROOT = os.environ.get("SOURCE_ROOT") or os.path.dirname(os.path.dirname(HERE))
 
@@ -43,7 +44,7 @@ def found(t):
 
 @tap.case("files, folders and functions that are named exist")
 def names(t):
-    wrong = wrong_names(ROOT)
+    wrong = wrong_names(ROOT) + wrong_map(ROOT)
     t.check(not wrong, "\n".join(wrong))
 
 
@@ -55,7 +56,7 @@ GOOD = {
     "conf/debian/balloond.docs": "README.md\n",
     "conf/debian/balloond.install": "etc/x\ndocs/*.md usr/share/doc/balloond/docs\ndocs/p/*.svg usr/share/doc/balloond/docs/p\n",
 }
-ALL = (wrong_links, wrong_shipped, not_found_by, wrong_names)
+ALL = (wrong_links, wrong_shipped, not_found_by, wrong_names, wrong_map)
 # What is broken in a copy of GOOD, and who says so.
 BROKEN = [
     ("a file that is not there", "README.md", "(docs/a.md)", "(docs/b.md)", wrong_links),
@@ -75,6 +76,7 @@ BROKEN = [
     ("a file that is named and not there", "README.md", "kmod/x.c", "kmod/y.c", wrong_names),
     ("a function that is named and not there", "README.md", "`kmod/x.c`", "`kmod/x.c`: `f()`, `g()`", wrong_names),
     ("a function that is only called", "README.md", "`kmod/x.c`", "`kmod/x.c`: `h()`", wrong_names),
+    ("a function that the map draws and that is not there", "docs/map.md", "", "    f()    g()\n", wrong_map),
 ]
 
 

@@ -128,3 +128,14 @@ def wrong_names(root):
             wrong += [f"{page}: {path} has no {f}()" for f in re.findall(r"\w+", functions)
                       if not re.search(rf"^\w.*\b{f}\(", text, re.M)]
     return wrong
+
+
+def wrong_map(root):
+    """Of all functions that the map of the code names, also in its picture: those that nothing defines."""
+    if not os.path.exists(os.path.join(root, "docs/map.md")):
+        return []
+    sources = "".join(read(path) for top in ("daemon", "kmod")
+                      for path in glob.glob(os.path.join(root, top, "**/*.c"), recursive=True))
+    defined = set(re.findall(r"^\w.*?\b(\w+)\(", sources, re.M))
+    return [f"docs/map.md: there is no {name}()"
+            for name in sorted(set(re.findall(r"\b(\w+)\(\)", read(root, "docs/map.md"))) - defined)]
