@@ -48,16 +48,30 @@ static const struct ctl_verb *const verbs[] = {
 #define SENTENCE_HEAD 600
 #define SENTENCE_TAIL 300
 
+/* A byte of a character that is not its first. */
+static bool is_continuation(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
 /* What somebody has typed may be anything; a sentence stays one, and the terminal as it is. */
 static void make_plain(char *text)
 {
 	size_t length = strlen(text);
+	char *head, *tail;
 
 	(void)printable_line(text);
-	if (length > SENTENCE_MAX) {
-		memcpy(text + SENTENCE_HEAD, "...", 3);
-		memmove(text + SENTENCE_HEAD + 3, text + length - SENTENCE_TAIL, SENTENCE_TAIL + 1);
-	}
+	if (length <= SENTENCE_MAX)
+		return;
+	head = text + SENTENCE_HEAD;
+	tail = text + length - SENTENCE_TAIL;
+	/* No part of a character is left at either cut. */
+	while (is_continuation(*head))
+		head--;
+	while (is_continuation(*tail))
+		tail++;
+	memcpy(head, "...", 3);
+	memmove(head + 3, tail, strlen(tail) + 1);
 }
 
 enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)

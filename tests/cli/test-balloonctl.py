@@ -213,6 +213,26 @@ def config_unreadable(t):
     t.contains(p.stdout, "directory")
 
 
+@tap.case("a long sentence is cut between characters")
+def long_sentence(t):
+    # One byte more each time: every cut there can be of a character of three bytes.
+    for n in range(3):
+        p = subprocess.run([BALLOONCTL, "x" * n + "\u20ac" * 500], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=30)
+        t.equal(p.returncode, 2, "exit status")
+        said = p.stderr.decode()
+        t.check(re.fullmatch("balloonctl: 'x*\u20ac+\\.\\.\\.\u20ac+' is not a verb; [^\\n]*\\n", said), said)
+        t.check(890 <= len(p.stderr) <= 930, f"{len(p.stderr)} bytes")
+
+
+@tap.case("a reason to hold is judged before there is a bus")
+def hold_reasons(t):
+    for words, why in (((b"bad \xff",), "one line of plain text"), ((b"cut \xc3", b"\xa4"), "one line of plain text"),
+                       (("a\tb",), "one line of plain text"), (("",), "needs a reason"), ((" ", "  "), "needs a reason")):
+        p = ctl(NO_BUS, "hold", *words)
+        t.equal((p.returncode, p.stdout), (2, ""), f"outcome of {words}")
+        t.contains(p.stderr, why, f"{words}")
+
+
 @tap.case("output that cannot be written is an error")
 def full_disk(t):
     with open("/dev/full", "w") as full:
