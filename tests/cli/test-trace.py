@@ -340,6 +340,47 @@ def options(t):
         t.check({"balloon", "demand", "guest memory, peak", "RAM", "some", "full"} <= texts, f"legend in {texts}")
         expect(t, ctl("simulate", "--svg", svg, path, path), 2, "one trace")
         expect(t, ctl("simulate", "--svg", os.path.join(d, "no", "x"), path), 1, "No such file")
+    with t.subtest("what is read is not written, by whatever name"):
+        own = write(os.path.join(d, "own.csv"), DEMAND)
+        os.symlink(own, os.path.join(d, "link"))
+        own_conf = write(os.path.join(d, "own.conf"), 'mode = "auto";\n')
+        for option in ("--csv", "--svg"):
+            for args in ((own, own), (os.path.join(d, ".", "own.csv"), own), (own, os.path.join(d, "link"))):
+                expect(t, ctl("simulate", option, *args), 2, option + " would overwrite")
+            expect(t, ctl("simulate", "--config", own_conf, option, own_conf, own), 2, option + " would overwrite")
+            with open(own) as f:
+                p = subprocess.run([BALLOONCTL, "simulate", option, own, "-"], stdin=f, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, timeout=60)
+            expect(t, p, 2, "what is read from <stdin>")
+            with open(own, "a") as f:
+                p = subprocess.run([BALLOONCTL, "simulate", option, "-", own], stdin=subprocess.DEVNULL, stdout=f,
+                                   stderr=subprocess.PIPE, text=True, timeout=60)
+            t.equal(p.returncode, 2, "standard output that is the trace")
+        with open(own) as f:
+            t.equal(f.read(), DEMAND, "the trace")
+        with open(own_conf) as f:
+            t.equal(f.read(), 'mode = "auto";\n', "the configuration")
+    with t.subtest("two outputs are two, by whatever name"):
+        for a, b in (("same", "./same"), (f"{d}/same", "same"), ("-", "/dev/stdout"), ("/dev/stdout", "-")):
+            expect(t, ctl("simulate", "--svg", a, "--csv", b, own, cwd=d), 2, "two different files")
+        t.check(not os.path.exists(os.path.join(d, "same")), "nothing was written")
+        write(os.path.join(d, "same"), "kept")
+        expect(t, ctl("simulate", "--svg", "same", "--csv", f"{d}/../{os.path.basename(d)}/same", own, cwd=d), 2,
+               "two different files")
+        expect(t, ctl("simulate", "--svg", "a", "--csv", "b", own, cwd=d), 0)
+        # One of two that is there already, and the same name elsewhere.
+        os.mkdir(os.path.join(d, "sub"))
+        expect(t, ctl("simulate", "--svg", "same", "--csv", "c", own, cwd=d), 0)
+        expect(t, ctl("simulate", "--svg", "new", "--csv", "sub/new", own, cwd=d), 0)
+        expect(t, ctl("simulate", "--svg", "new2", "--csv", "nowhere/new2", own, cwd=d), 1, "No such file")
+    with t.subtest("a run that fails writes nothing"):
+        kept = write(os.path.join(d, "kept"), "kept")
+        empty = write(os.path.join(d, "empty.csv"), "t_s,need_kib\n")
+        for option in ("--csv", "--svg"):
+            expect(t, ctl("simulate", option, kept, empty), 1, "not used")
+            expect(t, ctl("simulate", option, kept, "--law", "recorded", own), 1, "no balloon was recorded")
+            with open(kept) as f:
+                t.equal(f.read(), "kept", option)
     with t.subtest("--csv"):
         p = ctl("simulate", "--csv", "-", path)
         expect(t, p, 0)
