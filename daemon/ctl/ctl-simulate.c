@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "basic/cleanup.h"
+#include "basic/printable.h"
 #include "basic/units.h"
 #include "config/config.h"
 #include "ctl/ctl.h"
@@ -50,12 +51,12 @@ static const struct ctl_option options[] = {
 	[OPT_SWAP] = { "swap", "SIZE", "the guest's swap (default: what the trace says, or none)" },
 	[OPT_COMPARE] = { "compare", NULL, "run the laws of others, too" },
 	[OPT_SVG] = { "svg", "FILE",
-		      "draw the run as a picture, - = standard output (one TRACE only)" },
-	[OPT_CSV] = { "csv", "FILE", "write the guest at each row, - = standard output (one TRACE only)" },
+		      "draw the run, - = standard output (one TRACE only)" },
+	[OPT_CSV] = { "csv", "FILE", "write each row, - = standard output (one TRACE only)" },
 	[OPT_SKIP_BAD] = { "skip-bad", NULL, "leave bad rows out, instead of refusing the trace" },
 	[OPT_INTERPOLATE] = { "interpolate", "HOW", "linear or steps, whatever the trace says" },
-	[OPT_DISK] = { "disk", "RATE", "the guest's disk (default: what the trace says, or 125MiB/s)" },
-	[OPT_IOPS] = { "iops", "N", "its requests a second (default: what the trace says, or 3000)" },
+	[OPT_DISK] = { "disk", "RATE", "its disk (default: what the trace says, or 125MiB/s)" },
+	[OPT_IOPS] = { "iops", "N", "requests a second (default: as in the trace, or 3000)" },
 	[OPT_HOT_PERIOD] = { "hot-period", "TIME", "all of the hot cache is looked at once in TIME (60s)" },
 	[OPT_TOUCH_RATE] = { "touch-rate", "RATE", "programs touch new memory so fast (2GiB/s)" },
 	[OPT_RECLAIM_RATE] = { "reclaim-rate", "RATE", "kswapd reclaims so fast (as recorded, or the touch rate)" },
@@ -423,6 +424,7 @@ static enum ctl_exit draw(const struct request *q, const char *trace, const stru
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s: %s", q->svg, strerror(-r));
 	snprintf(title, sizeof(title), "%s, law %s", base ? base + 1 : trace, result->law);
+	(void)printable_line(title);
 	snprintf(subtitle, sizeof(subtitle),
 		 "reclaimed %.1f %% of what a clairvoyant could; short %.4f %% of the time",
 		 100 * score_share(s), 100 * score_short_share(s));

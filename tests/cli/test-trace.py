@@ -381,6 +381,18 @@ def options(t):
             expect(t, ctl("simulate", option, kept, "--law", "recorded", own), 1, "no balloon was recorded")
             with open(kept) as f:
                 t.equal(f.read(), "kept", option)
+    with t.subtest("a trace whose name no terminal and no XML should get"):
+        for name in (b"\x1b[31m<a>&\".csv", b"\xff\xc3.csv", b"\xef\xbf\xbf\xc2\x9b.csv", b"a\nb.csv", "ä€".encode() * 49 + b".csv"):
+            odd = os.path.join(os.fsencode(d), name)
+            with open(odd, "wb") as f:
+                f.write(DEMAND.encode())
+            p = ctl("simulate", "--svg", svg, odd)
+            expect(t, p, 0)
+            t.check(re.fullmatch(r"[ -~\nä€\uffff]+", p.stdout) and p.stdout.split("\n")[0].endswith("(linear)"), p.stdout)
+            texts = [e.text for e in xml.etree.ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
+            t.check(re.fullmatch(r"[ -~ä€]+", texts[0]), texts[0])
+            t.check(texts[0].isprintable(), texts[0])
+            expect(t, ctl("simulate", "--json", odd), 0)
     with t.subtest("--csv"):
         p = ctl("simulate", "--csv", "-", path)
         expect(t, p, 0)
