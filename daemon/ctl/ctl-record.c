@@ -375,10 +375,11 @@ const struct ctl_verb ctl_verb_record = {
 	.args = "FILE",
 	.summary = "write down what the policy can see",
 	.help = "Write memory, events, stalls and the balloon to FILE, one line of CSV at each\n"
-		"interval, until Ctrl-C or until the disk is full. The file ends with a whole line\n"
-		"whatever happens; FILE must not exist yet. Columns: balloon-trace(5); judge the\n"
-		"policy by it with 'balloonctl simulate FILE'. - is the standard output. Needs\n"
-		"neither balloond nor root; without balloond the balloon's columns stay empty.\n",
+		"interval, until Ctrl-C or until the disk is full. The file ends with a whole\n"
+		"line whatever happens; FILE must not exist yet. Columns: balloon-trace(5); judge\n"
+		"the policy by it with 'balloonctl simulate FILE'. - is the standard output.\n"
+		"Needs neither balloond nor root; without balloond the balloon's columns stay\n"
+		"empty.\n",
 	.min_args = 1,
 	.max_args = 1,
 	.traits = CTL_ASKS,

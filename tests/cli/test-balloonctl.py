@@ -32,6 +32,13 @@ TABLE = [
     ("check-config --help", 0, r"FILE:LINE: KEY: reason"),
 
     ("frob", 2, r"'frob' is not a verb; balloonctl --help lists them"),
+    ("help help", 0, r"^Usage: balloonctl \[OPTION"),
+    ("help --no-pager", 0, r"^Usage: balloonctl \[OPTION"),
+    ("help status --no-pager", 0, r"^Usage: balloonctl status"),
+    ("help --no-pager status", 0, r"^Usage: balloonctl status"),
+    ("help --frob", 2, r"'--frob' is not an option here; see balloonctl --help"),
+    ("help status --frob", 2, r"'--frob' is not an option here"),
+    ("help --version", 0, r"^balloonctl \d"),
     ("help frob", 2, r"'frob' is not a verb"),
     ("stauts", 2, r"'stauts' is not a verb; did you mean status\?"),
     ("help settarget", 2, r"'settarget' is not a verb; did you mean set-target\?"),
@@ -71,7 +78,20 @@ TABLE = [
     ("set-target 512", 2, r"'512': needs a unit"),
     ("set-target 1.5", 2, r"'1.5': needs a unit"),
     ("set-target 5G 6G", 2, r"'6G' is one argument too many"),
-    ("set-target -5G", 2, r"'-5G' is negative"),
+    ("set-target -5G", 2, r"'-5G' is negative; sizes are written as"),
+    ("set-target 1G -5G", 2, r"'-5G' is negative"),
+    ("set-target -.5G", 2, r"'-.5G' is negative"),
+    ("set-target -5", 2, r"'-5' is negative"),
+    ("mode -5", 2, r"'-5' is not an option here; see balloonctl mode --help"),
+    ("-5G", 2, r"'-5' is not an option here"),
+    ("hold foo -xh", 2, r"'-x' is not an option here; see balloonctl hold --help"),
+    ("hold -hx foo", 2, r"'-x' is not an option here"),
+    ("hold foo -hx", 2, r"'-x' is not an option here"),
+    ("hold foo -x", 2, r"'-x' is not an option here"),
+    ("hold foo --frob", 2, r"'--frob' is not an option here"),
+    ("status -hH", 2, r"-H needs an argument"),
+    ("status -H", 2, r"-H needs an argument"),
+    ("set-target -x 1G", 2, r"'-x' is not an option here"),
     ("set-target -- -5G", 2, r"'-5G': "),
     ("set-target 5Q", 2, r"'5Q': "),
     ("set-target 5GB/s", 2, r"'5GB/s': "),
@@ -211,6 +231,15 @@ def config_unreadable(t):
     p = ctl("check-config", "/")
     t.equal(p.returncode, 6, "exit status of a directory")
     t.contains(p.stdout, "directory")
+
+
+@tap.case("--help: lines for a terminal of 80 columns")
+def help_lines(t):
+    listed = ctl("--help").stdout
+    verbs = re.findall(r"^  (\S+)", listed.split("Verbs:\n")[1].split("\n\n")[0], re.M)
+    t.check(len(verbs) > 15, verbs)
+    for verb, text in [("", listed), *((v, ctl("help", v).stdout) for v in verbs)]:
+        t.equal([line for line in text.splitlines() if len(line) > 80], [], f"longer lines {verb}")
 
 
 @tap.case("a long sentence is cut between characters")
