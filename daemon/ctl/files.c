@@ -105,3 +105,13 @@ bool files_would_overwrite(const char *output, const char *input)
 	return output && input && look(output, STDOUT_FILENO, &out) && S_ISREG(out.st_mode) &&
 	       look(input, STDIN_FILENO, &in) && same_inode(&out, &in);
 }
+
+const char *files_config_advice(const char *path)
+{
+	struct stat st;
+
+	if (files_is_standard(path) || stat(path, &st) < 0 || S_ISREG(st.st_mode) ||
+	    S_ISDIR(st.st_mode))
+		return "";
+	return "; to have it read from a pipe, make that the standard input, and name it -";
+}

@@ -20,5 +20,7 @@ int files_close(FILE *f);
 int files_write(const char *path, const char *data, size_t n);
 /* Whether what is written to both would meet in one place. Either may be NULL. */
 bool files_same_outputs(const char *a, const char *b);
-/* Whether writing to @output would destroy what is read from @input: no pipe, no terminal. The same. */
+/* Whether writing to @output would destroy the file that @input is read from. The same. */
 bool files_would_overwrite(const char *output, const char *input);
+/* The end of a sentence about a configuration that cannot be read: more, if @path is no file. */
+const char *files_config_advice(const char *path);
