@@ -152,8 +152,8 @@ static enum ctl_exit parse_help(int argc, char **argv, struct options *o, const 
 		if (argc == 0)
 			break;
 		if (verb)
-			return ctl_fail(CTL_USAGE, "'%s' is one argument too many; see balloonctl --help",
-					argv[0]);
+			return ctl_fail(CTL_USAGE, "'%s' is one argument too many; "
+					"see balloonctl --help", argv[0]);
 		verb = argv[0];
 	}
 	o->shared[SHARED_HELP] = "";

@@ -94,6 +94,7 @@ struct request {
 struct reporter {
 	const char *file;
 	size_t n_bad;
+	bool in_line;		/* one of them is a line's, and not the whole file's */
 	bool skip_bad;
 };
 
@@ -109,6 +110,7 @@ static void report_row(void *userdata, size_t line, const char *why, bool bad)
 {
 	struct reporter *r = userdata;
 
+	r->in_line |= bad && line;
 	if (bad && ++r->n_bad > REPORTS_MAX)
 		return;
 	if (line)
@@ -131,8 +133,8 @@ static enum ctl_exit read_config(const char *path, struct config *ret)
 	if (r < 0) {
 		for (size_t i = 0; i < errors.n; i++)
 			fprintf(stderr, "%s\n", errors.lines[i]);
-		code = ctl_fail(CTL_CONFIG, "%s is not valid; nothing was simulated",
-				shown(path));
+		code = ctl_fail(CTL_CONFIG, "%s is not valid; nothing was simulated%s",
+				shown(path), files_config_advice(path));
 	} else if (r == 0) {
 		code = ctl_fail(CTL_CONFIG, "%s: there is no such file", path);
 	}
@@ -338,7 +340,7 @@ static enum ctl_exit read_trace(const struct request *q, const char *path, struc
 		ctl_fail(CTL_FAILED, "%s: and %zu more", name, reporter.n_bad - REPORTS_MAX);
 	if (r == -EBADMSG)
 		return ctl_fail(CTL_FAILED, "%s: not used%s", name,
-				reporter.n_bad && !q->skip_bad ?
+				reporter.in_line && !q->skip_bad ?
 					"; --skip-bad leaves out rows that are bad" : "");
 	if (r == -ENODATA || r == -E2BIG)
 		return ctl_fail(CTL_FAILED, "%s: not used", name);

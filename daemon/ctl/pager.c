@@ -171,7 +171,7 @@ static void put_back(int *kept, int fd)
 	*kept = -1;
 }
 
-/* @fd may be the standard input already, if that was closed; dup2() would leave it close-on-exec. */
+/* If it was closed, @fd may be it already, and dup2() would leave it close-on-exec. */
 static bool make_input(int fd)
 {
 	return (fd == STDIN_FILENO ? fcntl(fd, F_SETFD, 0) : dup2(fd, STDIN_FILENO)) >= 0;

@@ -72,6 +72,7 @@ TABLE = [
     ("status --memory", 2, r"'--memory' is not an option"),
     ("--bus-address", 2, r"--bus-address needs an argument"),
     ("--bus-address nonsense status", 2, r"'nonsense' is not a D-Bus address"),
+    ("--bus-address nonsense record -", 2, r"'nonsense' is not a D-Bus address"),
     ("--bus-address= status", 2, r"not a D-Bus address"),
 
     ("set-target", 2, r"needs an argument: balloonctl set-target SIZE"),
@@ -196,6 +197,7 @@ CONFIGS = [
     ("mixed", 'mode = ["auto", 1];\n', [r":1: mismatched element type in array$"]),
     ("all errors", 'mod = "auto";\nlimit = "512";\nlease = "1d";\n', [r":1: mod", r":2: limit",
                                                                      r":3: lease"]),
+    ("a byte order mark", "\ufeffmode = \"auto\";\n", [r":1: a byte order mark"]),
     ("binary", "\x01\x02\x7f\n", [r":1: "]),
 ]
 
@@ -231,6 +233,15 @@ def config_unreadable(t):
     p = ctl("check-config", "/")
     t.equal(p.returncode, 6, "exit status of a directory")
     t.contains(p.stdout, "directory")
+
+
+@tap.case("a configuration from a pipe: the advice is -")
+def config_pipe(t):
+    for args in (["check-config", "/dev/stdin"], ["config", "/dev/stdin"], ["simulate", "--config", "/dev/stdin", "x"]):
+        p = subprocess.run([BALLOONCTL, *args], input='mode = "auto";\n', stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                           timeout=30)
+        t.equal(p.returncode, 6, "exit status")
+        t.contains(p.stderr, "make that the standard input, and name it -\n", " ".join(args))
 
 
 @tap.case("--help: lines for a terminal of 80 columns")

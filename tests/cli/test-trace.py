@@ -452,6 +452,8 @@ def bad(t):
         expect(t, p, 1, error)
         t.equal(p.stdout, "", f"nothing is simulated ({text[:40]!r})")
         t.check("bad.csv" in p.stderr, p.stderr)
+    p = ctl("simulate", "-")
+    expect(t, p, 1, "<stdin>: not used\n$")
     with t.subtest("a directory, a missing file, a pipe"):
         expect(t, ctl("simulate", d), 1, "s a directory")
         expect(t, ctl("simulate", good + "x"), 1, "No such file")
