@@ -150,8 +150,10 @@ static bool shown_at(const struct tm *want, time_t *ret)
 		time_t t;
 
 		tm.tm_isdst = summer;
+		/* Only mktime() sets it; -1 may be a moment, and a failure leaves all as it was. */
+		tm.tm_wday = -1;
 		t = mktime(&tm);
-		if (!same_clock(&tm, want) || (found && *ret <= t))
+		if (tm.tm_wday < 0 || !same_clock(&tm, want) || (found && *ret <= t))
 			continue;
 		*ret = t;
 		found = true;

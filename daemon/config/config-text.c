@@ -34,6 +34,12 @@ static bool check_text(const char *path, const char *text, size_t n, struct conf
 	enum { CODE, STRING, LINE_COMMENT, COMMENT } state = CODE;
 	unsigned line = 1, opened = 0;
 
+	if (strncmp(text, "\xef\xbb\xbf", 3) == 0) {
+		config_errors_add(errors, path, line, NULL,
+				  "a byte order mark (BOM), three bytes that editors do not show; "
+				  "save the file as UTF-8 without one");
+		return false;
+	}
 	for (size_t i = 0; i < n; i++) {
 		char c = text[i], next = i + 1 < n ? text[i + 1] : '\0';
 

@@ -48,16 +48,30 @@ static const struct ctl_verb *const verbs[] = {
 #define SENTENCE_HEAD 600
 #define SENTENCE_TAIL 300
 
+/* A byte of a character that is not its first. */
+static bool is_continuation(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
 /* What somebody has typed may be anything; a sentence stays one, and the terminal as it is. */
 static void make_plain(char *text)
 {
 	size_t length = strlen(text);
+	char *head, *tail;
 
 	(void)printable_line(text);
-	if (length > SENTENCE_MAX) {
-		memcpy(text + SENTENCE_HEAD, "...", 3);
-		memmove(text + SENTENCE_HEAD + 3, text + length - SENTENCE_TAIL, SENTENCE_TAIL + 1);
-	}
+	if (length <= SENTENCE_MAX)
+		return;
+	head = text + SENTENCE_HEAD;
+	tail = text + length - SENTENCE_TAIL;
+	/* No part of a character is left at either cut. */
+	while (is_continuation(*head))
+		head--;
+	while (is_continuation(*tail))
+		tail++;
+	memcpy(head, "...", 3);
+	memmove(head + 3, tail, strlen(tail) + 1);
 }
 
 enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)
@@ -106,9 +120,9 @@ static void print_help(void)
 		char left[64];
 
 		snprintf(left, sizeof(left), "%s %s", verbs[i]->name, verbs[i]->args);
-		printf("  %-32s  %s\n", left, verbs[i]->summary);
+		printf("  %-28s  %s\n", left, verbs[i]->summary);
 	}
-	printf("  %-32s  %s\n\nOptions:\n", "help [VERB]", "show this help, or the help of a verb");
+	printf("  %-28s  %s\n\nOptions:\n", "help [VERB]", "show this help, or the help of a verb");
 	options_print(NULL);
 	printf("\nballoonctl VERB --help tells more about a verb. Manual page: balloonctl(1).\n");
 }
@@ -121,6 +135,31 @@ static void print_verb_help(const struct ctl_verb *verb)
 	printf("Usage: balloonctl %s%s%s%s\n\n%s%s", verb->name, has_options ? " [OPTION...]" : "",
 	       *verb->args ? " " : "", verb->args, verb->help, has_options ? "\nOptions:\n" : "");
 	options_print(verb);
+}
+
+/* What stands behind the word help, which is argv[0]: options, and the verb that is asked about. */
+static enum ctl_exit parse_help(int argc, char **argv, struct options *o, const char **ret_verb)
+{
+	const char *verb = NULL;
+	enum ctl_exit code;
+
+	for (;;) {
+		code = options_parse(argc, argv, NULL, o);
+		if (code != CTL_OK)
+			return code;
+		argc -= optind;
+		argv += optind;
+		if (argc == 0)
+			break;
+		if (verb)
+			return ctl_fail(CTL_USAGE, "'%s' is one argument too many; "
+					"see balloonctl --help", argv[0]);
+		verb = argv[0];
+	}
+	o->shared[SHARED_HELP] = "";
+	/* About help itself there is no more to say than it says. */
+	*ret_verb = verb && strcmp(verb, "help") == 0 ? NULL : verb;
+	return CTL_OK;
 }
 
 static enum ctl_exit run(int argc, char **argv)
@@ -138,11 +177,9 @@ static enum ctl_exit run(int argc, char **argv)
 	name = argc > 0 ? argv[0] : NULL;
 
 	if (name && strcmp(name, "help") == 0) {
-		if (argc > 2)
-			return ctl_fail(CTL_USAGE, "'%s' is one argument too many; see balloonctl --help",
-					argv[2]);
-		o.shared[SHARED_HELP] = "";
-		name = argc > 1 ? argv[1] : NULL;
+		code = parse_help(argc, argv, &o, &name);
+		if (code != CTL_OK)
+			return code;
 		argc = 0;
 	}
 	if (name) {

@@ -112,17 +112,25 @@ static int open_address(sd_bus **ret, const char *address)
 	return r;
 }
 
-/* No word of the command line becomes an option of ssh. */
+/* [USER@]HOST[:PORT][/CONTAINER]: no part of it may become an option of ssh, or another word. */
+static bool is_host(const char *host)
+{
+	const char *at = strchr(host, '@'), *name = at ? at + 1 : host;
+
+	return *host != '-' && *name && !strchr(":/-", *name) && !strpbrk(host, " \t\n");
+}
+
 static int open_remote(sd_bus **ret, const char *host)
 {
-	return *host && *host != '-' ? sd_bus_open_system_remote(ret, host) : -EINVAL;
+	return is_host(host) ? sd_bus_open_system_remote(ret, host) : -EINVAL;
 }
 
 /* ssh itself has said on standard error what is wrong with the way there. */
 static enum ctl_exit no_host(struct ctl_bus *b, int r, const char *host)
 {
 	if (r == -EINVAL)
-		return why(b, CTL_USAGE, "'%s' is not a host; it is written as [USER@]HOST", host);
+		return why(b, CTL_USAGE, "'%s' is not a host; it is written as "
+			   "[USER@]HOST[:PORT][/CONTAINER]", host);
 	return why(b, CTL_NO_DAEMON, "cannot connect to the system bus of %s (%s); "
 		   "it is reached by ssh, and needs systemd-stdio-bridge there", host,
 		   strerror(-r));
@@ -376,6 +384,17 @@ enum ctl_exit ctl_bus_release(struct ctl_bus *b, bool *ret_was_held)
 	return code == CTL_OK ? answered_bool(b, reply, ret_was_held) : code;
 }
 
+static enum ctl_exit no_file(struct ctl_bus *b)
+{
+	int n = (int)strcspn(b->host, ":/");
+	const char *port = b->host[n] == ':' ? b->host + n + 1 : "";
+	int digits = (int)strcspn(port, "/");
+
+	return why(b, CTL_FAILED, "the history is a file, which ssh does not carry; "
+		   "run balloonctl on that host, with ssh %s%.*s%s%.*s", digits ? "-p " : "", digits,
+		   port, digits ? " " : "", n, b->host);
+}
+
 enum ctl_exit ctl_bus_open_history(struct ctl_bus *b, int *ret_fd)
 {
 	sd_bus_message *reply;
@@ -383,8 +402,7 @@ enum ctl_exit ctl_bus_open_history(struct ctl_bus *b, int *ret_fd)
 	int fd, r;
 
 	if (b->host)
-		return why(b, CTL_FAILED, "the history is a file, which ssh does not carry; "
-			   "run balloonctl on that host, with ssh %s", b->host);
+		return no_file(b);
 	code = call(b, &reply, INTERFACE, "OpenHistory", NULL);
 	if (code != CTL_OK)
 		return code;

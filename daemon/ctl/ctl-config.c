@@ -56,8 +56,8 @@ static enum ctl_exit load(const struct ctl_args *args, struct loaded *l, FILE *e
 	for (size_t i = 0; i < n && errors_to; i++)
 		fprintf(errors_to, "%s\n", l->errors.lines[i]);
 	if (r < 0)
-		return ctl_fail(CTL_CONFIG, "%s is not valid: %zu error%s; balloond would refuse it",
-				l->path, n, n == 1 ? "" : "s");
+		return ctl_fail(CTL_CONFIG, "%s is not valid: %zu error%s; balloond would refuse it%s",
+				l->path, n, n == 1 ? "" : "s", files_config_advice(l->path));
 	/* The daemon is content without its own file; whoever names a file means it. */
 	if (r == 0 && args->argc > 0)
 		return ctl_fail(CTL_CONFIG, "%s: " NO_SUCH_FILE, l->path);

@@ -161,10 +161,10 @@ const struct ctl_verb ctl_verb_dump = {
 	.args = "",
 	.summary = "print everything for a bug report, as JSON",
 	.help = "Print status, configuration, the last decisions and what the kernel says about\n"
-		"memory as one JSON object, to be attached to a bug report. There is nothing secret\n"
-		"in it: no names of hosts, users or programs. Read the reason of a hold, if there\n"
-		"was one, before you send it: it is in there as it was written. Everyone may ask;\n"
-		"root gets the module's counters, too.\n",
+		"memory as one JSON object, to be attached to a bug report. There is nothing\n"
+		"secret in it: no names of hosts, users or programs. Read the reason of a hold,\n"
+		"if there was one, before you send it: it is in there as it was written. Everyone\n"
+		"may ask; root gets the module's counters, too.\n",
 	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG,
 	.run = run,
 };

@@ -33,7 +33,7 @@ enum {
 };
 
 static const struct ctl_option options[] = {
-	[OPT_LAST] = { "last", "N", "how many changes of the decision to explain, 10 without it" },
+	[OPT_LAST] = { "last", "N", "how many changes of the decision to explain (10)" },
 	[OPT_SINCE] = { "since", "WHEN", "all from then on: yesterday, -2h, \"2026-11-28 14:30\"" },
 	{ 0 },
 };
@@ -388,8 +388,8 @@ const struct ctl_verb ctl_verb_explain = {
 	.name = "explain",
 	.args = "",
 	.summary = "say why: the last decisions and their numbers",
-	.help = "Explain the last changes of the decision and the one in force, oldest first, each\n"
-		"with the numbers that led to it. Everyone may ask.\n\n"
+	.help = "Explain the last changes of the decision and the one in force, oldest first,\n"
+		"each with the numbers that led to it. Everyone may ask.\n\n"
 		"WHEN is " WHEN_HELP ".\n",
 	.traits = CTL_ASKS | CTL_AFAR | CTL_SHOWS | CTL_LONG,
 	.options = options,

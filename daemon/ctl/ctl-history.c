@@ -177,21 +177,14 @@ static enum ctl_exit to_file(const char *path, const struct history_data *h, uin
 {
 	_cleanup_free_ char *text = NULL;
 	size_t n = 0;
-	FILE *f;
 	int r;
 
 	r = render(h, end_us, svg, &text, &n);
 	if (r == -ENODATA)
 		return ctl_fail(CTL_FAILED, "there is not enough history for a picture yet; wait 20 "
 				"seconds, or ask for a longer time");
-	if (r < 0)
-		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
-	f = files_open(path, "w");
-	if (!f)
-		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(errno));
-	/* What is short of it is found when it is closed. */
-	fwrite(text, 1, n, f);
-	r = files_close(f);
+	if (r == 0)
+		r = files_write(path, text, n);
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s cannot be written: %s", path, strerror(-r));
 	return CTL_OK;
@@ -244,8 +237,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 	if (since_us > until_us)
 		return ctl_fail(CTL_USAGE, "--since '%s' is later than --until '%s'",
 				args->option[OPT_SINCE], args->option[OPT_UNTIL]);
-	if (args->option[OPT_SVG] && args->option[OPT_CSV] &&
-	    strcmp(args->option[OPT_SVG], args->option[OPT_CSV]) == 0)
+	if (files_same_outputs(args->option[OPT_SVG], args->option[OPT_CSV]))
 		return ctl_fail(CTL_USAGE, "--svg and --csv need two different files");
 	if (args->json && (args->option[OPT_SVG] || args->option[OPT_CSV]))
 		return ctl_fail(CTL_USAGE, "--json is in the place of --svg and --csv");

@@ -3,12 +3,14 @@
  * ctl-hold.c - balloonctl hold, release
  *
  * The words of the reason may be given with or without quotes: they are joined
- * by blanks. What the daemon cannot promise (that the hold survives a restart)
+ * by blanks. What of it cannot be sent, since the bus takes only UTF-8, is refused
+ * here in the daemon's words. What the daemon cannot promise (that the hold survives a restart)
  * is said on standard error, since the hold itself is in force.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "basic/printable.h"
 #include "basic/units.h"
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl.h"
@@ -37,6 +39,11 @@ static enum ctl_exit join(const struct ctl_args *args, char *buf, size_t n)
 			return ctl_fail(CTL_USAGE, "the reason is too long; 120 bytes are kept");
 		used += (size_t)len;
 	}
+	if (!buf[strspn(buf, " ")])
+		return ctl_fail(CTL_USAGE, "hold needs a reason, for those who come after");
+	for (const unsigned char *s = (const unsigned char *)buf; *s; s += utf8_sequence(s))
+		if (utf8_sequence(s) == 0 || !printable_is(s))
+			return ctl_fail(CTL_USAGE, "the reason must be one line of plain text");
 	return CTL_OK;
 }
 

@@ -332,6 +332,20 @@ static enum ctl_exit open_signals(struct recorder *r)
 	return CTL_OK;
 }
 
+/* The daemon may come later, but what is no address will never be one. */
+static enum ctl_exit judge_address(const struct ctl_where *where)
+{
+	enum ctl_exit code = CTL_OK;
+	struct ctl_bus bus;
+
+	if (!where->address)
+		return CTL_OK;
+	if (ctl_bus_open(&bus, where) == CTL_USAGE)
+		code = ctl_fail(CTL_USAGE, "%s", ctl_bus_why(&bus));
+	ctl_bus_done(&bus);
+	return code;
+}
+
 static enum ctl_exit run(const struct ctl_args *args)
 {
 	_cleanup_(sense_freep) struct sense *sense = NULL;
@@ -346,6 +360,8 @@ static enum ctl_exit run(const struct ctl_args *args)
 	enum ctl_exit code = parse(args, &r);
 	int res;
 
+	if (code == CTL_OK)
+		code = judge_address(&args->where);
 	if (code != CTL_OK)
 		return code;
 	ctl_props_init(&r.props);
@@ -375,10 +391,11 @@ const struct ctl_verb ctl_verb_record = {
 	.args = "FILE",
 	.summary = "write down what the policy can see",
 	.help = "Write memory, events, stalls and the balloon to FILE, one line of CSV at each\n"
-		"interval, until Ctrl-C or until the disk is full. The file ends with a whole line\n"
-		"whatever happens; FILE must not exist yet. Columns: balloon-trace(5); judge the\n"
-		"policy by it with 'balloonctl simulate FILE'. - is the standard output. Needs\n"
-		"neither balloond nor root; without balloond the balloon's columns stay empty.\n",
+		"interval, until Ctrl-C or until the disk is full. The file ends with a whole\n"
+		"line whatever happens; FILE must not exist yet. Columns: balloon-trace(5); judge\n"
+		"the policy by it with 'balloonctl simulate FILE'. - is the standard output.\n"
+		"Needs neither balloond nor root; without balloond the balloon's columns stay\n"
+		"empty.\n",
 	.min_args = 1,
 	.max_args = 1,
 	.traits = CTL_ASKS,

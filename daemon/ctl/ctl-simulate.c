@@ -5,7 +5,8 @@
  * Reads traces, runs them through the daemon's own policy code against a
  * simulated guest (sim/), and prints the scores. Needs neither balloond nor
  * root. A trace that cannot be used is reported and fails the command in the
- * end; the others are still run.
+ * end; the others are still run. What is written to files is complete before
+ * the first of them is opened: a run that fails leaves them as they are.
  *
  * Leaves out: the model (sim/) and what the numbers mean (balloon-trace(5)).
  */
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "basic/cleanup.h"
+#include "basic/printable.h"
 #include "basic/units.h"
 #include "config/config.h"
 #include "ctl/ctl.h"
@@ -49,12 +51,12 @@ static const struct ctl_option options[] = {
 	[OPT_SWAP] = { "swap", "SIZE", "the guest's swap (default: what the trace says, or none)" },
 	[OPT_COMPARE] = { "compare", NULL, "run the laws of others, too" },
 	[OPT_SVG] = { "svg", "FILE",
-		      "draw the run as a picture, - = standard output (one TRACE only)" },
-	[OPT_CSV] = { "csv", "FILE", "write the guest at each row, - = standard output (one TRACE only)" },
+		      "draw the run, - = standard output (one TRACE only)" },
+	[OPT_CSV] = { "csv", "FILE", "write each row, - = standard output (one TRACE only)" },
 	[OPT_SKIP_BAD] = { "skip-bad", NULL, "leave bad rows out, instead of refusing the trace" },
 	[OPT_INTERPOLATE] = { "interpolate", "HOW", "linear or steps, whatever the trace says" },
-	[OPT_DISK] = { "disk", "RATE", "the guest's disk (default: what the trace says, or 125MiB/s)" },
-	[OPT_IOPS] = { "iops", "N", "its requests a second (default: what the trace says, or 3000)" },
+	[OPT_DISK] = { "disk", "RATE", "its disk (default: what the trace says, or 125MiB/s)" },
+	[OPT_IOPS] = { "iops", "N", "requests a second (default: as in the trace, or 3000)" },
 	[OPT_HOT_PERIOD] = { "hot-period", "TIME", "all of the hot cache is looked at once in TIME (60s)" },
 	[OPT_TOUCH_RATE] = { "touch-rate", "RATE", "programs touch new memory so fast (2GiB/s)" },
 	[OPT_RECLAIM_RATE] = { "reclaim-rate", "RATE", "kswapd reclaims so fast (as recorded, or the touch rate)" },
@@ -92,15 +94,23 @@ struct request {
 struct reporter {
 	const char *file;
 	size_t n_bad;
+	bool in_line;		/* one of them is a line's, and not the whole file's */
 	bool skip_bad;
 };
 
 DEFINE_CLEANUP(struct trace *, trace_free);
 
+/* As messages and reports name it. */
+static const char *shown(const char *path)
+{
+	return files_is_standard(path) ? FILES_STDIN : path;
+}
+
 static void report_row(void *userdata, size_t line, const char *why, bool bad)
 {
 	struct reporter *r = userdata;
 
+	r->in_line |= bad && line;
 	if (bad && ++r->n_bad > REPORTS_MAX)
 		return;
 	if (line)
@@ -113,19 +123,18 @@ static enum ctl_exit read_config(const char *path, struct config *ret)
 {
 	_cleanup_(config_origins_done) struct config_origins origins;
 	struct config_errors errors = { 0 };
-	bool standard = files_is_standard(path);
 	enum ctl_exit code = CTL_OK;
 	int r;
 
-	if (standard)
+	if (files_is_standard(path))
 		r = config_load_fd(STDIN_FILENO, FILES_STDIN, ret, &origins, &errors);
 	else
 		r = config_load_from(path, NULL, ret, &origins, &errors);
 	if (r < 0) {
 		for (size_t i = 0; i < errors.n; i++)
 			fprintf(stderr, "%s\n", errors.lines[i]);
-		code = ctl_fail(CTL_CONFIG, "%s is not valid; nothing was simulated",
-				standard ? FILES_STDIN : path);
+		code = ctl_fail(CTL_CONFIG, "%s is not valid; nothing was simulated%s",
+				shown(path), files_config_advice(path));
 	} else if (r == 0) {
 		code = ctl_fail(CTL_CONFIG, "%s: there is no such file", path);
 	}
@@ -226,16 +235,33 @@ static enum ctl_exit parse_speed(const struct ctl_args *args, struct guest_speed
 	return code;
 }
 
-/* Each standard stream is for one thing. */
-static enum ctl_exit judge_standard(const struct ctl_args *args, struct request *q)
+/* What is read is not written. */
+static enum ctl_exit judge_input(const struct request *q, const char *input)
+{
+	const char *option = files_would_overwrite(q->csv, input) ? "--csv" :
+			     files_would_overwrite(q->svg, input) ? "--svg" : NULL;
+
+	if (!option)
+		return CTL_OK;
+	return ctl_fail(CTL_USAGE, "%s would overwrite what is read from %s; name another file",
+			option, shown(input));
+}
+
+/* Each file, and each standard stream, is for one thing. */
+static enum ctl_exit judge_files(const struct ctl_args *args, struct request *q)
 {
 	int read = files_is_standard(args->option[OPT_CONFIG]);
+	enum ctl_exit code = judge_input(q, args->option[OPT_CONFIG]);
 
-	for (int i = 0; i < args->argc; i++)
+	for (int i = 0; i < args->argc && code == CTL_OK; i++) {
 		read += files_is_standard(args->argv[i]);
+		code = judge_input(q, args->argv[i]);
+	}
+	if (code != CTL_OK)
+		return code;
 	if (read > 1)
 		return ctl_fail(CTL_USAGE, "the standard input can be read as one file only");
-	if (q->svg && q->csv && strcmp(q->svg, q->csv) == 0)
+	if (files_same_outputs(q->svg, q->csv))
 		return ctl_fail(CTL_USAGE, "--svg and --csv need two different files");
 	q->no_scores = files_is_standard(q->svg) || files_is_standard(q->csv);
 	if (q->no_scores && args->json)
@@ -254,7 +280,7 @@ static enum ctl_exit parse_request(const struct ctl_args *args, struct request *
 		.csv = args->option[OPT_CSV],
 	};
 	config_default(&q->config);
-	code = judge_standard(args, q);
+	code = judge_files(args, q);
 	if (code == CTL_OK && args->option[OPT_CONFIG])
 		code = read_config(args->option[OPT_CONFIG], &q->config);
 	/* Observing would move nothing, and whoever simulates wants to see what would be moved. */
@@ -290,12 +316,6 @@ static enum ctl_exit parse_request(const struct ctl_args *args, struct request *
 	return CTL_OK;
 }
 
-/* As messages and reports name it. */
-static const char *shown(const char *path)
-{
-	return files_is_standard(path) ? FILES_STDIN : path;
-}
-
 static enum ctl_exit read_trace(const struct request *q, const char *path, struct trace **ret)
 {
 	const char *name = shown(path);
@@ -320,7 +340,7 @@ static enum ctl_exit read_trace(const struct request *q, const char *path, struc
 		ctl_fail(CTL_FAILED, "%s: and %zu more", name, reporter.n_bad - REPORTS_MAX);
 	if (r == -EBADMSG)
 		return ctl_fail(CTL_FAILED, "%s: not used%s", name,
-				reporter.n_bad && !q->skip_bad ?
+				reporter.in_line && !q->skip_bad ?
 					"; --skip-bad leaves out rows that are bad" : "");
 	if (r == -ENODATA || r == -E2BIG)
 		return ctl_fail(CTL_FAILED, "%s: not used", name);
@@ -365,28 +385,55 @@ static int run_all(const struct request *q, struct sim_setup *s, struct sim_chec
 	return r;
 }
 
+/* Of a file, before it is one. */
+struct text {
+	FILE *f;
+	char *data;
+	size_t n;
+};
+
+static int text_open(struct text *t)
+{
+	t->f = open_memstream(&t->data, &t->n);
+	return t->f ? 0 : -errno;
+}
+
+static enum ctl_exit text_to(struct text *t, const char *path)
+{
+	int r = fclose(t->f) == 0 ? 0 : -errno;
+
+	t->f = NULL;
+	if (r == 0)
+		r = files_write(path, t->data, t->n);
+	return r < 0 ? ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r)) : CTL_OK;
+}
+
+static void text_done(struct text *t)
+{
+	cleanup_fclose(&t->f);
+	free(t->data);
+}
+
 static enum ctl_exit draw(const struct request *q, const char *trace, const struct timeline *t,
 			  const struct simulate_result *result)
 {
-	FILE *f = files_open(q->svg, "w");
+	_cleanup_(text_done) struct text out = { 0 };
 	const struct score *s = &result->score;
 	char title[200], subtitle[200];
 	const char *base = strrchr(trace, '/');
-	int r, closed;
+	int r = text_open(&out);
 
-	if (!f)
-		return ctl_fail(CTL_FAILED, "%s: %s", q->svg, strerror(errno));
+	if (r < 0)
+		return ctl_fail(CTL_FAILED, "%s: %s", q->svg, strerror(-r));
 	snprintf(title, sizeof(title), "%s, law %s", base ? base + 1 : trace, result->law);
+	(void)printable_line(title);
 	snprintf(subtitle, sizeof(subtitle),
 		 "reclaimed %.1f %% of what a clairvoyant could; short %.4f %% of the time",
 		 100 * score_share(s), 100 * score_short_share(s));
-	r = picture_write(f, t, s->ram, s->duration_us, title, subtitle);
-	closed = files_close(f);
-	if (r >= 0)
-		r = closed;
+	r = picture_write(out.f, t, s->ram, s->duration_us, title, subtitle);
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s: %s", q->svg, strerror(-r));
-	return CTL_OK;
+	return text_to(&out, q->svg);
 }
 
 static void write_row(void *userdata, const struct sim_row *row)
@@ -407,13 +454,8 @@ static void write_row(void *userdata, const struct sim_row *row)
 	fputc('\n', f);
 }
 
-/* The rows of the run. *ret is for close_rows(). */
-static enum ctl_exit open_rows(const char *path, const struct trace *t, FILE **ret)
+static void write_header(FILE *f, const struct trace *t)
 {
-	FILE *f = files_open(path, "w");
-
-	if (!f)
-		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
 	fputs("t_s,need_kib,mem_available_kib,balloon_kib", f);
 	for (int i = 0; i < _TRACE_COUNTER_MAX; i++)
 		fprintf(f, ",%s", trace_counter_name(i));
@@ -422,15 +464,6 @@ static enum ctl_exit open_rows(const char *path, const struct trace *t, FILE **r
 	for (int i = 0; i < _TRACE_COUNTER_MAX && t->seen; i++)
 		fprintf(f, ",seen_%s", trace_counter_name(i));
 	fputc('\n', f);
-	*ret = f;
-	return CTL_OK;
-}
-
-static enum ctl_exit close_rows(const char *path, FILE *f)
-{
-	int r = f ? files_close(f) : 0;
-
-	return r < 0 ? ctl_fail(CTL_FAILED, "%s: %s", path, strerror(-r)) : CTL_OK;
 }
 
 /* Whether what was asked for can be run on it. */
@@ -450,13 +483,13 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 {
 	_cleanup_(trace_freep) struct trace *t = NULL;
 	_cleanup_(timeline_done) struct timeline timeline = { 0 };
+	_cleanup_(text_done) struct text rows = { 0 };
 	struct simulate_result results[RESULTS_MAX];
 	struct sim_check check, guest_check;
 	struct sim_setup setup;
 	const char *name = shown(path);
 	struct simulate_report report = { .file = name, .results = results };
 	enum ctl_exit code = read_trace(q, path, &t);
-	FILE *rows = NULL;
 	int r;
 
 	if (code != CTL_OK)
@@ -481,20 +514,22 @@ static enum ctl_exit simulate(const struct request *q, const char *path, struct 
 		setup.timeline = &timeline;
 	}
 	if (q->csv) {
-		code = open_rows(q->csv, t, &rows);
-		if (code != CTL_OK)
-			return code;
+		r = text_open(&rows);
+		if (r < 0)
+			return ctl_fail(CTL_FAILED, "%s: %s", q->csv, strerror(-r));
+		write_header(rows.f, t);
 		setup.row_observer = write_row;
-		setup.userdata = rows;
+		setup.userdata = rows.f;
 	}
 	/* With the recorded law, guest and law are the guest. */
 	*(q->rival == &rival_recorded ? &report.guest_check : &report.check) = setup.check;
 	if (t->balloon_seen && q->rival != &rival_recorded)
 		report.guest_check = &guest_check;
 	r = run_all(q, &setup, &guest_check, results, &report.n_results);
-	code = close_rows(q->csv, rows);
 	if (r < 0)
 		return ctl_fail(CTL_FAILED, "%s: %s", name, strerror(-r));
+	if (q->csv)
+		code = text_to(&rows, q->csv);
 	if (code != CTL_OK)
 		return code;
 	if (j)

@@ -344,7 +344,7 @@ static enum ctl_exit run(const struct ctl_args *args)
 const struct ctl_verb ctl_verb_status = {
 	.name = "status",
 	.args = "",
-	.summary = "show the balloon, the guest's memory and the reason",
+	.summary = "show the balloon, the guest's memory, and why",
 	.help = "Show what the guest has, what the balloon holds, where it is going and why.\n"
 		"Everyone may ask. With --json: bytes, microseconds and permille; null where\n"
 		"there is no value.\n",

@@ -46,7 +46,7 @@ static const struct shared {
 	},
 	[SHARED_BUS_ADDRESS] = {
 		.option = { "bus-address", "ADDR",
-			    "talk to the bus at this D-Bus address, not to the system bus" },
+			    "use the bus at this D-Bus address, not the system bus" },
 		.traits = CTL_ASKS,
 		.harmless = true,
 	},
@@ -182,6 +182,12 @@ static int count_begun(const struct option *rows, const char *word)
 	return count;
 }
 
+/* As a word of its own, where a number with a sign is meant for one. */
+static bool takes_sizes(const struct ctl_verb *verb)
+{
+	return verb && strstr(verb->args, "SIZE");
+}
+
 /* The word that getopt_long() has just rejected. */
 static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option *rows,
 				int result, const char *word)
@@ -192,7 +198,7 @@ static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option
 	if (result == ':')
 		return ctl_fail(CTL_USAGE, "%s needs an argument; see balloonctl%s%s --help",
 				word, space, name);
-	if (word[0] == '-' && ((word[1] >= '0' && word[1] <= '9') || word[1] == '.'))
+	if (takes_sizes(verb) && ((word[1] >= '0' && word[1] <= '9') || word[1] == '.'))
 		return ctl_fail(CTL_USAGE, "'%s' is negative; "
 				"sizes are written as 512M, 2GiB or 10%%", word);
 	if (begun == 1)
@@ -210,6 +216,14 @@ static enum ctl_exit bad_option(const struct ctl_verb *verb, const struct option
 			space, name);
 }
 
+/* Whether @word is letters, with something behind @letter. */
+static bool is_cluster(const char *word, int letter)
+{
+	const char *found = word[0] == '-' && word[1] != '-' ? strchr(word + 1, letter) : NULL;
+
+	return found && found[1];
+}
+
 enum ctl_exit options_parse(int argc, char **argv, const struct ctl_verb *verb, struct options *o)
 {
 	struct grammar g;
@@ -219,18 +233,18 @@ enum ctl_exit options_parse(int argc, char **argv, const struct ctl_verb *verb, 
 	optind = 0;	/* glibc: start afresh */
 	opterr = 0;
 	for (;;) {
-		const char *word = argv[optind ? optind : 1];
-
 		c = getopt_long(argc, argv, g.letters, g.rows, NULL);
 		if (c < 0)
 			break;
 		if (c == '?' || c == ':') {
-			/*
-			 * The word rejected: a cluster of short options has not
-			 * moved optind yet; everything else has.
-			 */
-			if (argv[optind - 1] && argv[optind - 1][0] == '-')
-				word = argv[optind - 1];
+			char letter[] = { '-', (char)optopt, '\0' };
+			bool is_letter = optopt > 0 && optopt < VERB_BASE;
+			/* A cluster of letters moves optind with its last one; everything else has. */
+			bool amid = is_letter && argv[optind] && is_cluster(argv[optind], optopt);
+			const char *word = argv[amid ? optind : optind - 1];
+
+			if (is_letter && !(takes_sizes(verb) && word[1] == optopt))
+				word = letter;
 			return bad_option(verb, g.rows, c, word);
 		}
 		if (c >= VERB_BASE && c < SHARED_BASE)

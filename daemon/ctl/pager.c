@@ -11,8 +11,10 @@
  * Pagers can start programs and write files. Where whoever sits at the terminal
  * may be another user than the one that this runs as (sudo, su, pkexec, a root
  * shell of unknown origin), the pager is told to do neither (LESSSECURE), and
- * only one that is known to listen is started: less, never what the environment
- * names. $SYSTEMD_PAGERSECURE says otherwise, either way.
+ * only one that is known to listen is started: less, from where distributions
+ * install it, never what the environment names or what its $PATH leads to.
+ * $SYSTEMD_PAGERSECURE says otherwise, either way; what it says and nobody
+ * understands is no permission.
  *
  * Leaves out quotes in the name of a pager (its words are split at blanks).
  */
@@ -28,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,10 +64,12 @@ static bool is_own_session(void)
 	return f && fscanf(f, "%" SCNu32, &login) == 1 && login == geteuid();
 }
 
-/* 1 true, 0 false, -1 it is not there or neither. */
+/* 1 true, 0 false, -1 it is not there or neither. The words are systemd's. */
 static int truth(const char *text)
 {
-	static const char *const words[] = { "0", "1", "no", "yes", "false", "true", "off", "on" };
+	static const char *const words[] = {
+		"0", "1", "no", "yes", "n", "y", "false", "true", "f", "t", "off", "on",
+	};
 
 	for (int i = 0; text && i < (int)(sizeof(words) / sizeof(words[0])); i++)
 		if (strcasecmp(text, words[i]) == 0)
@@ -80,10 +85,11 @@ struct choice {
 
 static void choose(struct choice *c)
 {
-	int said = truth(secure_getenv("SYSTEMD_PAGERSECURE"));
+	const char *text = secure_getenv("SYSTEMD_PAGERSECURE");
+	int said = truth(text);
 	const char *command = secure_getenv("SYSTEMD_PAGER") ?: secure_getenv("PAGER");
 
-	*c = (struct choice){ .secure = said < 0 ? !is_own_session() : said };
+	*c = (struct choice){ .secure = said < 0 ? text || !is_own_session() : said };
 	c->none = command && (!*command || strcmp(command, "cat") == 0);
 	/* Somebody else's program, unless it was said that it may be. */
 	if (said >= 0 || !c->secure)
@@ -97,9 +103,10 @@ static void exec_words(char *command)
 	char *words[WORDS_MAX + 1] = { NULL }, *rest;
 	int n = 0;
 
-	while (n < WORDS_MAX && (words[n] = strtok_r(n ? NULL : command, " ", &rest)))
+	while (n <= WORDS_MAX && (words[n] = strtok_r(n ? NULL : command, " ", &rest)))
 		n++;
-	if (n > 0)
+	/* Half a command is another one. */
+	if (n > 0 && n <= WORDS_MAX)
 		execvp(words[0], words);
 }
 
@@ -121,17 +128,23 @@ static void copy_all(void)
 static void become(const struct choice *c)
 {
 	static const char *const known[] = { "less", "pager", "more" };
+	/* Only less is known to obey LESSSECURE, and only there it is the machine's own. */
+	static const char *const trusted[] = { "/usr/bin/less", "/bin/less" };
 	char *command = c->command ? strdup(c->command) : NULL;
 
 	setenv("LESS", secure_getenv("SYSTEMD_LESS") ?: LESS_OPTIONS, 1);
-	if (c->secure)
+	if (c->secure) {
 		setenv("LESSSECURE", "1", 1);
-	else
+		/* Its history is a file that it writes in spite of that. */
+		setenv("LESSHISTFILE", "-", 1);
+	} else {
 		unsetenv("LESSSECURE");
+	}
 	if (command)
 		exec_words(command);
-	/* Of these only less is known to obey LESSSECURE. */
-	for (int i = 0; i < (c->secure ? 1 : 3); i++)
+	for (int i = 0; i < 2 && c->secure; i++)
+		execl(trusted[i], "less", (char *)NULL);
+	for (int i = 0; i < 3 && !c->secure; i++)
 		execlp(known[i], known[i], (char *)NULL);
 	copy_all();
 	_exit(0);
@@ -158,11 +171,22 @@ static void put_back(int *kept, int fd)
 	*kept = -1;
 }
 
+/* If it was closed, @fd may be it already, and dup2() would leave it close-on-exec. */
+static bool make_input(int fd)
+{
+	return (fd == STDIN_FILENO ? fcntl(fd, F_SETFD, 0) : dup2(fd, STDIN_FILENO)) >= 0;
+}
+
 static void start(const struct choice *c, const int fds[static 2])
 {
+	pid_t parent = getpid();
+
 	pager.pid = fork();
 	if (pager.pid == 0) {
-		dup2(fds[0], STDIN_FILENO);
+		/* Without us it would share the terminal with the shell. */
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (getppid() != parent || !make_input(fds[0]))
+			_exit(1);
 		close(fds[1]);
 		become(c);
 	}

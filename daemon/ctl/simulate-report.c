@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "basic/cleanup.h"
+#include "basic/printable.h"
 #include "basic/units.h"
 #include "ctl/simulate-report.h"
 
@@ -35,8 +37,9 @@ static uint64_t rounded(uint64_t us)
 static void print_head(const struct simulate_report *r)
 {
 	const struct score *s = &r->results[0].score;
+	_cleanup_free_ char *file = strdup(r->file);
 
-	printf("%s: %s of RAM, ", r->file, SIZE(r->ram));
+	printf("%s: %s of RAM, ", file ? printable_line(file) : "?", SIZE(r->ram));
 	if (r->swap)
 		printf("%s of swap, ", SIZE(r->swap));
 	else

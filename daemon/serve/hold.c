@@ -27,7 +27,7 @@
 
 const char *hold_reason_check(const char *reason)
 {
-	if (!*reason)
+	if (!reason[strspn(reason, " ")])
 		return "it needs a reason, for those who come after";
 	if (strlen(reason) > HOLD_REASON_MAX)
 		return "the reason is too long; 120 bytes are kept";

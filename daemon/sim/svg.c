@@ -9,8 +9,10 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 
 #include "basic/units.h"
+#include "basic/utf8.h"
 #include "sim/svg.h"
 
 #define WIDTH 1000.0
@@ -31,9 +33,27 @@ struct frame {
 	double y_max;
 };
 
+/* U+FFFE and U+FFFF, the only characters of several bytes that XML 1.0 does not have. */
+static bool is_noncharacter(const char *s)
+{
+	return strncmp(s, "\xef\xbf\xbe", 3) == 0 || strncmp(s, "\xef\xbf\xbf", 3) == 0;
+}
+
+/* May be anybody's, and cut anywhere; a picture stays well-formed. */
 static void text(FILE *f, const char *s)
 {
-	for (; *s; s++) {
+	size_t n;
+
+	for (; *s; s += n ?: 1) {
+		n = utf8_sequence((const unsigned char *)s);
+		if (n == 0 || is_noncharacter(s)) {
+			fputc('?', f);
+			continue;
+		}
+		if (n > 1) {
+			fwrite(s, 1, n, f);
+			continue;
+		}
 		switch (*s) {
 		case '<':
 			fputs("&lt;", f);

@@ -92,6 +92,9 @@ def history_svg(t):
     expect(t, ctl(bus, "history", "--svg", "/nonexistent/x.svg"), 1, "cannot be written")
     expect(t, ctl(bus, "history", "--csv", "/dev/full"), 1, "No space left")
     expect(t, ctl(bus, "history", "--svg", "x", "--csv", "x"), 2, "two different files")
+    for other in ("./x", os.path.abspath("x")):
+        expect(t, ctl(bus, "history", "--svg", "x", "--csv", other), 2, "two different files")
+    expect(t, ctl(bus, "history", "--svg", "/dev/stdout", "--csv", "-"), 2, "two different files")
 
 
 @tap.case("history: survives a restart, and kill -9")
@@ -306,6 +309,11 @@ def hold_bad(t):
     expect(t, ctl(bus, "hold", "x" * 2000), 2, "too long")
     expect(t, ctl(bus, "hold", "a\nb"), 2, "one line")
     expect(t, ctl(bus, "hold", "\033[31mred"), 2, "plain text")
+    expect(t, ctl(bus, "hold", b"bad \xff"), 2, "the reason must be one line of plain text")
+    expect(t, ctl(bus, "hold", b"cut \xc3", b"\xa4"), 2, "one line of plain text")
+    expect(t, ctl(bus, "hold", " ", "  "), 2, "needs a reason")
+    for reason in ("", "  ", "a\nb"):
+        t.check(bus.call("Hold", "st", reason, "0"), f"the daemon refuses {reason!r}, too")
     expect(t, ctl(bus, "hold", "--for", "5", "x"), 2, "needs a unit")
     expect(t, ctl(bus, "hold", "--for", "0", "x"), 2, "no time to hold")
     expect(t, ctl(bus, "hold", "--for", "367d", "x"), 2, "366 days")

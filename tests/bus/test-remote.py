@@ -61,7 +61,10 @@ def by_ssh(t):
     fake.say("answer SetTarget error org.freedesktop.DBus.Error.AccessDenied no")
     expect(t, run("-H", "there", "set-target", "128M", **env), 4, "only root")
     for verb in ("history", "explain", "dump"):
-        expect(t, run("-H", "there", verb, **env), 1, "which ssh does not carry; run balloonctl on that host")
+        expect(t, run("-H", "there", verb, **env), 1, "which ssh does not carry; run balloonctl on that host, with ssh there\n")
+    for name, way in (("me@there:22", "-p 22 me@there"), ("there/box", "there"), ("there:22/box", "-p 22 there")):
+        p = run("-H", name, "history", **env)
+        t.check(p.stderr.endswith(f"with ssh {way}\n"), f"{name}: {p.stderr}")
 
 
 def fake_asked(fake):
@@ -88,8 +91,9 @@ def unreachable(t):
                "cannot connect to the system bus of nowhere", "it is reached by ssh")
     t.equal(p.stdout, "", "standard output")
     expect(t, run("-H", "there", "status", **env), 3, "balloond is not running")
-    for bad in ("", "-oProxyCommand=true"):
-        expect(t, run(f"--host={bad}", "status", **env), 2, f"'{bad}' is not a host")
+    for bad in ("", "-oProxyCommand=true", ":22", "/box", ":", "me@", "me@:22", "me@/box", "me@-x", "a b", "a\tb", " a"):
+        shown = bad.replace("\t", "?")
+        expect(t, run(f"--host={bad}", "status", **env), 2, f"'{shown}' is not a host")
     expect(t, run("-M", "a/b", "status", **env), 2, "'a/b' is not a name of a machine")
     expect(t, run("-M", "there-is-none-such", "status", **env), 3, "there is no machine there-is-none-such")
     for args in (["-H", "there", "-M", "box"], ["-M", "box", "--bus-address", bus.address]):

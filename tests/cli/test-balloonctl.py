@@ -32,6 +32,13 @@ TABLE = [
     ("check-config --help", 0, r"FILE:LINE: KEY: reason"),
 
     ("frob", 2, r"'frob' is not a verb; balloonctl --help lists them"),
+    ("help help", 0, r"^Usage: balloonctl \[OPTION"),
+    ("help --no-pager", 0, r"^Usage: balloonctl \[OPTION"),
+    ("help status --no-pager", 0, r"^Usage: balloonctl status"),
+    ("help --no-pager status", 0, r"^Usage: balloonctl status"),
+    ("help --frob", 2, r"'--frob' is not an option here; see balloonctl --help"),
+    ("help status --frob", 2, r"'--frob' is not an option here"),
+    ("help --version", 0, r"^balloonctl \d"),
     ("help frob", 2, r"'frob' is not a verb"),
     ("stauts", 2, r"'stauts' is not a verb; did you mean status\?"),
     ("help settarget", 2, r"'settarget' is not a verb; did you mean set-target\?"),
@@ -65,13 +72,27 @@ TABLE = [
     ("status --memory", 2, r"'--memory' is not an option"),
     ("--bus-address", 2, r"--bus-address needs an argument"),
     ("--bus-address nonsense status", 2, r"'nonsense' is not a D-Bus address"),
+    ("--bus-address nonsense record -", 2, r"'nonsense' is not a D-Bus address"),
     ("--bus-address= status", 2, r"not a D-Bus address"),
 
     ("set-target", 2, r"needs an argument: balloonctl set-target SIZE"),
     ("set-target 512", 2, r"'512': needs a unit"),
     ("set-target 1.5", 2, r"'1.5': needs a unit"),
     ("set-target 5G 6G", 2, r"'6G' is one argument too many"),
-    ("set-target -5G", 2, r"'-5G' is negative"),
+    ("set-target -5G", 2, r"'-5G' is negative; sizes are written as"),
+    ("set-target 1G -5G", 2, r"'-5G' is negative"),
+    ("set-target -.5G", 2, r"'-.5G' is negative"),
+    ("set-target -5", 2, r"'-5' is negative"),
+    ("mode -5", 2, r"'-5' is not an option here; see balloonctl mode --help"),
+    ("-5G", 2, r"'-5' is not an option here"),
+    ("hold foo -xh", 2, r"'-x' is not an option here; see balloonctl hold --help"),
+    ("hold -hx foo", 2, r"'-x' is not an option here"),
+    ("hold foo -hx", 2, r"'-x' is not an option here"),
+    ("hold foo -x", 2, r"'-x' is not an option here"),
+    ("hold foo --frob", 2, r"'--frob' is not an option here"),
+    ("status -hH", 2, r"-H needs an argument"),
+    ("status -H", 2, r"-H needs an argument"),
+    ("set-target -x 1G", 2, r"'-x' is not an option here"),
     ("set-target -- -5G", 2, r"'-5G': "),
     ("set-target 5Q", 2, r"'5Q': "),
     ("set-target 5GB/s", 2, r"'5GB/s': "),
@@ -176,6 +197,7 @@ CONFIGS = [
     ("mixed", 'mode = ["auto", 1];\n', [r":1: mismatched element type in array$"]),
     ("all errors", 'mod = "auto";\nlimit = "512";\nlease = "1d";\n', [r":1: mod", r":2: limit",
                                                                      r":3: lease"]),
+    ("a byte order mark", "\ufeffmode = \"auto\";\n", [r":1: a byte order mark"]),
     ("binary", "\x01\x02\x7f\n", [r":1: "]),
 ]
 
@@ -211,6 +233,44 @@ def config_unreadable(t):
     p = ctl("check-config", "/")
     t.equal(p.returncode, 6, "exit status of a directory")
     t.contains(p.stdout, "directory")
+
+
+@tap.case("a configuration from a pipe: the advice is -")
+def config_pipe(t):
+    for args in (["check-config", "/dev/stdin"], ["config", "/dev/stdin"], ["simulate", "--config", "/dev/stdin", "x"]):
+        p = subprocess.run([BALLOONCTL, *args], input='mode = "auto";\n', stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                           timeout=30)
+        t.equal(p.returncode, 6, "exit status")
+        t.contains(p.stderr, "make that the standard input, and name it -\n", " ".join(args))
+
+
+@tap.case("--help: lines for a terminal of 80 columns")
+def help_lines(t):
+    listed = ctl("--help").stdout
+    verbs = re.findall(r"^  (\S+)", listed.split("Verbs:\n")[1].split("\n\n")[0], re.M)
+    t.check(len(verbs) > 15, verbs)
+    for verb, text in [("", listed), *((v, ctl("help", v).stdout) for v in verbs)]:
+        t.equal([line for line in text.splitlines() if len(line) > 80], [], f"longer lines {verb}")
+
+
+@tap.case("a long sentence is cut between characters")
+def long_sentence(t):
+    # One byte more each time: every cut there can be of a character of three bytes.
+    for n in range(3):
+        p = subprocess.run([BALLOONCTL, "x" * n + "\u20ac" * 500], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=30)
+        t.equal(p.returncode, 2, "exit status")
+        said = p.stderr.decode()
+        t.check(re.fullmatch("balloonctl: 'x*\u20ac+\\.\\.\\.\u20ac+' is not a verb; [^\\n]*\\n", said), said)
+        t.check(890 <= len(p.stderr) <= 930, f"{len(p.stderr)} bytes")
+
+
+@tap.case("a reason to hold is judged before there is a bus")
+def hold_reasons(t):
+    for words, why in (((b"bad \xff",), "one line of plain text"), ((b"cut \xc3", b"\xa4"), "one line of plain text"),
+                       (("a\tb",), "one line of plain text"), (("",), "needs a reason"), ((" ", "  "), "needs a reason")):
+        p = ctl(NO_BUS, "hold", *words)
+        t.equal((p.returncode, p.stdout), (2, ""), f"outcome of {words}")
+        t.contains(p.stderr, why, f"{words}")
 
 
 @tap.case("output that cannot be written is an error")

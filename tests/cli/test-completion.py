@@ -87,6 +87,22 @@ def bash_arguments(t):
     t.contains(bash("balloonctl", "record", "/etc/pass"), "/etc/passwd", "files")
 
 
+@tap.case("bash: options with arguments before the verb, whose = and : are words for bash")
+def bash_before(t):
+    address = ("unix", ":", "path", "=", "/x")
+    for before in (("--json", "=", "short"), ("--host", "=", "foo"), ("--host", "foo"), ("-H", "foo", ":", "22"), ("-M", "box"),
+                   ("--bus-address", "=", *address), ("--bus-address", *address), ("--bus-address", "=", "unix:path=/x"),
+                   ("--no-pager", "--json", "=", "short", "--host", "=", "foo")):
+        t.equal(bash("balloonctl", *before, ""), set(verbs()), f"verbs after {' '.join(before)}")
+        t.equal(bash("balloonctl", *before, "mode", ""), {"auto", "host", "manual", "observe"}, f"modes after {' '.join(before)}")
+    for amid in (("--bus-address", "="), ("--bus-address", "=", "un"), ("--bus-address", "=", "unix", ":"), ("--host", ""),
+                 ("--bus-address", "=", "unix", ":", "pa"), ("--bus-address", "unix", ":", "path", "="), ("--host", "=", "f")):
+        t.equal(bash("balloonctl", *amid), set(), f"amid {' '.join(amid)}")
+        t.equal(bash("balloonctl", "record", *amid), set(), f"amid {' '.join(amid)}, after the verb")
+    t.equal(bash("balloonctl", "--json", "=", "s"), {"short"}, "a form of JSON")
+    t.equal(bash("balloonctl", "mode", "--json", "=", "short", ""), {"auto", "host", "manual", "observe"}, "after the verb")
+
+
 @tap.case("bash: balloond")
 def bash_balloond(t):
     t.equal(bash("balloond", "--"), options(BALLOOND, "--help"), "options")

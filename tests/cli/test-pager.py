@@ -22,7 +22,7 @@ LIMIT_S = 60
 
 # Writes down its name, arguments, environment and input.
 PAGER = """#!/bin/sh
-{ echo "$0 $*"; echo "$LESS"; echo "$LESSSECURE"; cat; } > "$CAUGHT"
+{ echo "$0 $*"; echo "$LESS"; echo "$LESSSECURE$LESSHISTFILE"; cat; } > "$CAUGHT"
 echo "shown by ${0##*/}"
 """
 
@@ -56,6 +56,7 @@ class Lab:
             os.unlink(self.caught_path)
         env = {"PATH": self.bin, "TERM": "xterm", "CAUGHT": self.caught_path, **env}
         pid, fd = pty.fork()
+        self.pid = pid
         if pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
             before()
@@ -76,7 +77,7 @@ class Lab:
         return status, text.decode().replace("\r\n", "\n")
 
     def caught(self):
-        """Command, LESS, LESSSECURE and input of the pager; None: there was none."""
+        """Command, LESS, LESSSECURE with LESSHISTFILE, and input of the pager; None: there was none."""
         if not os.path.exists(self.caught_path):
             return None
         with open(self.caught_path) as f:
@@ -97,13 +98,30 @@ def which(t):
                  ["config", "--json", lab.config]):
         status, shown = lab.run(*args, SYSTEMD_PAGER=mine, PAGER=other, SYSTEMD_PAGERSECURE="1")
         t.equal((status, shown), (0, "shown by mine\n"), " ".join(args))
-        t.equal(lab.caught(), (f"{mine} ", "FRSXMK", "1", plain(*args)), "what it got")
+        t.equal(lab.caught(), (f"{mine} ", "FRSXMK", "1-", plain(*args)), "what it got")
     lab.run("--help", PAGER=f"{other}  -x  y", SYSTEMD_PAGERSECURE="0", SYSTEMD_LESS="FX", LESSSECURE="1")
     t.equal(lab.caught()[:3], (f"{other} -x y", "FX", ""), "its arguments, options of less, and no limits")
-    with t.subtest("one that is not there: the next that is known"):
+    with t.subtest("one that is not there, or has more words than are kept: the next that is known"):
         lab.program("less")
-        lab.run("--help", SYSTEMD_PAGER="nowhere", SYSTEMD_PAGERSECURE="0")
-        t.check(lab.caught()[0].endswith("/less "), lab.caught()[0])
+        for name in ("nowhere", " ".join([mine] + ["x"] * 16)):
+            lab.run("--help", SYSTEMD_PAGER=name, SYSTEMD_PAGERSECURE="0")
+            t.check(lab.caught()[0].endswith("/less "), lab.caught()[0])
+    with t.subtest("as many words as are kept"):
+        lab.run("--help", SYSTEMD_PAGER=" ".join([mine] + ["x"] * 15), SYSTEMD_PAGERSECURE="0")
+        t.equal(lab.caught()[0], mine + " x" * 15, "command")
+    with t.subtest("words that mean yes and no"):
+        for text, want in [("y", "1-"), ("T", "1-"), ("on", "1-"), ("n", ""), ("F", ""), ("Off", "")]:
+            lab.run("--help", SYSTEMD_PAGER=mine, SYSTEMD_PAGERSECURE=text)
+            t.equal(lab.caught()[2], want, text)
+
+
+@tap.case("standard streams that are closed")
+def closed(t):
+    lab = Lab(t)
+    mine = lab.program("mine")
+    for fds in ((0,), (2,), (0, 2)):
+        status, _ = lab.run("--help", before=lambda: [os.close(fd) for fd in fds], SYSTEMD_PAGER=mine, SYSTEMD_PAGERSECURE="1")
+        t.equal((status, lab.caught()), (0, (f"{mine} ", "FRSXMK", "1-", plain("--help"))), f"without {fds}")
 
 
 @tap.case("none: --no-pager, an empty name or cat, a dumb terminal, no terminal, and output that is short")
@@ -122,15 +140,16 @@ def none(t):
     for args in (["--version"], ["--no-pager", "check-config", lab.config], ["check-config", lab.config]):
         t.equal((lab.run(*args, **env)[0], lab.caught()), (0, None), " ".join(args))
     with t.subtest("no pager anywhere: it shows all by itself"):
-        t.equal(Lab(t).run("--help"), (0, want), "outcome")
+        t.equal(Lab(t).run("--help", SYSTEMD_PAGERSECURE="0"), (0, want), "outcome")
 
 
 @tap.case("a terminal that may be another user's: only less, and without its dangers")
 def secure(t):
     lab = Lab(t)
-    env = {"SYSTEMD_PAGER": lab.program("mine"), "PAGER": lab.program("more"), "SYSTEMD_LESS": "FX"}
-    lab.program("pager")
-    less = lab.program("less")
+    mine = lab.program("mine")
+    env = {"SYSTEMD_PAGER": mine, "PAGER": lab.program("more"), "SYSTEMD_LESS": "SX"}
+    for name in ("pager", "less"):
+        lab.program(name)
     own = str(os.geteuid())
 
     def log_in(uid):
@@ -138,28 +157,56 @@ def secure(t):
         with open("/proc/self/loginuid", "w") as f:
             f.write(uid)
 
-    def as_session(uid, **more):
-        """Of this user. None: it cannot be had here."""
+    def real(uid, **more):
+        """Exit status, and what the machine's own less was told. None: there is no login to be had here."""
+        told = []
+
         def before():
             try:
-                log_in(uid)
+                if uid:
+                    log_in(uid)
             except OSError:
                 os._exit(77)
-        status, shown = lab.run("--help", before=before, **env, **more)
-        return None if status == 77 else (status, shown, lab.caught()[0], lab.caught()[2])
-    for value in ("maybe", ""):
-        got = as_session("4242", SYSTEMD_PAGERSECURE=value)
-        if got:
-            t.equal(got, (0, "shown by less\n", f"{less} ", "1"), f"somebody else's, {value!r}")
-    got = as_session("4242")
+
+        def keys(fd, text):
+            if b"(END)" not in text and b"lines 1-" not in text:
+                return
+            with open(f"/proc/{lab.pid}/task/{lab.pid}/children") as f:
+                children = f.read().split()
+            for child in children if not told else ():
+                with open(f"/proc/{child}/environ") as f:
+                    environ = dict(v.split("=", 1) for v in f.read().split("\0") if v)
+                told.append((os.path.realpath(f"/proc/{child}/exe"), environ["LESSSECURE"], environ["LESSHISTFILE"]))
+            os.write(fd, b"q")
+        status, shown = lab.run("--help", before=before, keys=keys, **{**env, "SYSTEMD_LESS": "SXM", **more})
+        if status == 77:
+            return None
+        t.equal(lab.caught(), None, "nothing of the $PATH was started")
+        t.contains(shown, "Usage: balloonctl", "shown")
+        return status, told
+
+    for path in ("/usr/bin/less", "/bin/less"):
+        if os.path.exists(path):
+            want = (0, [(os.path.realpath(path), "1", "-")])
+            break
+    else:
+        want = (0, [])
+    with t.subtest("said, but not understood"):
+        for value in ("maybe", "", "yes please", "2"):
+            t.equal(real(None, SYSTEMD_PAGERSECURE=value), want, repr(value))
+    with t.subtest("said, and no pager named"):
+        t.equal(real(None, SYSTEMD_PAGERSECURE="1", SYSTEMD_PAGER="nowhere"), want, "outcome")
+    got = real("4242")
     if not got:
         t.skip("logins cannot be had here")
-    t.equal(got, (0, "shown by less\n", f"{less} ", "1"), "somebody else's")
-    t.equal(as_session("4242", SYSTEMD_PAGERSECURE="no")[1:], ("shown by mine\n", f"{env['SYSTEMD_PAGER']} ", ""), "said to be safe")
-    t.equal(as_session(own)[1:], ("shown by mine\n", f"{env['SYSTEMD_PAGER']} ", ""), "one's own")
-    os.unlink(less)
-    status, shown = lab.run("--help", before=lambda: log_in("4242"), **env)
-    t.equal((status, shown, lab.caught()), (0, plain("--help"), None), "no less: no other one is trusted")
+    t.equal(got, want, "somebody else's")
+
+    def as_session(uid, **more):
+        status, shown = lab.run("--help", before=lambda: log_in(uid), **env, **more)
+        return status, shown, lab.caught()[0], lab.caught()[2]
+    want = (0, "shown by mine\n", f"{mine} ", "")
+    t.equal(as_session("4242", SYSTEMD_PAGERSECURE="no"), want, "said to be safe")
+    t.equal(as_session(own), want, "one's own")
 
 
 @tap.case("how it ends: who reads no more, Ctrl-C, and the exit status of the verb")
@@ -186,6 +233,16 @@ def ends(t):
         status, shown = lab.run("--help", keys=keys, SYSTEMD_PAGER=pager, SYSTEMD_PAGERSECURE="1")
         t.equal(status, 0, "exit status")
         t.contains(shown, "interrupted\n", "what the pager said")
+    with t.subtest("killed: the pager ends, too"):
+        fifo = os.path.join(lab.folder, "fifo")
+        os.mkfifo(fifo)
+        # Waits for one who never writes. Hang-ups are what the kernel sends when a session ends.
+        pager = lab.program("stays", f"#!/bin/sh\ntrap '' HUP\necho waiting\nread -r line < {fifo}\necho stayed\n")
+        # Unless it was told to end, it does now.
+        t.defer(lambda: os.close(os.open(fifo, os.O_RDWR)))
+        status, shown = lab.run("--help", keys=lambda fd, text: os.kill(lab.pid, signal.SIGKILL) if b"waiting" in text else None,
+                                SYSTEMD_PAGER=pager, SYSTEMD_PAGERSECURE="1")
+        t.equal((status, shown), (-signal.SIGKILL, "waiting\n"), "outcome")
 
 
 @tap.case("--no-legend: a table without its titles")

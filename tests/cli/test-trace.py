@@ -340,6 +340,59 @@ def options(t):
         t.check({"balloon", "demand", "guest memory, peak", "RAM", "some", "full"} <= texts, f"legend in {texts}")
         expect(t, ctl("simulate", "--svg", svg, path, path), 2, "one trace")
         expect(t, ctl("simulate", "--svg", os.path.join(d, "no", "x"), path), 1, "No such file")
+    with t.subtest("what is read is not written, by whatever name"):
+        own = write(os.path.join(d, "own.csv"), DEMAND)
+        os.symlink(own, os.path.join(d, "link"))
+        own_conf = write(os.path.join(d, "own.conf"), 'mode = "auto";\n')
+        for option in ("--csv", "--svg"):
+            for args in ((own, own), (os.path.join(d, ".", "own.csv"), own), (own, os.path.join(d, "link"))):
+                expect(t, ctl("simulate", option, *args), 2, option + " would overwrite")
+            expect(t, ctl("simulate", "--config", own_conf, option, own_conf, own), 2, option + " would overwrite")
+            with open(own) as f:
+                p = subprocess.run([BALLOONCTL, "simulate", option, own, "-"], stdin=f, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, timeout=60)
+            expect(t, p, 2, "what is read from <stdin>")
+            with open(own, "a") as f:
+                p = subprocess.run([BALLOONCTL, "simulate", option, "-", own], stdin=subprocess.DEVNULL, stdout=f,
+                                   stderr=subprocess.PIPE, text=True, timeout=60)
+            t.equal(p.returncode, 2, "standard output that is the trace")
+        with open(own) as f:
+            t.equal(f.read(), DEMAND, "the trace")
+        with open(own_conf) as f:
+            t.equal(f.read(), 'mode = "auto";\n', "the configuration")
+    with t.subtest("two outputs are two, by whatever name"):
+        for a, b in (("same", "./same"), (f"{d}/same", "same"), ("-", "/dev/stdout"), ("/dev/stdout", "-")):
+            expect(t, ctl("simulate", "--svg", a, "--csv", b, own, cwd=d), 2, "two different files")
+        t.check(not os.path.exists(os.path.join(d, "same")), "nothing was written")
+        write(os.path.join(d, "same"), "kept")
+        expect(t, ctl("simulate", "--svg", "same", "--csv", f"{d}/../{os.path.basename(d)}/same", own, cwd=d), 2,
+               "two different files")
+        expect(t, ctl("simulate", "--svg", "a", "--csv", "b", own, cwd=d), 0)
+        # One of two that is there already, and the same name elsewhere.
+        os.mkdir(os.path.join(d, "sub"))
+        expect(t, ctl("simulate", "--svg", "same", "--csv", "c", own, cwd=d), 0)
+        expect(t, ctl("simulate", "--svg", "new", "--csv", "sub/new", own, cwd=d), 0)
+        expect(t, ctl("simulate", "--svg", "new2", "--csv", "nowhere/new2", own, cwd=d), 1, "No such file")
+    with t.subtest("a run that fails writes nothing"):
+        kept = write(os.path.join(d, "kept"), "kept")
+        empty = write(os.path.join(d, "empty.csv"), "t_s,need_kib\n")
+        for option in ("--csv", "--svg"):
+            expect(t, ctl("simulate", option, kept, empty), 1, "not used")
+            expect(t, ctl("simulate", option, kept, "--law", "recorded", own), 1, "no balloon was recorded")
+            with open(kept) as f:
+                t.equal(f.read(), "kept", option)
+    with t.subtest("a trace whose name no terminal and no XML should get"):
+        for name in (b"\x1b[31m<a>&\".csv", b"\xff\xc3.csv", b"\xef\xbf\xbf\xc2\x9b.csv", b"a\nb.csv", "ä€".encode() * 49 + b".csv"):
+            odd = os.path.join(os.fsencode(d), name)
+            with open(odd, "wb") as f:
+                f.write(DEMAND.encode())
+            p = ctl("simulate", "--svg", svg, odd)
+            expect(t, p, 0)
+            t.check(re.fullmatch(r"[ -~\nä€\uffff]+", p.stdout) and p.stdout.split("\n")[0].endswith("(linear)"), p.stdout)
+            texts = [e.text for e in xml.etree.ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text")]
+            t.check(re.fullmatch(r"[ -~ä€]+", texts[0]), texts[0])
+            t.check(texts[0].isprintable(), texts[0])
+            expect(t, ctl("simulate", "--json", odd), 0)
     with t.subtest("--csv"):
         p = ctl("simulate", "--csv", "-", path)
         expect(t, p, 0)
@@ -399,6 +452,8 @@ def bad(t):
         expect(t, p, 1, error)
         t.equal(p.stdout, "", f"nothing is simulated ({text[:40]!r})")
         t.check("bad.csv" in p.stderr, p.stderr)
+    p = ctl("simulate", "-")
+    expect(t, p, 1, "<stdin>: not used\n$")
     with t.subtest("a directory, a missing file, a pipe"):
         expect(t, ctl("simulate", d), 1, "s a directory")
         expect(t, ctl("simulate", good + "x"), 1, "No such file")

@@ -60,6 +60,8 @@ static void lengths(void **state)
 	whole[HOLD_REASON_MAX + 1] = '\0';
 	assert_non_null(strstr(hold_reason_check(whole), "too long"));
 	assert_non_null(strstr(hold_reason_check(""), "needs a reason"));
+	assert_non_null(strstr(hold_reason_check("   "), "needs a reason"));
+	assert_null(hold_reason_check(" x "));
 }
 
 int main(void)

@@ -12,9 +12,11 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "basic/when.h"
 
@@ -165,6 +167,69 @@ static void summer_time(void **state)
 	means("2026-02-15", 0, utc(2026, 2, 15, 3, 0));
 }
 
+/* A number of a zone's file, most significant byte first. */
+static void put_be32(FILE *f, uint32_t v)
+{
+	for (int shift = 24; shift >= 0; shift -= 8)
+		putc((int)(v >> shift & 0xff), f);
+}
+
+/*
+ * A zone (tzfile(5), version 1) that left out a day, as Samoa did on December 30th, 2011: ten hours
+ * behind UTC, then fourteen ahead of it, both by summer time. No rule can say that, and no clock is found by mktime()
+ * for a moment so far from all that are there.
+ */
+static void set_zone_that_jumps(char *path)
+{
+	int fd = mkstemp(path);
+	FILE *f = fdopen(fd, "w");
+	char zone[64];
+
+	assert_non_null(f);
+	fwrite("TZif\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 1, 20, f);
+	put_be32(f, 0);
+	put_be32(f, 0);
+	put_be32(f, 0);
+	put_be32(f, 1);
+	put_be32(f, 2);
+	put_be32(f, 8);
+	put_be32(f, (uint32_t)(utc(2011, 12, 30, 10, 0) / SEC));
+	putc(1, f);
+	put_be32(f, (uint32_t)-36000);
+	fwrite("\1\0", 1, 2, f);
+	put_be32(f, 50400);
+	fwrite("\1\4", 1, 2, f);
+	fwrite("XXX\0YYY\0", 1, 8, f);
+	assert_int_equal(fclose(f), 0);
+	snprintf(zone, sizeof(zone), ":%s", path);
+	set_zone(zone);
+}
+
+static void day_left_out(void **state)
+{
+	char path[] = "/tmp/test-when-XXXXXX";
+
+	(void)state;
+	set_zone_that_jumps(path);
+	means("2011-12-29 23:59", 0, utc(2011, 12, 30, 9, 59));
+	means("2011-12-30", 0, utc(2011, 12, 30, 10, 0));
+	means("2011-12-30 15:38:17", 0, utc(2011, 12, 30, 10, 0));
+	means("2011-12-30 23:59", 0, utc(2011, 12, 30, 10, 0));
+	means("2011-12-31", 0, utc(2011, 12, 30, 10, 0));
+	means("2011-12-31 00:01", 0, utc(2011, 12, 30, 10, 1));
+	for (int minute = 0; minute < 24 * 60; minute++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "2011-12-30 %02d:%02d:17", minute / 60, minute % 60);
+		means(text, 0, utc(2011, 12, 30, 10, 0));
+	}
+	/* The last second before 1970 is what a failure looks like. */
+	set_zone("UTC0");
+	refused("1969-12-31 23:59:59", "before 1970");
+	means("1970-01-01", 0, 0);
+	unlink(path);
+}
+
 static void nonsense(void **state)
 {
 	(void)state;
@@ -215,6 +280,7 @@ int main(void)
 		cmocka_unit_test(relative),
 		cmocka_unit_test(dates),
 		cmocka_unit_test(summer_time),
+		cmocka_unit_test(day_left_out),
 		cmocka_unit_test(nonsense),
 	};
 
