@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "basic/cleanup.h"
+#include "basic/readfull.h"
 #include "config/config-read.h"
 
 /* Ten times the commented default file; anything larger is some other file. */
@@ -136,25 +137,6 @@ static int open_file(const char *path, bool dropin, int *ret_fd, struct config_e
 	return 1;
 }
 
-/* All of it, but one byte more than FILE_BYTES_MAX at most. */
-static ssize_t read_all(int fd, char *text)
-{
-	size_t n = 0;
-
-	while (n <= FILE_BYTES_MAX) {
-		ssize_t got = read(fd, text + n, FILE_BYTES_MAX + 1 - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
-	return (ssize_t)n;
-}
-
 int config_text_read_fd(int fd, const char *name, bool dropin, char **ret_text,
 			struct config_errors *errors)
 {
@@ -166,7 +148,8 @@ int config_text_read_fd(int fd, const char *name, bool dropin, char **ret_text,
 		errors->no_memory = true;
 		return -ENOMEM;
 	}
-	n = read_all(fd, text);
+	/* One byte more tells what is too large. */
+	n = readfull(fd, text, FILE_BYTES_MAX + 1);
 	if (n < 0) {
 		config_errors_add(errors, name, 0, NULL, "cannot be read: %s", strerror((int)-n));
 		return (int)n;

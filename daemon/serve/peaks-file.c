@@ -20,6 +20,7 @@
 
 #include "basic/cleanup.h"
 #include "basic/history-file.h"
+#include "basic/readfull.h"
 
 #define FILE_NAME "peaks"
 #define MAGIC	  0x736b65506e6c6c61ULL /* "allnPeks" */
@@ -72,25 +73,6 @@ int peaks_file_save(struct writer *w, const char *dir, uint64_t now_us,
 	return writer_replace(w, WRITER_PEAKS, path, &f, sizeof(f));
 }
 
-/* Up to n bytes; how many there were, or negative errno. */
-static ssize_t read_all(int fd, void *buf, size_t n)
-{
-	size_t done = 0;
-
-	while (done < n) {
-		ssize_t got = read(fd, (char *)buf + done, n - done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		done += (size_t)got;
-	}
-	return (ssize_t)done;
-}
-
 /* What the policy counts on. */
 static bool is_sound(const struct peaks_memory *m)
 {
@@ -137,7 +119,7 @@ int peaks_file_load(const char *dir, uint64_t now_us, struct peaks_memory *ret,
 			return 0;
 		r = fd < 0 ? -errno : 0;
 	}
-	n = r < 0 ? r : read_all(fd, &buf, sizeof(buf.f) + 1);
+	n = r < 0 ? r : readfull(fd, &buf, sizeof(buf.f) + 1);
 	if (n < 0) {
 		*ret_why = strerror((int)-n);
 		return (int)n;

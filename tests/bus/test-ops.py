@@ -91,8 +91,7 @@ def history_svg(t):
     t.check("nan" not in open(path).read().lower().replace("nance", ""), "a number that is none")
     expect(t, ctl(bus, "history", "--svg", "/nonexistent/x.svg"), 1, "cannot be written")
     expect(t, ctl(bus, "history", "--csv", "/dev/full"), 1, "No space left")
-    expect(t, ctl(bus, "history", "--svg", "x", "--csv", "x"), 2, "two different files")
-    for other in ("./x", os.path.abspath("x")):
+    for other in ("x", "./x", os.path.abspath("x")):
         expect(t, ctl(bus, "history", "--svg", "x", "--csv", other), 2, "two different files")
     expect(t, ctl(bus, "history", "--svg", "/dev/stdout", "--csv", "-"), 2, "two different files")
 

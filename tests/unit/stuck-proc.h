@@ -15,6 +15,9 @@
 
 #define STUCK_PID 4711
 
+/* A limit for hangs only. */
+#define PATIENCE_MS 60000
+
 struct stuck_proc {
 	char root[32];
 	char smaps[64];
@@ -43,6 +46,21 @@ static inline void stuck_proc_make(struct stuck_proc *p)
 static inline int stuck_proc_hold(const struct stuck_proc *p)
 {
 	return open(p->smaps, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* Until somebody looks at the mappings: the same. */
+static inline int stuck_proc_wait(const struct stuck_proc *p)
+{
+	int fd = -1;
+
+	for (int i = 0; fd < 0 && i < PATIENCE_MS; i++) {
+		fd = stuck_proc_hold(p);
+		if (fd < 0)
+			usleep(1000);
+	}
+	if (fd < 0)
+		fail_msg("nobody looks at the mappings");
+	return fd;
 }
 
 static inline void stuck_proc_drop(struct stuck_proc *p)

@@ -17,8 +17,6 @@
 #include "basic/log.h"
 #include "stuck-proc.h"
 
-/* A limit for hangs only. */
-#define PATIENCE_MS 60000
 #define MIB (1ULL << 20)
 #define SEC 1000000ULL
 
@@ -62,21 +60,6 @@ static const char *problem(void)
 	return problems.text[PROBLEM_SWAP];
 }
 
-/* Until the thread looks at the mappings; a file that keeps it there. */
-static int hold(void)
-{
-	int fd = -1;
-
-	for (int i = 0; fd < 0 && i < PATIENCE_MS; i++) {
-		fd = stuck_proc_hold(&proc);
-		if (fd < 0)
-			usleep(1000);
-	}
-	if (fd < 0)
-		fail_msg("nobody looks at the mappings");
-	return fd;
-}
-
 static void nothing_wanted_is_nothing_done(void **state)
 {
 	(void)state;
@@ -92,7 +75,7 @@ static void slow_is_said_after_half_a_minute_and_taken_back(void **state)
 
 	(void)state;
 	swap_in_ask(&swap, 1 * MIB, 100 * SEC);
-	fd = hold();
+	fd = stuck_proc_wait(&proc);
 	swap_in_ask(&swap, 1 * MIB, 130 * SEC);
 	assert_string_equal(problem(), "");
 	/* From when it was asked, and not from when it was asked again. */
@@ -111,7 +94,7 @@ static void slow_is_said_after_half_a_minute_and_taken_back(void **state)
 
 	/* The next one is asked for anew. */
 	swap_in_ask(&swap, 1 * MIB, 200 * SEC);
-	close(hold());
+	close(stuck_proc_wait(&proc));
 	assert_int_equal(watches, 1);
 }
 
@@ -121,7 +104,7 @@ static void not_wanted_it_is_no_problem(void **state)
 
 	(void)state;
 	swap_in_ask(&swap, 1 * MIB, 100 * SEC);
-	fd = hold();
+	fd = stuck_proc_wait(&proc);
 	swap_in_ask(&swap, 1 * MIB, 200 * SEC);
 	assert_string_not_equal(problem(), "");
 	swap_in_unwanted(&swap);
@@ -141,7 +124,7 @@ static void what_cannot_be_watched_is_not_begun(void **state)
 	watch_error = 0;
 	swap_in_ask(&swap, 1 * MIB, 101 * SEC);
 	assert_non_null(swap.thread);
-	close(hold());
+	close(stuck_proc_wait(&proc));
 }
 
 int main(void)

@@ -16,8 +16,6 @@
 #include "act/swap-thread.h"
 #include "stuck-proc.h"
 
-/* A limit for hangs only. */
-#define PATIENCE_MS 60000
 #define MIB (1ULL << 20)
 
 static struct stuck_proc proc;
@@ -40,21 +38,6 @@ static int advise(pid_t pid, uint64_t start, uint64_t length)
 {
 	(void)pid, (void)start, (void)length;
 	return 0;
-}
-
-/* Until the thread looks at the mappings; a file that keeps it there. */
-static int hold(void)
-{
-	int fd = -1;
-
-	for (int i = 0; fd < 0 && i < PATIENCE_MS; i++) {
-		fd = stuck_proc_hold(&proc);
-		if (fd < 0)
-			usleep(1000);
-	}
-	if (fd < 0)
-		fail_msg("nobody looks at the mappings");
-	return fd;
 }
 
 /* 64 KiB of it in swap. */
@@ -82,7 +65,7 @@ static void asking_does_not_wait(void **state)
 	assert_int_equal(swap_thread_new(proc.root, advise, &s), 0);
 	assert_int_equal(swap_thread_answer(s, &asked), -EAGAIN);
 	assert_int_equal(swap_thread_ask(s, 1 * MIB), 0);
-	fd = hold();
+	fd = stuck_proc_wait(&proc);
 	assert_int_equal(swap_thread_ask(s, 1 * MIB), -EBUSY);
 	assert_int_equal(swap_thread_answer(s, &asked), -EAGAIN);
 	assert_false(readable(s, 0));
@@ -123,7 +106,7 @@ static void the_end_does_not_wait(void **state)
 	copy = dup(swap_thread_fd(s));
 	assert_true(copy >= 0);
 	assert_int_equal(swap_thread_ask(s, 1 * MIB), 0);
-	fd = hold();
+	fd = stuck_proc_wait(&proc);
 	swap_thread_free(s);
 	assert_int_equal(poll(&(struct pollfd){.fd = copy, .events = POLLIN}, 1, 0), 0);
 	close(fd);
