@@ -12,22 +12,21 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "lib"), os.path.join(HERE, "..", "..", "bench")]
 
 import tap                                            # noqa: E402
-from transport import report, runs                    # noqa: E402
+from transport import report, runs, unit              # noqa: E402
 
 
-@tap.case("the stock balloon and uballoon side by side", timeout=400)
+@tap.case("the stock balloon and uballoon side by side", timeout=600)
 def side_by_side(t):
-    plan = runs.quick_plan()
     with tempfile.TemporaryDirectory() as tmp:
         results = report.Results(os.path.join(tmp, "transport.csv"))
         t.defer(results.close)
-        for rnd, series, init, driver in plan.boots():
-            def record(state, metric, value):
-                results.add(rnd, series, init, state, metric, driver.name, value)
-            runs.Boot(plan, series, init, driver, record).run()
-    for line in report.table(results, plan.series):
+        for u in runs.units(unit.QUICK, unit.SERIES, quick=True):
+            def record(state, metric, value, u=u):
+                results.add(u.rnd, u.series, u.init, state, metric, u.driver, value)
+            u.run(record)
+    for line in report.pairs(results, unit.SERIES):
         t.diag(line)
-    for series in plan.series:
+    for series in unit.SERIES:
         with t.subtest(f"{series}: inflation with 2 MiB pages is faster"):
             stock, ours = (results.median(series, 0, "fresh", "inflate_total_ms", d) for d in ("stock", "uballoon"))
             t.check(stock and ours, "both were measured")
