@@ -40,6 +40,8 @@ class Flavour(NamedTuple):
     more_memory: int
     end_tolerance: float
     append: str = ""
+    # ... of guests that are never asked to suspend to RAM.
+    append_awake: str = ""
     noise_mib: float = 0
     wakes: bool = True
     # Whether modules can count which of their lines run.
@@ -53,11 +55,11 @@ class Flavour(NamedTuple):
 # KASAN takes an eighth of the memory, and what programs or the kernel have freed is kept for a while: up to
 # 1/32 of it. Leaks of slab objects are kmemleak's, which knows them one by one.
 # ACPI's table of interrupts is a program, which is run anew whenever a PCI device comes or goes: with these checks
-# that takes a minute or more, without them a second.
+# that takes a minute or more, without them a second. Nobody wakes up without that table.
 # KCSAN makes a race of the kernel's own a reason to panic, too; reports.py tells whose it is.
 FLAVOURS = {
     "debug": Flavour(patience=4, memory=1.2, more_memory=40 * MIB, end_tolerance=1 / 24, noise_mib=8,
-                     append="acpi=noirq"),
+                     append_awake="acpi=noirq"),
     "kcsan": Flavour(patience=4, memory=1.0, more_memory=32 * MIB, end_tolerance=0, wakes=False,
                      append="panic_on_warn=0 log_buf_len=4M"),
     "gcov": Flavour(patience=1, memory=1.0, more_memory=0, end_tolerance=0, counts=True),

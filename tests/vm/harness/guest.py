@@ -82,8 +82,8 @@ def _die_with_parent():
 class Guest:
     """Not started until start(). All sizes are bytes; memory and cpus are fixed for its life.
 
-    @boot gives the options that bring kernel, initrd and command line to the machine, where QEMU is
-    not to do that by itself."""
+    @sleeps: it will suspend to RAM. @boot gives the options that bring kernel, initrd and command line
+    to the machine, where QEMU is not to do that by itself."""
 
     # How many times as long as others a guest takes for everything; its kernel may say so.
     patience = 1
@@ -94,7 +94,7 @@ class Guest:
 
     def __init__(self, name, kernel, initrd, memory=512 * MIB, cpus=2, append="", balloon=BALLOON,
                  devices=(), machine=None, cpu=None, lifetime=600, boot_timeout=90,
-                 end_tolerance=4 * MIB, accelerator=None, boot=None):
+                 end_tolerance=4 * MIB, accelerator=None, boot=None, sleeps=False):
         self.name, self.kernel, self.memory = name, kernel, memory
         if kernel.built:
             self.patience = kernel.built.patience
@@ -102,7 +102,7 @@ class Guest:
         self.end_tolerance = end_tolerance
         if kernel.built:
             self.end_tolerance += int(memory * kernel.built.end_tolerance)
-            append = f"{kernel.built.append} {append}"
+            append = f"{kernel.built.append} {append} {'' if sleeps else kernel.built.append_awake}"
         self.arch = arch = kernel.arch
         self.accelerator = accelerator or (accel.choose() if arch is AMD64 else "tcg")
         self.process = None

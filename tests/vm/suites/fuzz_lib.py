@@ -64,7 +64,7 @@ def guest(t, series, lifetime):
     # One that ends on its way to sleep or back is to say why.
     files = meddle(series) + [(f"bin/{name}", program(name), 0o755) for name in ("ubfuzz", "failnth")]
     with micro.micro(t, series, ("uballoon", "meddle"), files=files, memory=RAM, cpus=3, end_tolerance=TOLERANCE,
-                     lifetime=lifetime, append="no_console_suspend") as g:
+                     lifetime=lifetime, append="no_console_suspend", sleeps=True) as g:
         g.spares = True
         g.sh(VICTIMS)
         b = Balloon(t, g)

@@ -341,7 +341,7 @@ def none(t, series):
 
 def suspend(t, series):
     """Suspend to RAM: the balloon is empty and the device set up anew afterwards."""
-    with balloon(t, series) as b:
+    with balloon(t, series, sleeps=True) as b:
         b.lock("2m", 50)
         b.lock("4k", 50)
         job = b.spawn("open r", "poll 60000", "state")
